@@ -1,0 +1,1 @@
+"""The life cycle of a model: data, training, scoring, promotion, deployment, monitoring."""

@@ -1,0 +1,228 @@
+"""params.yaml as frozen values: how models are trained, served and promoted.
+
+Defaults live in ``params.yaml`` alone: every key must be there, an unknown key is
+an error, and ``docs/params.md`` says what each means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import InvalidInputError, NotFoundError, Offence
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Profile(_Frozen):
+    """Spark's resources: totals over the executors; the driver is apart."""
+
+    name: str
+    executors: int = Field(ge=1, description="Number of executors.")
+    cores: int = Field(ge=1, description="Cores, in total over the executors.")
+    memory_mb: int = Field(ge=512, description="Memory in MiB, in total over the executors.")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Profile:
+        if self.cores % self.executors:
+            raise ValueError("cores must be a multiple of executors")
+        return self
+
+    @property
+    def cores_per_executor(self) -> int:
+        """Cores of one executor."""
+        return self.cores // self.executors
+
+    @property
+    def memory_mb_per_executor(self) -> int:
+        """MiB of one executor."""
+        return self.memory_mb // self.executors
+
+
+class SplitParams(_Frozen):
+    """How rows are divided; the same seed gives the same rows."""
+
+    seed: int = Field(ge=0, description="Seed of every random choice of a run.")
+    holdout_fraction: float = Field(gt=0, lt=0.5, description="Share of rows kept for evaluation.")
+    folds: int = Field(ge=2, le=10, description="Folds of the cross-validation.")
+
+
+class SearchParams(_Frozen):
+    """Which candidates are tried."""
+
+    families: tuple[Literal["lr", "rf", "gbt"], ...] = Field(
+        min_length=1, description="Model families to search."
+    )
+    trials: int = Field(ge=1, description="Candidates to try, shared among the families.")
+    parallel_trials: int = Field(ge=1, le=16, description="Candidates fitted at a time.")
+
+
+class EvaluationParams(_Frozen):
+    """How the chosen model is measured."""
+
+    threshold_rule: Literal["accuracy", "f1", "youden"] = Field(
+        description="What the decision threshold maximises on out-of-fold predictions."
+    )
+    bootstrap_samples: int = Field(ge=100, description="Resamples for confidence intervals.")
+    confidence: float = Field(gt=0.5, lt=1, description="Level of the confidence intervals.")
+    parity_tolerance: float = Field(
+        gt=0, description="Largest difference in probability between Spark and the export."
+    )
+    parity_records: int = Field(ge=1, description="Generated records in the comparison with Spark.")
+
+
+class SparkParams(_Frozen):
+    """How Spark runs on Ray."""
+
+    rows_per_partition: int = Field(ge=1, description="Rows up to which one partition holds all.")
+    start_timeout_s: float = Field(gt=0, description="Seconds Spark may take to start.")
+    run_timeout_s: float = Field(gt=0, description="Seconds after which a run is ended.")
+    stall_timeout_s: float = Field(gt=0, description="Seconds without progress that mean a hang.")
+    driver_memory_mb: int = Field(ge=512, description="Memory of the Spark driver in MiB.")
+
+
+class TrainingParams(_Frozen):
+    """Everything that decides the outcome of a run, except the data and the problem."""
+
+    split: SplitParams
+    search: SearchParams
+    evaluation: EvaluationParams
+    spark: SparkParams
+
+
+class ServingParams(_Frozen):
+    """How Ray Serve answers."""
+
+    min_replicas: int = Field(ge=1, description="Fewest replicas.")
+    max_replicas: int = Field(ge=1, description="Most replicas.")
+    target_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica aims at.")
+    max_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica accepts.")
+    max_records: int = Field(ge=1, description="Records in one request.")
+    max_body_mb: int = Field(ge=1, description="Size of one request in MiB.")
+
+
+class PromotionParams(_Frozen):
+    """What a candidate must reach to wait for approval."""
+
+    auc_margin: float = Field(
+        description="Holdout AUC a candidate must have above the incumbent's; 0 is not below."
+    )
+    reason_min_length: int = Field(ge=1, description="Characters a written reason needs.")
+
+
+class Params(_Frozen):
+    """The whole of params.yaml."""
+
+    problems: tuple[str, ...] = Field(min_length=1, description="Problems of this installation.")
+    bootstrap: tuple[str, ...] = Field(
+        description="Problems trained and served when the store is empty."
+    )
+    profile: str = Field(description="Profile a run takes unless told otherwise.")
+    profiles: dict[str, Profile]
+    training: TrainingParams
+    serving: ServingParams
+    promotion: PromotionParams
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_profiles(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("profiles"), dict):
+            named = {
+                key: {**value, "name": key} if isinstance(value, dict) else value
+                for key, value in data["profiles"].items()
+            }
+            return {**data, "profiles": named}
+        return data
+
+    def profile_named(self, name: str) -> Profile:
+        """Returns a profile by name.
+
+        Raises:
+            NotFoundError: params.yaml has no such profile.
+        """
+        try:
+            return self.profiles[name]
+        except KeyError:
+            raise NotFoundError(
+                f"There is no profile called {name!r}.",
+                fix=f"Choose one of: {', '.join(self.profiles)}.",
+            ) from None
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks the parameters.
+
+    Raises:
+        InvalidInputError: the file is missing, is not YAML, or breaks a rule; every
+            offence is named.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise InvalidInputError(
+            f"The parameter file {path} cannot be read.",
+            fix="Restore params.yaml or set PILOTHOUSE_PARAMS_FILE.",
+        ) from exc
+    except yaml.YAMLError as exc:
+        raise InvalidInputError(
+            f"The parameter file {path} is not valid YAML.", fix="Correct it and try again."
+        ) from exc
+    return _validated(Params, data, what=f"The parameter file {path.name}")
+
+
+def override_training(params: TrainingParams, changes: Mapping[str, str]) -> TrainingParams:
+    """Returns ``params`` with dotted keys replaced, such as ``search.trials=6``.
+
+    Values are YAML, so ``3``, ``0.2`` and ``[lr, rf]`` mean what they look like.
+
+    Raises:
+        InvalidInputError: a key does not exist or a value breaks its rule.
+    """
+    data = params.model_dump()
+    for key, text in changes.items():
+        node: Any = data
+        *parents, leaf = key.split(".")
+        for part in parents:
+            node = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or leaf not in node:
+            raise InvalidInputError(
+                f"There is no training parameter called {key!r}.",
+                fix="docs/params.md lists them, such as search.trials.",
+                offences=[Offence(key, "unknown parameter")],
+            )
+        node[leaf] = yaml.safe_load(text)
+    return _validated(TrainingParams, data, what="The parameters of this run")
+
+
+def training_params_from(data: object) -> TrainingParams:
+    """Reads parameters that a run recorded.
+
+    Raises:
+        InvalidInputError: the record does not fit this version of the code.
+    """
+    return _validated(TrainingParams, data, what="The recorded parameters")
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _validated(model: type[_Model], data: object, *, what: str) -> _Model:
+    try:
+        return model.model_validate(data)
+    except ValidationError as exc:
+        offences = [
+            Offence(".".join(str(part) for part in error["loc"]), error["msg"])
+            for error in exc.errors()
+        ]
+        first = offences[0]
+        raise InvalidInputError(
+            f"{what} cannot be used: {first.field}: {first.problem}.",
+            fix="docs/params.md says what each parameter takes.",
+            offences=offences,
+        ) from exc

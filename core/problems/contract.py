@@ -1,0 +1,159 @@
+"""What a problem is: its columns, its label and the rules they obey.
+
+Two tiers of rules. Hard rules (type, finite, required, absolute bounds) refuse a
+record or a file. Soft rules (usual range, known categories) accept it, count
+it and show it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+#: One array of shape (rows,) a column. Numbers are float64 with NaN for a missing
+#: value; categories are object arrays of ``str`` with ``None`` for a missing value.
+Columns = Mapping[str, npt.NDArray[np.generic]]
+Value = int | float | str
+
+
+class FieldType(StrEnum):
+    """How a column's values are typed on the wire and treated by a model."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    CATEGORY = "category"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether values are numbers, whole or not."""
+        return self is not FieldType.CATEGORY
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input column.
+
+    Hard: ``type``, ``nullable``, ``minimum``, ``maximum`` (both inclusive).
+    Soft: ``usual`` (inclusive range), ``categories`` (known values).
+    """
+
+    name: str
+    type: FieldType
+    description: str
+    example: Value
+    unit: str = ""
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    usual: tuple[float, float] | None = None
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Label:
+    """The column a model predicts; both values as the data spells them."""
+
+    name: str
+    positive: int | str
+    negative: int | str
+    positive_meaning: str
+    negative_meaning: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Columns a caller sends, the label, and the columns that never reach a model.
+
+    ``identifiers`` are ignored in a request; ``leaky`` columns tell the label
+    and are dropped on the way in; any other unknown column is refused in a request.
+    """
+
+    fields: tuple[Field, ...]
+    label: Label
+    identifiers: tuple[str, ...] = ()
+    leaky: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [*self.names, self.label.name, *self.identifiers, *self.leaky]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"columns declared more than once: {', '.join(repeated)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Input columns in contract order."""
+        return tuple(f.name for f in self.fields)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the contract, hexadecimal; equal contracts, equal fingerprints."""
+        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class DerivedFeature:
+    """A feature computed from contract columns, by Spark and by the server alike.
+
+    ``compute`` takes columns of shape (rows,) and returns one array of shape
+    (rows,): float64 with NaN, or object with ``None``, as ``Columns`` says.
+    """
+
+    name: str
+    type: FieldType
+    compute: Callable[[Columns], npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """Where a built-in problem's labelled rows come from.
+
+    ``provider`` is ``nannyml`` (``name`` is the bundled data set) or ``file``
+    (``name`` is the path of a CSV or Parquet file).
+    """
+
+    provider: str
+    name: str
+
+
+#: family -> hyper-parameter (Spark's name) -> values to try.
+SearchSpace = Mapping[str, Mapping[str, tuple[float | int | str, ...]]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything the product knows about one problem."""
+
+    name: str
+    title: str
+    contract: Contract
+    source: DatasetSource
+    search_space: SearchSpace
+    derived: tuple[DerivedFeature, ...] = field(default=())
+    kind: str = "tabular"
+
+    @property
+    def numeric_features(self) -> tuple[str, ...]:
+        """Model inputs that are numbers: contract fields, then derived ones."""
+        return tuple(name for name, type_ in self._features() if type_.is_numeric)
+
+    @property
+    def categorical_features(self) -> tuple[str, ...]:
+        """Model inputs that are categories: contract fields, then derived ones."""
+        return tuple(name for name, type_ in self._features() if not type_.is_numeric)
+
+    def _features(self) -> list[tuple[str, FieldType]]:
+        given = [(f.name, f.type) for f in self.contract.fields]
+        return given + [(d.name, d.type) for d in self.derived]
+
+    def with_derived(self, columns: Columns) -> dict[str, npt.NDArray[np.generic]]:
+        """Returns the contract's columns and every derived one, shape (rows,) each."""
+        out = dict(columns)
+        for feature in self.derived:
+            out[feature.name] = feature.compute(out)
+        return out

@@ -1,0 +1,113 @@
+"""Every setting of an installation; the only reader of the environment.
+
+A setting is an environment variable ``PILOTHOUSE_<NAME>``. Each is declared
+here once with its default and its meaning; ``docs/settings.md`` lists them and a
+test holds the two together. How models are trained and served is not a
+setting but a parameter: see ``params.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import SetupError
+
+CODE_ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+
+
+class Settings(BaseSettings):
+    """One installation: where it keeps its state and where it listens."""
+
+    model_config = SettingsConfigDict(env_prefix="PILOTHOUSE_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default=CODE_ROOT / ".pilothouse",
+        description="Folder of all state: database, MLflow store, workspaces, logs, pids.",
+    )
+    host: str = Field(default=LOOPBACK, description="Address the published ports bind.")
+    panel_port: int = Field(default=8501, description="Port of the panel.")
+    serving_port: int = Field(default=8000, description="Port of the served models.")
+    mlflow_port: int = Field(default=5000, description="Port of MLflow.")
+    ray_dashboard_port: int = Field(default=8265, description="Port of Ray's dashboard and jobs.")
+    params_file: Path = Field(
+        default=CODE_ROOT / "params.yaml", description="File of the parameters."
+    )
+    problem_packages: str = Field(
+        default="core.problems",
+        description="Python packages that hold problems, separated by commas.",
+    )
+    ray_cpus: int = Field(
+        default=0,
+        ge=0,
+        description="CPUs that Ray declares on this machine; 0 means all physical cores.",
+    )
+    operator: str = Field(
+        default="operator", description="Name of the one local operator in records."
+    )
+    telemetry: bool = Field(
+        default=False,
+        description="Let Streamlit, Ray, MLflow, DVC and NannyML report usage to their makers.",
+    )
+    log_level: str = Field(default="INFO", description="Least severe level that is logged.")
+    start_timeout_s: float = Field(
+        default=180.0, gt=0, description="Seconds a service may take to become healthy."
+    )
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that hold problems, in order of search."""
+        return tuple(part.strip() for part in self.problem_packages.split(",") if part.strip())
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy address of Pilothouse's database."""
+        return f"sqlite:///{self.home / 'pilothouse.db'}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Base address of the MLflow server."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def ray_dashboard_url(self) -> str:
+        """Base address of Ray's dashboard and job API."""
+        return f"http://{self.host}:{self.ray_dashboard_port}"
+
+    @property
+    def serving_url(self) -> str:
+        """Base address of the served models."""
+        return f"http://{self.host}:{self.serving_port}"
+
+    @property
+    def panel_url(self) -> str:
+        """Base address of the panel."""
+        return f"http://{self.host}:{self.panel_port}"
+
+
+def load_settings() -> Settings:
+    """Reads the settings from the environment.
+
+    Raises:
+        SetupError: a variable has a value that its setting cannot take.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = "PILOTHOUSE_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SetupError(
+            f"The setting {name} is not usable: {first['msg']}.",
+            fix="docs/settings.md lists what each setting takes.",
+        ) from exc
+    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+
+
+def inherited_environment() -> Mapping[str, str]:
+    """The environment a child process starts from; read here so that nobody else does."""
+    return dict(os.environ)

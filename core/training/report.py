@@ -1,0 +1,113 @@
+"""What a run leaves behind for people to read: one frozen value, stored as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(_Frozen):
+    """A metric on the holdout with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Curve(_Frozen):
+    """Points of a curve, in drawing order; both tuples have the same length."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+class Confusion(_Frozen):
+    """Counts at the decision threshold."""
+
+    true_positive: int
+    false_positive: int
+    true_negative: int
+    false_negative: int
+
+
+class CalibrationBin(_Frozen):
+    """One bin of predicted probability."""
+
+    mean_predicted: float
+    observed_rate: float
+    rows: int
+
+
+class FeatureWeight(_Frozen):
+    """How much a feature counts; shares that add up to 1 for trees, otherwise signed."""
+
+    feature: str
+    weight: float
+
+
+class Candidate(_Frozen):
+    """One point of the search with its cross-validation."""
+
+    index: int
+    family: str
+    params: Mapping[str, float | int | str]
+    fold_auc: tuple[float, ...]
+    mean_auc: float
+    #: Standard error of the mean over the folds.
+    standard_error: float
+    seconds: float
+
+
+class ParityResult(_Frozen):
+    """How far the exported model is from Spark."""
+
+    rows: int
+    max_difference: float
+    tolerance: float
+
+
+class ColumnSummary(_Frozen):
+    """Missingness and imputation of one input, measured on the training part."""
+
+    column: str
+    rows: int
+    missing: int
+    #: What a missing value becomes: the median or the mode; None where nothing is filled.
+    fill_value: float | str | None
+
+
+class EvaluationReport(_Frozen):
+    """The result of a run.
+
+    ``metrics`` holds auc, accuracy, precision, recall, f1, log_loss, brier on the fixed
+    holdout at ``threshold``.
+    """
+
+    problem: str
+    family: str
+    params: Mapping[str, float | int | str]
+    train_rows: int
+    holdout_rows: int
+    #: Mean cross-validated AUC of the chosen candidate.
+    cv_auc: float
+    threshold: float
+    threshold_rule: str
+    metrics: Mapping[str, Estimate]
+    confidence: float
+    confusion: Confusion
+    #: x false positive rate, y true positive rate.
+    roc: Curve
+    #: x recall, y precision.
+    precision_recall: Curve
+    calibration: tuple[CalibrationBin, ...]
+    #: What ``weight`` means: "importance" or "standardized coefficient".
+    weight_kind: str
+    weights: tuple[FeatureWeight, ...]
+    candidates: tuple[Candidate, ...]
+    parity: ParityResult
+    columns: tuple[ColumnSummary, ...]
