@@ -108,6 +108,33 @@ def load_settings() -> Settings:
     return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
 
 
+def vendor_privacy() -> dict[str, str]:
+    """Variables by which each vendor is told not to report usage to its maker."""
+    return {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "NML_DISABLE_USAGE_LOGGING": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "1",
+        "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def silence_vendors() -> None:
+    """Sets ``vendor_privacy`` in this process, unless the user turned telemetry on."""
+    if not load_settings().telemetry:
+        os.environ.update(vendor_privacy())
+
+
+def be_impatient() -> None:
+    """Makes MLflow's client give up in seconds, so that a page says soon what is down.
+
+    Left as it is, it tries for minutes; that suits a run's own process, which keeps it.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+
 def inherited_environment() -> Mapping[str, str]:
     """The environment a child process starts from; read here so that nobody else does."""
     return dict(os.environ)

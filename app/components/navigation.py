@@ -1,0 +1,30 @@
+"""Where the pages are, so that any of them can link to any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import streamlit as st
+
+OVERVIEW = "views/overview.py"
+TRAIN = "views/train.py"
+EXPERIMENTS = "views/experiments.py"
+SERVING = "views/serving.py"
+
+
+def link_to_training(label: str, *, problem: str, run_id: str | None = None) -> None:
+    """Draws a link to Train, with one run in view if named."""
+    query = {"problem": problem} | ({"run": run_id} if run_id else {})
+    st.page_link(TRAIN, label=label, icon=":material/model_training:", query_params=query)
+
+
+def link_to_experiments(label: str, *, problem: str, run_ids: Iterable[str]) -> None:
+    """Draws a link to Experiments with these runs picked."""
+    query = {"problem": problem, "runs": ",".join(run_ids)}
+    st.page_link(EXPERIMENTS, label=label, icon=":material/compare_arrows:", query_params=query)
+
+
+def link_to_serving(label: str, *, problem: str) -> None:
+    """Draws a link to Serving."""
+    query = {"problem": problem}
+    st.page_link(SERVING, label=label, icon=":material/bolt:", query_params=query)

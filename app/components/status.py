@@ -1,0 +1,47 @@
+"""Status in words and colours that mean the same on every page."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from core.domain import Health, RunStatus, Verdict
+
+_Colour = Literal["green", "orange", "red", "blue", "gray"]
+
+_HEALTH: dict[Health, tuple[_Colour, str]] = {
+    Health.HEALTHY: ("green", ":material/check_circle:"),
+    Health.STARTING: ("orange", ":material/hourglass_top:"),
+    Health.DOWN: ("red", ":material/cancel:"),
+}
+_RUN: dict[RunStatus, tuple[_Colour, str]] = {
+    RunStatus.QUEUED: ("orange", ":material/schedule:"),
+    RunStatus.RUNNING: ("blue", ":material/play_circle:"),
+    RunStatus.FINISHED: ("green", ":material/check_circle:"),
+    RunStatus.FAILED: ("red", ":material/cancel:"),
+    RunStatus.CANCELLED: ("gray", ":material/stop_circle:"),
+}
+_VERDICT: dict[Verdict, tuple[_Colour, str]] = {
+    Verdict.PASS: ("green", ":material/check_circle:"),
+    Verdict.FAIL: ("red", ":material/cancel:"),
+    Verdict.CANNOT_TELL: ("orange", ":material/help:"),
+}
+
+
+def health_badge(health: Health) -> None:
+    """Draws a service's health as word, sign and colour."""
+    colour, icon = _HEALTH[health]
+    st.badge(health.value.capitalize(), color=colour, icon=icon)
+
+
+def run_badge(status: RunStatus) -> None:
+    """Draws a run's status as word, sign and colour."""
+    colour, icon = _RUN[status]
+    st.badge(status.value.capitalize(), color=colour, icon=icon)
+
+
+def verdict_badge(verdict: Verdict) -> None:
+    """Draws a gate's verdict as word, sign and colour."""
+    colour, icon = _VERDICT[verdict]
+    st.badge(verdict.value.capitalize(), color=colour, icon=icon)

@@ -1,0 +1,154 @@
+"""Values as an operator reads them: times, durations, numbers and names. No Streamlit."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from core.domain import Run, RunStatus
+from core.params import Profile
+from core.training.report import Estimate
+
+#: What stands where there is no value.
+NOTHING = "–"
+
+_FAMILIES = {
+    "lr": "Logistic Regression",
+    "rf": "Random Forest",
+    "gbt": "Gradient-Boosted Trees",
+}
+#: Metrics in words, in the order of reading.
+METRICS = {
+    "auc": "AUC",
+    "cv_auc": "CV AUC",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "log_loss": "Log-loss",
+    "brier": "Brier score",
+}
+#: Metrics of which less is better.
+LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
+
+
+def family_name(family: str | None) -> str:
+    """A model family in words; an unknown one as it is written."""
+    if not family:
+        return NOTHING
+    return _FAMILIES.get(family, family)
+
+
+def metric_name(metric: str) -> str:
+    """A metric in words; an unknown one as it is written."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def short_id(identifier: str) -> str:
+    """The first eight characters, enough to tell runs apart on one screen."""
+    return identifier[:8]
+
+
+def run_label(run: Run, family: str | None) -> str:
+    """A short, unique name for legends, such as ``v3 · rf · 1a2b3c4d``."""
+    version = f"v{run.model_version}" if run.model_version is not None else None
+    return " · ".join(part for part in (version, family, short_id(run.id)) if part)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A metric with a fixed number of decimals."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
+
+
+def interval(estimate: Estimate) -> str:
+    """A metric with its interval, such as ``0.871 [0.842, 0.899]``."""
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; a time without a zone is taken to be UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def clock(moment: datetime) -> str:
+    """Date and time to the minute, zone spelled out."""
+    return f"{utc(moment):%Y-%m-%d %H:%M} UTC"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit that fits."""
+    seconds = (utc(now) - utc(moment)).total_seconds()
+    if seconds < 5:
+        return "just now"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{int(seconds)} s ago"
+
+
+def when(moment: datetime, now: datetime) -> str:
+    """Time with its age, such as ``2026-01-31 08:15 UTC (3 h ago)``."""
+    return f"{clock(moment)} ({ago(moment, now)})"
+
+
+def elapsed(run: Run, now: datetime) -> timedelta:
+    """How long a run took, or has taken so far, in whole seconds; never negative."""
+    end = run.ended_at or (now if run.status.is_active else run.started_at)
+    seconds = round((utc(end) - utc(run.started_at)).total_seconds())
+    return timedelta(seconds=max(seconds, 0))
+
+
+def duration(span: timedelta) -> str:
+    """A duration in two units at most, such as ``1 min 37 s``."""
+    seconds = round(span.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def count(amount: int, noun: str) -> str:
+    """``1 run``, ``2 runs``, ``1,200 rows``."""
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def gib(megabytes: int) -> str:
+    """Memory in GiB from MiB, such as ``1.5 GiB``."""
+    return f"{megabytes / 1024:.1f} GiB"
+
+
+def profile_sentence(profile: Profile, driver_memory_mb: int) -> str:
+    """What a resource profile means, in plain words."""
+    share = f"{count(profile.cores_per_executor, 'core')} and {gib(profile.memory_mb_per_executor)}"
+    if profile.executors == 1:
+        workers = f"1 Spark executor with {share}"
+        total = ""
+    else:
+        workers = f"{profile.executors} Spark executors with {share} each"
+        total = f" ({count(profile.cores, 'core')} and {gib(profile.memory_mb)} in total)"
+    return f"{workers}{total}. Spark's driver takes {gib(driver_memory_mb)} of memory besides."
+
+
+def status_word(status: RunStatus) -> str:
+    """A run's status as a word with a sign, so that colour is never the only hint."""
+    signs = {
+        RunStatus.QUEUED: "◌",
+        RunStatus.RUNNING: "▶",
+        RunStatus.FINISHED: "✓",
+        RunStatus.FAILED: "✕",
+        RunStatus.CANCELLED: "■",
+    }
+    return f"{signs[status]} {status.value}"
+
+
+def approve_command(request_id: str) -> str:
+    """The command that approves a promotion request."""
+    return f'pilothouse promote approve {request_id} --reason "…"'
+
+
+def reject_command(request_id: str) -> str:
+    """The command that rejects a promotion request."""
+    return f'pilothouse promote reject {request_id} --reason "…"'

@@ -1,0 +1,64 @@
+"""The panel's entry: look, navigation, and the last net under every page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import streamlit as st
+
+from app.components import installation, navigation
+from app.components.failures import guarded
+from core.settings import Settings
+
+_ABOUT = (
+    "**Pilothouse** steers classification models in production: train, compare, promote, serve."
+)
+_HERE = Path(__file__).parent
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def main() -> None:
+    """Draws the page that the address names."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    st.set_page_config(
+        page_title="Pilothouse",
+        # A file of our own: the browser would fetch a named icon from a foreign host.
+        page_icon=str(_HERE / "mark.svg"),
+        layout="wide",
+        # With an entry of our own the menu is there, and with it the choice of theme.
+        menu_items={"About": _ABOUT},
+    )
+    st.logo(str(_HERE / "logo.svg"), icon_image=str(_HERE / "mark.svg"), size="large")
+    pages = [
+        st.Page(navigation.OVERVIEW, title="Overview", icon=":material/dashboard:", default=True),
+        st.Page(navigation.TRAIN, title="Train", icon=":material/model_training:"),
+        st.Page(navigation.EXPERIMENTS, title="Experiments", icon=":material/science:"),
+        st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
+    ]
+    page = st.navigation(pages)
+    with guarded():
+        with st.sidebar:
+            _show_sidebar(installation.pilothouse().settings)
+        page.run()
+
+
+def _show_sidebar(settings: Settings) -> None:
+    if settings.host in _LOOPBACK:
+        st.caption(f"You act as **{settings.operator}**: one local operator, loopback only.")
+    else:
+        st.warning(
+            f"You act as **{settings.operator}**, without a login, and {settings.host} can be "
+            "reached from other machines: whoever opens this page can do the same.",
+            icon=":material/lock_open:",
+        )
+    with st.container(gap=None):
+        st.page_link(
+            f"{settings.serving_url}/docs", label="API of the models", icon=":material/api:"
+        )
+        st.page_link(settings.mlflow_url, label="MLflow", icon=":material/monitoring:")
+        st.page_link(settings.ray_dashboard_url, label="Ray dashboard", icon=":material/hub:")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Serving: what answers now, and a request by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.components import navigation, words
+from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components.installation import choose_problem, pilothouse
+from app.components.prediction import show_prediction
+from app.components.status import health_badge
+from core.domain import Health, ServedVersion, ServingStatus
+
+if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
+    from core.problems.contract import Problem
+
+REFRESH_S = 5.0
+
+
+def render() -> None:
+    """Draws the page."""
+    st.title("Serving")
+    core = pilothouse()
+    problem = choose_problem(core)
+    with st.spinner("Asking Ray Serve…"):
+        status = attempt(core.serving.status)
+    _live_status(problem.name)
+    st.subheader("Try it")
+    served = None if isinstance(status, Failure) else _served(status, problem.name)
+    show_prediction(core, problem, served)
+
+
+@st.fragment(run_every=REFRESH_S)
+def _live_status(problem_name: str) -> None:
+    with guarded():
+        core = pilothouse()
+        problem = core.problems[problem_name]
+        status = attempt(core.serving.status)
+        if isinstance(status, Failure):
+            show_failure(status)
+            return
+        _show_status(core, problem, status)
+
+
+def _show_status(core: Pilothouse, problem: Problem, status: ServingStatus) -> None:
+    served = _served(status, problem.name)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Ray Serve**", width="content")
+            health_badge(status.health)
+            st.caption(core.settings.serving_url, width="content")
+        if status.detail:
+            st.caption(status.detail)
+        facts = {
+            "Serves": f"v{served.version}" if served else words.NOTHING,
+            "Family": words.family_name(served.family if served else None),
+            "Threshold": words.number(served.threshold) if served else words.NOTHING,
+            "Replicas": str(status.replicas),
+        }
+        with st.container(horizontal=True, gap="large"):
+            for name, value in facts.items():
+                st.metric(name, value, width="content")
+        _show_advice(core, problem, status, served)
+
+
+def _show_advice(
+    core: Pilothouse, problem: Problem, status: ServingStatus, served: ServedVersion | None
+) -> None:
+    if status.health is Health.DOWN:
+        show_failure(
+            Failure("Ray Serve does not answer.", "Run `make up`; it starts what is missing.", True)
+        )
+        return
+    production = attempt(lambda: core.promotions.production(problem.name))
+    if isinstance(production, Failure):
+        show_failure(production)
+    elif production is None:
+        st.info("No version is in Production yet: the first run that finishes becomes it.")
+        navigation.link_to_training("Start the first run", problem=problem.name)
+    elif served is None or served.version != production.version:
+        st.warning(
+            f"Production is v{production.version}, but replicas do not answer with it yet. "
+            "The worker brings them in line by itself, normally within a minute.",
+            icon=":material/sync:",
+        )
+
+
+def _served(status: ServingStatus, problem: str) -> ServedVersion | None:
+    return next((one for one in status.served if one.problem == problem), None)
+
+
+if __name__ == "__main__":
+    render()

@@ -1,0 +1,154 @@
+"""Train: start a run, watch it, cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.components import navigation, words
+from app.components.failures import Failure, attempt, failure_from, guarded, show_failure
+from app.components.installation import choose_problem, pilothouse
+from app.components.run_table import pick_runs, runs_frame
+from app.components.run_view import show_run
+from core.domain import Run
+from core.errors import ConflictError
+
+if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
+    from core.problems.contract import Problem
+
+_RECENT = 20
+
+
+def render() -> None:
+    """Draws the page."""
+    st.title("Train")
+    core = pilothouse()
+    problem = choose_problem(core)
+    left, right = st.columns([2, 3], gap="large")
+    with left, guarded():
+        _show_form(core, problem)
+    with st.spinner("Reading the runs…"):
+        runs = attempt(lambda: core.runs.list(problem.name, limit=_RECENT))
+    if isinstance(runs, Failure):
+        with right:
+            show_failure(runs)
+        return
+    active = [run for run in runs if run.status.is_active]
+    if active and "run" not in st.query_params:
+        # So that the outcome stays in view once the run has ended.
+        st.query_params["run"] = active[0].id
+    picked = _show_recent(runs)
+    with right, guarded():
+        _show_runs_in_view(core, problem, runs, picked)
+
+
+def _show_form(core: Pilothouse, problem: Problem) -> None:
+    st.subheader("Start a run")
+    params = core.params
+    profile = st.selectbox(
+        "Profile",
+        list(params.profiles),
+        index=list(params.profiles).index(params.profile),
+        help="Cores and memory that Spark gets on the cluster",
+    )
+    st.caption(
+        words.profile_sentence(params.profiles[profile], params.training.spark.driver_memory_mb)
+    )
+    families = st.pills(
+        "Model families",
+        list(problem.search_space),
+        selection_mode="multi",
+        wrap=True,
+        default=[one for one in params.training.search.families if one in problem.search_space],
+        format_func=words.family_name,
+        help="Which kinds of model the search tries",
+    )
+    trials = st.number_input(
+        "Search budget (candidates)",
+        min_value=1,
+        value=params.training.search.trials,
+        help="Candidates to try, shared among the families; more take longer",
+    )
+    folds = params.training.split.folds
+    st.caption(
+        f"Each candidate is fitted {folds} times for its cross-validation: "
+        f"{words.count(trials * folds, 'fit')} at most."
+    )
+    if not families:
+        st.caption(":orange[Choose at least one family.]")
+    if st.button(
+        "Start the run", type="primary", icon=":material/play_arrow:", disabled=not families
+    ):
+        _start(core, problem, profile, _changes(core, trials, families))
+
+
+def _changes(core: Pilothouse, trials: int, families: Sequence[str]) -> dict[str, str]:
+    # Only what differs from params.yaml, so that a run with nothing changed is
+    # recorded as just that.
+    search = core.params.training.search
+    changes = {}
+    if trials != search.trials:
+        changes["search.trials"] = str(trials)
+    if set(families) != set(search.families):
+        changes["search.families"] = f"[{', '.join(families)}]"
+    return changes
+
+
+def _start(core: Pilothouse, problem: Problem, profile: str, changes: dict[str, str]) -> None:
+    try:
+        with st.spinner("Checking the cluster and submitting the job…"):
+            run = core.runs.start(
+                problem.name, profile=profile, overrides=changes, actor=core.settings.operator
+            )
+    except ConflictError as exc:
+        show_failure(failure_from(exc))
+        _link_to_active(core, problem)
+        return
+    st.query_params["run"] = run.id
+    st.rerun()
+
+
+def _link_to_active(core: Pilothouse, problem: Problem) -> None:
+    runs = attempt(lambda: core.runs.list(problem.name, limit=_RECENT))
+    if isinstance(runs, Failure):
+        show_failure(runs)
+        return
+    for run in runs:
+        if run.status.is_active:
+            label = f"Show the active run {words.short_id(run.id)}"
+            navigation.link_to_training(label, problem=problem.name, run_id=run.id)
+
+
+def _show_recent(runs: Sequence[Run]) -> tuple[str, ...]:
+    st.subheader("Recent runs")
+    if not runs:
+        st.caption("None yet.")
+        return ()
+    st.caption("Tick a run to read its outcome and its log above.")
+    frame = runs_frame(runs, datetime.now(UTC))
+    return pick_runs(frame, [run.id for run in runs], query="run", mode="single-row")
+
+
+def _show_runs_in_view(
+    core: Pilothouse, problem: Problem, runs: Sequence[Run], picked: Sequence[str]
+) -> None:
+    active = [run for run in runs if run.status.is_active]
+    chosen = [run for run in runs if run.id in picked and run not in active]
+    st.subheader("Now" if active else "Run")
+    for run in [*active, *chosen]:
+        show_run(core, run)
+    if not active and not chosen:
+        st.info(
+            "No run is active. Start one with the form, tick an earlier one in the table, or "
+            "use the command:",
+            icon=":material/info:",
+        )
+        st.code(f"pilothouse run {problem.name} --wait", language="bash")
+
+
+if __name__ == "__main__":
+    render()

@@ -1,0 +1,223 @@
+"""Pilothouse's own database: runs, promotion requests and the promotion record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from core.adapters.database_tables import (
+    ACTIVE,
+    PROMOTIONS,
+    REQUESTS,
+    RUNS,
+    promotion_from,
+    request_from,
+    request_values,
+    run_from,
+    run_values,
+)
+from core.domain import Promotion, PromotionRequest, RequestStatus, Run, RunStatus
+from core.errors import ConflictError, NotFoundError, UnavailableError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_MS = 15_000
+
+
+class Database:
+    """The one door to the database. Values in, values out."""
+
+    def __init__(self, url: str) -> None:
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._engine = sa.create_engine(url, pool_pre_ping=True)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _sqlite_pragmas)
+
+    def migrate(self) -> None:
+        """Brings the schema to this release's."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self._begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Gives every connection back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except OperationalError as exc:
+            raise UnavailableError(
+                "The database does not answer.",
+                fix="Check the disk and the rights of PILOTHOUSE_HOME.",
+            ) from exc
+
+    # Runs
+
+    def add_run(self, run: Run) -> None:
+        """Records a new run.
+
+        Raises:
+            ConflictError: the problem has an active run.
+        """
+        try:
+            with self._begin() as connection:
+                connection.execute(RUNS.insert().values(**run_values(run), considered=False))
+        except IntegrityError as exc:
+            raise ConflictError(
+                f"A run of {run.problem} is active already.",
+                fix="Wait for it to end or cancel it.",
+            ) from exc
+
+    def save_run(self, run: Run) -> None:
+        """Writes what has changed of a run."""
+        with self._begin() as connection:
+            connection.execute(RUNS.update().where(RUNS.c.id == run.id).values(**run_values(run)))
+
+    def run(self, run_id: str) -> Run:
+        """Reads one run.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        with self._begin() as connection:
+            row = connection.execute(RUNS.select().where(RUNS.c.id == run_id)).mappings().first()
+        if row is None:
+            raise NotFoundError(
+                f"There is no run {run_id!r}.", fix="`pilothouse runs list` shows them."
+            )
+        return run_from(row)
+
+    def runs(self, problem: str | None, limit: int) -> tuple[Run, ...]:
+        """Runs, newest first."""
+        query = RUNS.select().order_by(RUNS.c.started_at.desc()).limit(limit)
+        return self._runs(query if problem is None else query.where(RUNS.c.problem == problem))
+
+    def active_runs(self) -> tuple[Run, ...]:
+        """Runs that are queued or running."""
+        return self._runs(RUNS.select().where(ACTIVE))
+
+    def unconsidered_runs(self) -> tuple[Run, ...]:
+        """Finished runs whose version no gate has looked at yet, oldest first."""
+        finished = (RUNS.c.status == RunStatus.FINISHED.value) & ~RUNS.c.considered
+        return self._runs(RUNS.select().where(finished).order_by(RUNS.c.started_at))
+
+    def _runs(self, query: sa.Select[Any]) -> tuple[Run, ...]:
+        with self._begin() as connection:
+            return tuple(run_from(row) for row in connection.execute(query).mappings())
+
+    # Promotions
+
+    def decide(
+        self,
+        *,
+        considered_run: str | None = None,
+        request: PromotionRequest | None = None,
+        promotion: Promotion | None = None,
+    ) -> None:
+        """Writes what one decision brings, wholly or not at all.
+
+        A new open request supersedes older open ones of its problem; a decided one must
+        still be open.
+
+        Raises:
+            ConflictError: somebody else decided the request first.
+        """
+        with self._begin() as connection:
+            if considered_run is not None:
+                connection.execute(
+                    RUNS.update().where(RUNS.c.id == considered_run).values(considered=True)
+                )
+            if request is not None and request.status is RequestStatus.OPEN:
+                _open_request(connection, request)
+            elif request is not None:
+                _close_request(connection, request)
+            if promotion is not None:
+                connection.execute(PROMOTIONS.insert().values(**asdict(promotion), projected=False))
+
+    def request(self, request_id: str) -> PromotionRequest:
+        """Reads one promotion request.
+
+        Raises:
+            NotFoundError: there is no such request.
+        """
+        with self._begin() as connection:
+            query = REQUESTS.select().where(REQUESTS.c.id == request_id)
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFoundError(
+                f"There is no promotion request {request_id!r}.",
+                fix="`pilothouse promote list` shows them.",
+            )
+        return request_from(row)
+
+    def requests(self, problem: str | None, *, open_only: bool) -> tuple[PromotionRequest, ...]:
+        """Promotion requests, newest first."""
+        query = REQUESTS.select().order_by(REQUESTS.c.requested_at.desc())
+        if problem is not None:
+            query = query.where(REQUESTS.c.problem == problem)
+        if open_only:
+            query = query.where(REQUESTS.c.status == RequestStatus.OPEN.value)
+        with self._begin() as connection:
+            return tuple(request_from(row) for row in connection.execute(query).mappings())
+
+    def promotions(self, problem: str) -> tuple[Promotion, ...]:
+        """The promotion record of a problem, newest first."""
+        query = PROMOTIONS.select().where(PROMOTIONS.c.problem == problem)
+        return self._promotions(query.order_by(PROMOTIONS.c.sequence.desc()))
+
+    def unprojected(self) -> tuple[Promotion, ...]:
+        """Promotions that the registry does not show yet, oldest first."""
+        query = PROMOTIONS.select().where(~PROMOTIONS.c.projected)
+        return self._promotions(query.order_by(PROMOTIONS.c.sequence))
+
+    def mark_projected(self, promotion_id: str) -> None:
+        """Says that the registry shows a promotion."""
+        with self._begin() as connection:
+            connection.execute(
+                PROMOTIONS.update().where(PROMOTIONS.c.id == promotion_id).values(projected=True)
+            )
+
+    def _promotions(self, query: sa.Select[Any]) -> tuple[Promotion, ...]:
+        with self._begin() as connection:
+            return tuple(promotion_from(row) for row in connection.execute(query).mappings())
+
+
+def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    # Readers never wait for the one writer, and a writer waits its turn.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.close()
+
+
+def _open_request(connection: sa.Connection, request: PromotionRequest) -> None:
+    older = (REQUESTS.c.problem == request.problem) & (
+        REQUESTS.c.status == RequestStatus.OPEN.value
+    )
+    connection.execute(REQUESTS.update().where(older).values(status=RequestStatus.SUPERSEDED.value))
+    connection.execute(REQUESTS.insert().values(**request_values(request)))
+
+
+def _close_request(connection: sa.Connection, request: PromotionRequest) -> None:
+    still_open = (REQUESTS.c.id == request.id) & (REQUESTS.c.status == RequestStatus.OPEN.value)
+    changed = connection.execute(
+        REQUESTS.update().where(still_open).values(**request_values(request))
+    )
+    if changed.rowcount != 1:
+        raise ConflictError(
+            f"Promotion request {request.id} is not open any more.",
+            fix="`pilothouse promote list` shows who decided it.",
+        )

@@ -1,0 +1,168 @@
+"""Model versions in MLflow: registered, tagged, found again, pointed at by aliases."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import mlflow.onnx
+import numpy as np
+import onnx
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion as VendorVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+
+from core.adapters.mlflow import TAG, translated_errors
+from core.domain import ModelVersion
+from core.problems.contract import Problem
+from core.scoring.bundle import MODEL_FILE, BundleFacts, write_bundle
+
+PRODUCTION, STAGING = "production", "staging"
+_ARTIFACTS_SCHEME = "mlflow-artifacts:/"
+
+
+class ModelRegistry:
+    """Registered versions of every problem's model."""
+
+    def __init__(self, client: MlflowClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def register(
+        self,
+        problem: Problem,
+        onnx_bytes: bytes,
+        facts: BundleFacts,
+        spark_model: Path,
+        tags: Mapping[str, str],
+        scratch: Path,
+    ) -> int:
+        """Stores the ONNX model (MLflow's flavour, signature, example) with Spark's beside it.
+
+        Returns the new version's number.
+        """
+        with translated_errors(f"model {problem.name}"):
+            run = self._client.get_run(facts.run_id)
+            logged = self._client.create_logged_model(
+                run.info.experiment_id, name=problem.name, source_run_id=facts.run_id
+            )
+            model = Model(run_id=facts.run_id, model_id=logged.model_id)
+            _write_model(problem, onnx_bytes, facts, spark_model, model, scratch)
+            self._client.log_model_artifacts(logged.model_id, str(scratch))
+            self._client.finalize_logged_model(logged.model_id, "READY")
+            self._ensure_model(problem.name)
+            version = self._client.create_model_version(
+                problem.name,
+                source=logged.artifact_location,
+                run_id=facts.run_id,
+                model_id=logged.model_id,
+                tags={f"{TAG}{key}": value for key, value in tags.items()},
+            )
+        shutil.rmtree(scratch, ignore_errors=True)
+        return int(version.version)
+
+    def _ensure_model(self, name: str) -> None:
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def get(self, problem: str, version: int) -> ModelVersion:
+        """Reads one version."""
+        with translated_errors(f"version {version} of {problem}"):
+            return self._version(self._client.get_model_version(problem, str(version)))
+
+    def list(self, problem: str) -> tuple[ModelVersion, ...]:
+        """Versions of a problem, newest first."""
+        with translated_errors(f"model {problem}"):
+            found = self._client.search_model_versions(f"name = '{problem}'")
+            return tuple(
+                self._version(item) for item in sorted(found, key=lambda v: -int(v.version))
+            )
+
+    def _version(self, found: VendorVersion) -> ModelVersion:
+        run = self._client.get_run(found.run_id)
+        tags = {
+            key.removeprefix(TAG): value for key, value in found.tags.items() if key.startswith(TAG)
+        }
+        return ModelVersion(
+            problem=found.name,
+            version=int(found.version),
+            run_id=found.run_id,
+            created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+            family=tags.get("family", ""),
+            source=found.source,
+            metrics=dict(run.data.metrics),
+            tags=tags,
+            aliases=tuple(found.aliases or ()),
+        )
+
+    def files_url(self, version: ModelVersion) -> str:
+        """HTTP folder of a version's files, as the tracking server proxies them."""
+        path = version.source.removeprefix(_ARTIFACTS_SCHEME).lstrip("/")
+        return f"{self._url}/api/2.0/mlflow-artifacts/artifacts/{path}"
+
+    def set_alias(self, problem: str, alias: str, version: int) -> None:
+        """Points an alias at a version."""
+        with translated_errors(f"version {version} of {problem}"):
+            self._client.set_registered_model_alias(problem, alias, str(version))
+
+    def drop_alias(self, problem: str, alias: str) -> None:
+        """Removes an alias; one that is not there is fine."""
+        with translated_errors(f"model {problem}"):
+            self._client.delete_registered_model_alias(problem, alias)
+
+    def tag(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
+        """Sets tags of a version."""
+        with translated_errors(f"version {version} of {problem}"):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(problem, str(version), f"{TAG}{key}", value)
+
+
+def _write_model(
+    problem: Problem,
+    onnx_bytes: bytes,
+    facts: BundleFacts,
+    spark_model: Path,
+    model: Model,
+    folder: Path,
+) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    mlflow.onnx.save_model(
+        onnx.load_from_string(onnx_bytes),
+        str(folder),
+        mlflow_model=model,
+        signature=_signature(problem),
+        input_example=_example(problem),
+        # Named here, because MLflow would find them by importing the model in a new process.
+        pip_requirements=[f"onnx=={onnx.__version__}", "onnxruntime", f"numpy=={np.__version__}"],
+        save_as_external_data=False,
+    )
+    # The exact bytes that were compared with Spark, whatever a second serialisation makes.
+    write_bundle(folder, onnx_bytes, facts)
+    if (folder / MODEL_FILE).read_bytes() != onnx_bytes:
+        raise AssertionError("MLflow's layout of an ONNX model has changed")
+    shutil.copytree(spark_model, folder / "spark")
+
+
+def _signature(problem: Problem) -> ModelSignature:
+    inputs = [ColSpec("float", name) for name in problem.numeric_features]
+    inputs += [ColSpec("string", name) for name in problem.categorical_features]
+    output = TensorSpec(np.dtype("float64"), (-1,), "probability")
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([output]))
+
+
+def _example(problem: Problem) -> pd.DataFrame:
+    """One record of features, made from the contract's examples."""
+    columns = {
+        field.name: np.array([field.example], dtype=np.float32 if field.type.is_numeric else object)
+        for field in problem.contract.fields
+    }
+    frame = pd.DataFrame(problem.with_derived(columns))
+    return frame.astype(dict.fromkeys(problem.numeric_features, "float32"))

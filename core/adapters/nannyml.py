@@ -1,0 +1,27 @@
+"""The data sets that the nannyml wheel bundles."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from core.errors import NotFoundError
+from core.settings import silence_vendors
+
+
+def load_reference(name: str) -> pa.Table:
+    """Returns the labelled rows of a bundled data set, every column as delivered.
+
+    Raises:
+        NotFoundError: there is no bundled data set of that name.
+    """
+    silence_vendors()  # a bare `dvc repro` starts without the supervised environment
+    import nannyml
+
+    loaders = {"titanic": nannyml.load_titanic_dataset}
+    if name not in loaders:
+        raise NotFoundError(
+            f"NannyML bundles no data set called {name!r}.",
+            fix=f"Choose one of: {', '.join(loaders)}.",
+        )
+    reference, _analysis, _labels = loaders[name]()
+    return pa.Table.from_pandas(reference, preserve_index=False)

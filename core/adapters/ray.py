@@ -1,0 +1,111 @@
+"""Ray's jobs and nodes over the dashboard's REST interface; needs no Ray in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import httpx
+
+from core.errors import UnavailableError
+
+TIMEOUT_S = 10.0
+
+
+class JobStatus(StrEnum):
+    """Ray's words for where a job stands."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job's process is gone."""
+        return self not in (JobStatus.PENDING, JobStatus.RUNNING)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One living node and what Ray declares there."""
+
+    host: str
+    cpus: float
+    memory_mb: float
+
+
+class RayCluster:
+    """Starts, watches and stops jobs; says what the cluster has."""
+
+    def __init__(self, dashboard_url: str, transport: httpx.BaseTransport | None = None) -> None:
+        # Proxy variables of the environment are for the outside world, not for our services.
+        self._http = httpx.Client(
+            base_url=dashboard_url, timeout=TIMEOUT_S, transport=transport, trust_env=False
+        )
+
+    def submit(self, job_id: str, command: str) -> None:
+        """Starts ``command`` as a job; it survives whoever started it.
+
+        Raises:
+            UnavailableError: Ray does not take the job.
+        """
+        self._request("POST", "/api/jobs/", {"entrypoint": command, "submission_id": job_id})
+
+    def status(self, job_id: str) -> JobStatus | None:
+        """Where a job stands; ``None`` when the cluster knows no such job."""
+        response = self._send("GET", f"/api/jobs/{job_id}", None)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return JobStatus(_checked(response).json()["status"])
+
+    def stop(self, job_id: str) -> None:
+        """Asks a job to end; Ray kills it after a few seconds. One that is gone is fine."""
+        response = self._send("POST", f"/api/jobs/{job_id}/stop", None)
+        if response.status_code != httpx.codes.NOT_FOUND:
+            _checked(response)
+
+    def logs(self, job_id: str) -> str:
+        """What a job has printed."""
+        return str(self._request("GET", f"/api/jobs/{job_id}/logs", None)["logs"])
+
+    def nodes(self) -> Sequence[Node]:
+        """Living nodes."""
+        data = self._request("GET", "/api/v0/nodes?detail=1&limit=1000", None)
+        rows: list[dict[str, Any]] = data["data"]["result"]["result"]
+        return [
+            Node(
+                host=row["node_ip"],
+                cpus=float(row["resources_total"].get("CPU", 0)),
+                memory_mb=float(row["resources_total"].get("memory", 0)) / 2**20,
+            )
+            for row in rows
+            if row["state"] == "ALIVE"
+        ]
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def _request(self, method: str, path: str, body: object) -> Any:
+        return _checked(self._send(method, path, body)).json()
+
+    def _send(self, method: str, path: str, body: object) -> httpx.Response:
+        try:
+            return self._http.request(method, path, json=body)
+        except httpx.HTTPError as exc:
+            raise UnavailableError(
+                "Ray does not answer.", fix="Run `make status`, then `make up`."
+            ) from exc
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    if response.is_error:
+        raise UnavailableError(
+            f"Ray refused with status {response.status_code}.",
+            fix="Look at Ray's dashboard and at logs/ray.log.",
+        )
+    return response

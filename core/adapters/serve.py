@@ -1,0 +1,148 @@
+"""Ray Serve's REST interface on the dashboard port; needs no Ray in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from core.deployment.endpoint import APPLICATION, DEPLOYMENT, ServeConfig
+from core.domain import Health
+from core.errors import SetupError, UnavailableError
+
+APPLICATIONS = "/api/serve/applications/"
+STATUS_TIMEOUT_S = 10.0
+#: The first deployment starts Serve's controller and proxy before it answers.
+DEPLOY_TIMEOUT_S = 120.0
+_DETAIL_LENGTH = 300
+
+_HEALTH = {
+    "RUNNING": Health.HEALTHY,
+    "DEPLOYING": Health.STARTING,
+    "NOT_STARTED": Health.STARTING,
+}
+
+
+@dataclass(frozen=True)
+class ServeState:
+    """The application as Ray Serve's controller sees it.
+
+    ``settled`` says that every replica runs the configuration last put.
+    """
+
+    health: Health
+    replicas: int
+    settled: bool
+    detail: str = ""
+
+
+class ServeClient:
+    """Puts a configuration to Ray Serve and reads its state.
+
+    ``token`` is the content of the file that ``RAY_AUTH_TOKEN_PATH`` names; empty where
+    Ray's token authentication is off.
+    """
+
+    def __init__(
+        self,
+        dashboard_url: str,
+        token: str = "",
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=dashboard_url,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            transport=transport,
+            # Proxy variables of the environment are for the outside world, not for our services.
+            trust_env=False,
+        )
+
+    def deploy(self, config: ServeConfig) -> None:
+        """Tells Ray Serve to run ``config``; returns before replicas have followed.
+
+        Raises:
+            UnavailableError: Ray does not answer or cannot start Serve.
+            SetupError: Ray Serve refuses the configuration.
+        """
+        body = config.model_dump(mode="json")
+        response = self._send("PUT", DEPLOY_TIMEOUT_S, json=body)
+        if response.status_code == httpx.codes.BAD_REQUEST:
+            raise SetupError(
+                f"Ray Serve refused the configuration: {_last_line(response.text)}",
+                fix="Correct the section serving of params.yaml.",
+            )
+        if response.is_error:
+            raise UnavailableError(
+                f"Ray could not start Serve: {_last_line(response.text)}",
+                fix="Run `make status`, then `make up`.",
+            )
+
+    def status(self) -> ServeState:
+        """The application's state.
+
+        Raises:
+            UnavailableError: Ray does not answer.
+        """
+        response = self._send("GET", STATUS_TIMEOUT_S)
+        if response.is_error:
+            raise UnavailableError(
+                f"Ray Serve's controller does not answer: {_last_line(response.text)}",
+                fix="Run `make status`, then `make up`.",
+            )
+        try:
+            application = response.json()["applications"].get(APPLICATION)
+            return _state_of(application)
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise UnavailableError("Ray answers with something other than Serve's state.") from exc
+
+    def shutdown(self) -> None:
+        """Ends Serve: replicas, proxy and controller. Nothing to do is fine.
+
+        A Ray head that is stopped while Serve runs waits half a minute for it.
+
+        Raises:
+            UnavailableError: Ray does not answer or cannot end Serve.
+        """
+        response = self._send("DELETE", DEPLOY_TIMEOUT_S)
+        if response.is_error:
+            raise UnavailableError(f"Ray could not end Serve: {_last_line(response.text)}")
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def _send(self, method: str, timeout_s: float, json: object = None) -> httpx.Response:
+        try:
+            response = self._http.request(method, APPLICATIONS, json=json, timeout=timeout_s)
+        except httpx.HTTPError as exc:
+            raise UnavailableError(
+                "Ray's dashboard does not answer.", fix="Run `make status`, then `make up`."
+            ) from exc
+        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise UnavailableError(
+                "Ray does not know our token, so it may belong to another installation.",
+                fix="Look with `make status` whether another program took the port.",
+            )
+        return response
+
+
+def _state_of(application: Mapping[str, Any] | None) -> ServeState:
+    if application is None:
+        return ServeState(Health.DOWN, 0, settled=False, detail="No model is deployed.")
+    deployment = application["deployments"].get(DEPLOYMENT, {})
+    running = [r for r in deployment.get("replicas", ()) if r["state"] == "RUNNING"]
+    problem = deployment.get("message") or application["message"]
+    return ServeState(
+        health=_HEALTH.get(application["status"], Health.DOWN),
+        replicas=len(running),
+        settled=application["status"] == "RUNNING" and deployment.get("status") == "HEALTHY",
+        detail=_last_line(problem),
+    )
+
+
+def _last_line(text: str) -> str:
+    """The line of a vendor's message that says what went wrong: the end of its stack trace."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:_DETAIL_LENGTH] if lines else ""

@@ -1,0 +1,73 @@
+"""The composition root: the only place that builds adapters and hands them to services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.adapters.database import Database
+from core.adapters.mlflow import RunTracker, connected_client
+from core.adapters.mlflow_registry import ModelRegistry
+from core.adapters.ray import RayCluster
+from core.adapters.serve import ServeClient
+from core.deployment.reconciler import Reconciler
+from core.deployment.serving import ServingService
+from core.params import Params, load_params
+from core.problems import load_problem
+from core.problems.contract import Problem
+from core.promotion.promotions import PromotionService
+from core.services.health import HealthService
+from core.settings import Settings, be_impatient, load_settings
+from core.training.experiments import ExperimentService
+from core.training.runs import RunService
+
+
+@dataclass(frozen=True)
+class Pilothouse:
+    """Everything an operator can do, for the panel, the command line and the worker."""
+
+    settings: Settings
+    params: Params
+    problems: Mapping[str, Problem]
+    database: Database
+    runs: RunService
+    experiments: ExperimentService
+    promotions: PromotionService
+    serving: ServingService
+    reconciler: Reconciler
+    health: HealthService
+
+
+def connect(settings: Settings | None = None) -> Pilothouse:
+    """Builds the services of one installation; no service needs to be up for it.
+
+    Raises:
+        SetupError: a setting is not usable.
+        InvalidInputError: ``params.yaml`` is not usable.
+    """
+    settings = settings or load_settings()
+    params = load_params(settings.params_file)
+    problems = {name: load_problem(name, settings.packages) for name in params.problems}
+    be_impatient()
+    database = Database(settings.database_url)
+    database.migrate()
+    client = connected_client(settings.mlflow_url)
+    tracker = RunTracker(client)
+    registry = ModelRegistry(client, settings.mlflow_url)
+    cluster = RayCluster(settings.ray_dashboard_url)
+    promotions = PromotionService(params, problems, database, registry)
+    serving = ServingService(
+        settings, params.serving, ServeClient(settings.ray_dashboard_url), tuple(problems)
+    )
+    return Pilothouse(
+        settings=settings,
+        params=params,
+        problems=problems,
+        database=database,
+        runs=RunService(params, database, tracker, cluster, settings.home),
+        experiments=ExperimentService(database, tracker),
+        promotions=promotions,
+        serving=serving,
+        reconciler=Reconciler(params.problems, promotions, registry, serving),
+        health=HealthService(settings),
+    )

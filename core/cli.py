@@ -1,0 +1,44 @@
+"""The command line: every button of the panel as a command, through the same functions."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from core import cli_models, cli_services
+from core.cli_output import FAILED, say_error
+from core.errors import PilothouseError
+from core.settings import load_settings
+
+LOG = logging.getLogger(__name__)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Runs, compares, promotes and serves models.",
+)
+cli_services.register(app)
+cli_models.register(app)
+
+
+def main() -> None:
+    """Runs a command; a failure is one sentence on the terminal and a trace in the log."""
+    try:
+        app()
+    except PilothouseError as exc:
+        say_error(exc)
+        sys.exit(FAILED)
+    except Exception as exc:  # noqa: BLE001 - nobody should meet a stack trace
+        say_error(exc, log=_log_trace())
+        sys.exit(FAILED)
+
+
+def _log_trace() -> str:
+    path = load_settings().home / "logs" / "command.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=path, force=True, format="%(asctime)s %(levelname)s %(message)s")
+    LOG.exception("a command failed: %s", sys.argv[1:])
+    return str(path)

@@ -1,0 +1,71 @@
+"""How commands speak: tables for people, one JSON document for machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import InvalidInputError, PilothouseError
+
+FAILED = 1
+CONSOLE = Console()
+ERRORS = Console(stderr=True)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def print_json(value: object) -> None:
+    """Prints one JSON document."""
+    typer.echo(json.dumps(_plain(value), indent=2))
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints rows for people, or that there are none."""
+    if not rows:
+        CONSOLE.print(f"{title}: none")
+        return
+    table = Table(*header, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*("" if cell is None else _text(cell) for cell in row))
+    CONSOLE.print(table)
+
+
+def say_error(error: Exception, log: str = "") -> None:
+    """Prints a failure as one sentence with its fix, and every offence."""
+    if isinstance(error, PilothouseError):
+        ERRORS.print(f"[red]{error.message}[/red] {error.fix}".strip(), highlight=False)
+    else:
+        ERRORS.print(f"[red]An unexpected {type(error).__name__}.[/red] The trace is in {log}.")
+    if isinstance(error, InvalidInputError):
+        for offence in error.offences:
+            where = "" if offence.row is None else f" in row {offence.row}"
+            ERRORS.print(f"  {offence.field}{where}: {offence.problem}", markup=False)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, datetime):
+        return f"{cell:%Y-%m-%d %H:%M} UTC"
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: _plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Path) else value

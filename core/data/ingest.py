@@ -1,0 +1,48 @@
+"""Brings a problem's labelled rows into a workspace: first stage of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from core.data.tables import ROW_ID, read_table, write_table
+from core.errors import InvalidInputError, Offence
+from core.problems.contract import DatasetSource, Problem
+
+#: provider -> function from a data set's name to its rows.
+Providers = Mapping[str, Callable[[str], pa.Table]]
+
+
+def read_file_source(name: str) -> pa.Table:
+    """Provider ``file``: the name is a path."""
+    return read_table(Path(name))
+
+
+def ingest(problem: Problem, providers: Providers, target: Path) -> int:
+    """Writes the problem's rows to ``target`` and returns their number.
+
+    Identifiers, leaky columns and everything the contract does not name are dropped;
+    ``row_id`` is the row's index in the source.
+
+    Raises:
+        InvalidInputError: the source lacks columns of the contract.
+    """
+    table = _load(problem.source, providers)
+    wanted = [*problem.contract.names, problem.contract.label.name]
+    missing = [name for name in wanted if name not in table.column_names]
+    if missing:
+        raise InvalidInputError(
+            f"The data of {problem.name} lacks the columns {', '.join(missing)}.",
+            fix="Compare its header with the problem's contract.",
+            offences=[Offence(name, "column is missing") for name in missing],
+        )
+    kept = table.select(wanted)
+    ids = pa.array(range(table.num_rows), type=pa.int64())
+    write_table(kept.add_column(0, ROW_ID, ids), target)
+    return int(table.num_rows)
+
+
+def _load(source: DatasetSource, providers: Providers) -> pa.Table:
+    return providers[source.provider](source.name)

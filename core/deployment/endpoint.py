@@ -1,0 +1,154 @@
+"""What Ray Serve is told to run: pure values, built here and read by ``serve/``.
+
+``application_config`` gives the body of ``PUT /api/serve/applications/``. Two
+configurations that differ in ``user_config`` alone are switched by Ray Serve in
+place: same processes, no failed request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from core.params import ServingParams
+from core.scoring.bundle import BundleRef
+
+APPLICATION = "pilothouse"
+DEPLOYMENT = "endpoint"
+#: The core names the server by this text only and never imports it.
+IMPORT_PATH = "serve.deployment:application"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProblemModels(_Frozen):
+    """Versions of one problem that a replica holds."""
+
+    production: BundleRef
+
+
+class EndpointConfig(_Frozen):
+    """The ``user_config``: everything a replica knows, since it reads no environment."""
+
+    #: Problem name -> its versions.
+    models: Mapping[str, ProblemModels]
+    #: Folder in which fetched bundles are kept.
+    cache: Path
+    #: Python packages that hold problems, in order of search.
+    packages: tuple[str, ...] = Field(min_length=1)
+    max_records: int = Field(ge=1)
+    max_body_mb: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _named_by_problem(self) -> EndpointConfig:
+        for name, models in self.models.items():
+            if models.production.problem != name:
+                raise ValueError(f"{name} is given a model of {models.production.problem}")
+        return self
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest request body in bytes."""
+        return self.max_body_mb * 1024 * 1024
+
+
+class HttpOptions(_Frozen):
+    """Where Ray's proxy listens; fixed once Serve has started."""
+
+    host: str
+    port: int
+
+
+class Autoscaling(_Frozen):
+    """Ray Serve's autoscaling; delays are far below Ray's, which suit machines, not replicas.
+
+    A replica needs no CPU of its own and is up in seconds, so it may come after
+    five seconds of load and go after a minute without.
+    """
+
+    min_replicas: int
+    max_replicas: int
+    target_ongoing_requests: int
+    upscale_delay_s: float = 5.0
+    downscale_delay_s: float = 60.0
+    look_back_period_s: float = 10.0
+
+
+class ActorOptions(_Frozen):
+    """What a replica reserves. Zero CPUs: Spark's executors need all that Ray declares."""
+
+    num_cpus: float = 0.0
+
+
+class Deployment(_Frozen):
+    """Ray Serve's description of the one deployment.
+
+    The shutdown times are those that let a replica go without a failed request.
+    """
+
+    name: str = DEPLOYMENT
+    autoscaling_config: Autoscaling
+    max_ongoing_requests: int
+    graceful_shutdown_wait_loop_s: float = 0.5
+    graceful_shutdown_timeout_s: float = 8.0
+    ray_actor_options: ActorOptions = ActorOptions()
+    user_config: EndpointConfig
+
+
+class Application(_Frozen):
+    """Ray Serve's description of the one application."""
+
+    name: str = APPLICATION
+    route_prefix: str = "/"
+    import_path: str = IMPORT_PATH
+    deployments: tuple[Deployment, ...]
+
+
+class ServeConfig(_Frozen):
+    """The whole body of ``PUT /api/serve/applications/``."""
+
+    proxy_location: Literal["HeadOnly"] = "HeadOnly"
+    http_options: HttpOptions
+    applications: tuple[Application, ...]
+
+
+def application_config(
+    params: ServingParams,
+    http: HttpOptions,
+    *,
+    cache: Path,
+    packages: Sequence[str],
+    models: Mapping[str, BundleRef],
+) -> ServeConfig:
+    """Returns what Ray Serve should run.
+
+    Args:
+        params: replicas and limits.
+        http: where the proxy listens.
+        cache: folder for fetched bundles, on every node that runs a replica.
+        packages: Python packages that hold problems.
+        models: problem name -> the version in production.
+    """
+    user_config = EndpointConfig(
+        models={name: ProblemModels(production=ref) for name, ref in sorted(models.items())},
+        cache=cache,
+        packages=tuple(packages),
+        max_records=params.max_records,
+        max_body_mb=params.max_body_mb,
+    )
+    autoscaling = Autoscaling(
+        min_replicas=params.min_replicas,
+        max_replicas=params.max_replicas,
+        target_ongoing_requests=params.target_ongoing_requests,
+    )
+    deployment = Deployment(
+        autoscaling_config=autoscaling,
+        max_ongoing_requests=params.max_ongoing_requests,
+        user_config=user_config,
+    )
+    return ServeConfig(http_options=http, applications=(Application(deployments=(deployment,)),))

@@ -1,0 +1,283 @@
+"""What the panel and the command line do with the served models: look, ask, deploy."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from core.adapters.serve import ServeClient
+from core.deployment.endpoint import HttpOptions, application_config
+from core.domain import Health, PredictionAnswer, ServedVersion, ServingStatus
+from core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    Offence,
+    PilothouseError,
+    UnavailableError,
+)
+from core.params import ServingParams
+from core.problems.contract import Value
+from core.scoring.bundle import BundleRef
+from core.settings import Settings
+
+REQUEST_TIMEOUT_S = 30.0
+#: A status must be quick: the panel draws it on every page.
+STATUS_TIMEOUT_S = 5.0
+POLL_S = 0.2
+_FIX = "Run `make status`, then `make up`."
+_PLACE = re.compile(r"^records\[(\d+)\]\.?(.*)$", re.DOTALL)
+
+
+class _Described(BaseModel):
+    problem: str
+    version: int
+    run_id: str
+    family: str
+    threshold: float
+
+
+class _Prediction(BaseModel):
+    label: int | str
+    probability: float
+
+
+class _Predicted(BaseModel):
+    request_id: str
+    model_version: int
+    predictions: tuple[_Prediction, ...]
+
+
+class _ReadyProblem(BaseModel):
+    failure: str
+
+
+class _Ready(BaseModel):
+    problems: Mapping[str, _ReadyProblem]
+
+
+class _Detail(BaseModel):
+    field: str
+    problem: str
+
+
+class _Error(BaseModel):
+    message: str
+    details: tuple[_Detail, ...]
+
+
+class _Refused(BaseModel):
+    error: _Error
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class ServingService:
+    """The served models as seen from outside, over HTTP like every caller."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        params: ServingParams,
+        client: ServeClient,
+        problems: Sequence[str],
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._settings = settings
+        self._params = params
+        self._client = client
+        self._problems = tuple(problems)
+        # Proxy variables of the environment are for the outside world, not for our services.
+        self._http = httpx.Client(
+            base_url=settings.serving_url,
+            timeout=REQUEST_TIMEOUT_S,
+            transport=transport,
+            trust_env=False,
+        )
+
+    def status(self) -> ServingStatus:
+        """Health, replicas and served versions; being down is a value, not an error."""
+        try:
+            state = self._client.status()
+        except UnavailableError as exc:
+            return ServingStatus(Health.DOWN, 0, (), str(exc))
+        try:
+            failures = self._failures()
+            served = self._served()
+        except PilothouseError as exc:
+            health = Health.STARTING if state.health is Health.STARTING else Health.DOWN
+            return ServingStatus(health, state.replicas, (), state.detail or exc.message)
+        detail = " ".join(f"{name}: {failure}" for name, failure in failures.items())
+        health = Health.HEALTHY if served else Health.DOWN
+        return ServingStatus(health, state.replicas, served, detail)
+
+    def predict(self, problem: str, record: Mapping[str, Value | None]) -> PredictionAnswer:
+        """Asks the served model about one record.
+
+        Raises:
+            InvalidInputError: the record breaks the contract; every field is named.
+            NotFoundError: no model is served for the problem.
+            UnavailableError: the server does not answer.
+        """
+        _require_finite(record)
+        body = {"records": [dict(record)]}
+        started = time.perf_counter()
+        response = self._send("POST", f"/predict/{problem}", REQUEST_TIMEOUT_S, json=body)
+        latency_ms = (time.perf_counter() - started) * 1000.0
+        _raise_for(response)
+        answer = _read(_Predicted, response)
+        if len(answer.predictions) != 1:
+            raise UnavailableError("The server answered with another number of records.", fix=_FIX)
+        (prediction,) = answer.predictions
+        return PredictionAnswer(
+            request_id=answer.request_id,
+            model_version=answer.model_version,
+            label=prediction.label,
+            probability=prediction.probability,
+            latency_ms=latency_ms,
+        )
+
+    def deploy(self, models: Mapping[str, BundleRef]) -> None:
+        """Tells Ray Serve which versions to serve; ``wait_until_serving`` sees it through.
+
+        Replicas that run already load the new versions beside the old ones and switch
+        with no failed request. A problem that ``models`` leaves out is dropped.
+
+        Raises:
+            UnavailableError: Ray does not answer.
+            SetupError: Ray Serve refuses the configuration.
+        """
+        settings = self._settings
+        config = application_config(
+            self._params,
+            HttpOptions(host=settings.host, port=settings.serving_port),
+            cache=settings.home / "bundles",
+            packages=settings.packages,
+            models=models,
+        )
+        self._client.deploy(config)
+
+    def wait_until_serving(self, problem: str, version: int, timeout_s: float) -> None:
+        """Returns once every replica answers with ``version``.
+
+        Raises:
+            UnavailableError: the version cannot be loaded (told at once, the version
+                before it goes on serving), or it does not serve in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                served = self._settled_version(problem)
+                reason = f"Version {served} answers."
+            except _LoadError:
+                raise
+            except PilothouseError as exc:
+                served, reason = None, exc.message
+            if served == version:
+                return
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    f"{problem} v{version} does not serve after {timeout_s:g} s: {reason}",
+                    fix=_FIX,
+                )
+            time.sleep(POLL_S)
+
+    def shutdown(self) -> None:
+        """Ends Serve, so that Ray can be stopped at once.
+
+        Raises:
+            UnavailableError: Ray does not answer.
+        """
+        self._client.shutdown()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+        self._client.close()
+
+    def _served(self) -> tuple[ServedVersion, ...]:
+        found = []
+        for problem in self._problems:
+            response = self._send("GET", f"/problems/{problem}", STATUS_TIMEOUT_S)
+            # A problem without a loaded model is told by /readyz, not here.
+            if response.is_success:
+                found.append(ServedVersion(**_read(_Described, response).model_dump()))
+        return tuple(found)
+
+    def _settled_version(self, problem: str) -> int:
+        """The version that every replica holds; raises while that cannot be said."""
+        if not self._client.status().settled:
+            raise UnavailableError("Ray Serve is still rolling it out.")
+        failure = self._failures().get(problem)
+        if failure:
+            raise _LoadError(f"The new version of {problem} cannot be loaded: {failure}")
+        response = self._send("GET", f"/problems/{problem}", STATUS_TIMEOUT_S)
+        _raise_for(response)
+        return _read(_Described, response).version
+
+    def _failures(self) -> dict[str, str]:
+        """Problem -> why its wanted version is not loaded; empty if all are."""
+        response = self._send("GET", "/readyz", STATUS_TIMEOUT_S)
+        if response.is_success:
+            problems = _read(_Ready, response).problems
+            return {name: entry.failure for name, entry in problems.items() if entry.failure}
+        return {detail.field: detail.problem for detail in _read(_Refused, response).error.details}
+
+    def _send(
+        self, method: str, path: str, timeout_s: float, json: object = None
+    ) -> httpx.Response:
+        try:
+            return self._http.request(method, path, json=json, timeout=timeout_s)
+        except httpx.HTTPError as exc:
+            raise UnavailableError("The served models do not answer.", fix=_FIX) from exc
+
+
+class _LoadError(UnavailableError):
+    """Waiting is of no use: the version was tried and cannot be loaded."""
+
+
+def _require_finite(record: Mapping[str, Value | None]) -> None:
+    """JSON has no word for NaN and infinity, so they are refused before they are sent."""
+    offences = [
+        Offence(name, "must be finite", 0)
+        for name, value in record.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    if offences:
+        raise InvalidInputError("Every number must be finite.", offences=offences)
+
+
+def _raise_for(response: httpx.Response) -> None:
+    """Turns an error of the server into ours."""
+    if response.is_success:
+        return
+    error = _read(_Refused, response).error
+    if response.status_code == httpx.codes.NOT_FOUND:
+        raise NotFoundError(error.message, fix="Train and promote a model first.")
+    if response.is_client_error:
+        offences = [_offence(detail) for detail in error.details]
+        raise InvalidInputError(error.message, offences=offences)
+    raise UnavailableError(error.message, fix=_FIX)
+
+
+def _offence(detail: _Detail) -> Offence:
+    place = _PLACE.match(detail.field)
+    if place is None:
+        return Offence(detail.field, detail.problem)
+    return Offence(place[2], detail.problem, int(place[1]))
+
+
+def _read(model: type[_Model], response: httpx.Response) -> _Model:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError as exc:
+        raise UnavailableError(
+            f"Something other than our server answers with status {response.status_code}.",
+            fix="Look with `make status` whether another program took the port.",
+        ) from exc

@@ -1,0 +1,212 @@
+"""Brings an installation up and down; both may be repeated, and a broken one is repaired."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+
+from core.errors import ConflictError, SetupError
+from core.services import doctor, haproxy, ports
+from core.services.checks import require
+from core.services.environment import Launch, service_environment
+from core.services.java import find_java
+from core.services.layout import Layout
+from core.services.processes import end_tagged, tagged_processes
+from core.services.programs import Program, ProgramTable, default_programs
+from core.services.supervision import (
+    ProgramState,
+    SupervisedProgram,
+    Supervisor,
+    config_text,
+    fingerprint,
+)
+from core.services.waiting import OnWait, StartWatch, wait_for_programs
+from core.settings import Settings
+
+_STOP_TIMEOUT_S = 90.0
+_POLL_S = 0.3
+#: A session holds Ray's logs; older ones only fill the disk.
+_SESSIONS_KEPT = 3
+_ENDED = frozenset(
+    {ProgramState.STOPPED, ProgramState.EXITED, ProgramState.FATAL, ProgramState.UNKNOWN}
+)
+
+
+class Outcome(Enum):
+    """What ``up`` found and did."""
+
+    STARTED = "started"
+    REPAIRED = "repaired"
+    ALREADY_UP = "already up"
+
+
+class ServiceManager:
+    """Starts, repairs and stops the programs of one installation."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        layout: Layout,
+        supervisor: Supervisor,
+        environment: Mapping[str, str],
+        table: ProgramTable = default_programs,
+    ) -> None:
+        self._settings = settings
+        self._layout = layout
+        self._supervisor = supervisor
+        self._environment = environment
+        self._table = table
+
+    def up(self, say: Callable[[str], None], on_wait: OnWait) -> Outcome:
+        """Makes every program healthy and returns when all are.
+
+        Args:
+            say: told each step in one sentence.
+            on_wait: told at every poll where each program stands.
+
+        Raises:
+            SetupError: the machine is not fit, or a program does not start.
+            PortTakenError: another program listens on a published port.
+            ConflictError: another command starts or stops services just now.
+        """
+        self._layout.prepare()
+        with _alone(self._layout):
+            watch = self._repaired(say, on_wait)
+            if watch is not None:
+                return watch
+            self._start_afresh(say, on_wait)
+            return Outcome.STARTED
+
+    def down(self) -> int:
+        """Stops everything this installation started, and nothing else.
+
+        Returns:
+            How many processes there were.
+
+        Raises:
+            SetupError: a process does not end.
+            ConflictError: another command starts or stops services just now.
+        """
+        if not self._layout.run.is_dir():
+            return end_tagged(self._layout.installation)
+        with _alone(self._layout):
+            return self._stop()
+
+    def _repaired(self, say: Callable[[str], None], on_wait: OnWait) -> Outcome | None:
+        """Repairs what runs; ``None`` when a fresh start is needed."""
+        running = self._supervisor.programs()
+        kept = ports.read_ports(self._layout.ports_file)
+        if running is None or kept is None:
+            return None
+        launch = self._launch(kept)
+        programs = self._table(launch)
+        if not self._has_fingerprint(fingerprint(launch, config_text(launch, programs))):
+            say("Settings have changed since the services were started: starting them anew.")
+            return None
+        with StartWatch(self._supervisor, self._layout, self._settings) as watch:
+            sick = watch.unhealthy(programs)
+            if not sick:
+                return Outcome.ALREADY_UP
+            say(f"Repairing {', '.join(program.name for program in sick)}.")
+            for program in sick:
+                self._revive(running.get(program.name), program)
+            try:
+                wait_for_programs(watch, programs, on_wait)
+            except SetupError:
+                say("That did not help: starting everything anew.")
+                return None
+        return Outcome.REPAIRED
+
+    def _revive(self, found: SupervisedProgram | None, program: Program) -> None:
+        """Starts what ended, restarts what runs long enough to be considered hung."""
+        if found is None or found.state in _ENDED:
+            self._supervisor.start_program(program.name)
+        elif found.uptime_s > self._settings.start_timeout_s:
+            self._supervisor.stop_program(program.name)
+            self._supervisor.start_program(program.name)
+
+    def _start_afresh(self, say: Callable[[str], None], on_wait: OnWait) -> None:
+        ended = self._stop()
+        if ended:
+            say(f"Ended {ended} processes of an earlier start.")
+        require(doctor.machine_checks(self._settings, self._layout, services_run=False))
+        ports.require_free(self._settings)
+        launch = self._launch(self._choose_ports())
+        programs = self._table(launch)
+        ports.keep_ports(self._layout.ports_file, launch.ports)
+        haproxy.write_launcher(
+            self._layout.haproxy_launcher, launch.ports.haproxy_metrics, launch.ports.haproxy_stats
+        )
+        config = config_text(launch, programs)
+        self._layout.supervisor_config.write_text(config, encoding="utf-8")
+        self._layout.fingerprint_file.write_text(fingerprint(launch, config), encoding="utf-8")
+        say(f"Starting {', '.join(program.name for program in programs)}.")
+        self._supervisor.start(
+            self._layout.supervisor_config, service_environment(launch, self._environment)
+        )
+        with StartWatch(self._supervisor, self._layout, self._settings) as watch:
+            wait_for_programs(watch, programs, on_wait)
+
+    def _stop(self) -> int:
+        """Stops the daemon, which stops its programs; then ends what is left."""
+        count = len(tagged_processes(self._layout.installation))
+        if self._supervisor.programs() is not None:
+            self._supervisor.shut_down()
+            deadline = time.monotonic() + _STOP_TIMEOUT_S
+            while tagged_processes(self._layout.installation) and time.monotonic() < deadline:
+                if self._supervisor.programs() is None:
+                    break  # the daemon is gone, so what is left will not end by itself
+                time.sleep(_POLL_S)
+        count = max(count, end_tagged(self._layout.installation))
+        self._tidy()
+        return count
+
+    def _tidy(self) -> None:
+        """Removes what would look alive at the next start, and old sessions of Ray."""
+        layout = self._layout
+        stale = (
+            layout.supervisor_socket,
+            layout.supervisor_pid,
+            layout.fingerprint_file,
+            layout.worker_heartbeat,
+        )
+        for file in stale:
+            file.unlink(missing_ok=True)
+        sessions = sorted(layout.ray_temp.glob("session_2*"), reverse=True)
+        for session in sessions[_SESSIONS_KEPT:]:
+            shutil.rmtree(session, ignore_errors=True)
+
+    def _choose_ports(self) -> ports.InternalPorts:
+        published = {entry.port for entry in ports.published_ports(self._settings)}
+        return ports.choose_ports(
+            ports.read_ports(self._layout.ports_file),
+            seed=int(self._layout.installation, 16),
+            is_free=lambda port: port not in published and ports.is_free(port),
+        )
+
+    def _launch(self, chosen: ports.InternalPorts) -> Launch:
+        return Launch(self._settings, self._layout, chosen, find_java(self._environment))
+
+    def _has_fingerprint(self, wanted: str) -> bool:
+        try:
+            return self._layout.fingerprint_file.read_text(encoding="utf-8") == wanted
+        except OSError:
+            return False
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Holds the lock of the one command that may start or stop services."""
+    with layout.lock_file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise ConflictError(
+                "Another command starts or stops the services just now.",
+                fix="Wait for it to finish, then try again.",
+            ) from exc
+        yield

@@ -1,0 +1,87 @@
+"""Finds and ends processes of one installation by the mark they carry, and no others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import psutil
+
+from core.errors import SetupError
+from core.services.layout import TAG
+
+#: Ray's nodes need a few seconds to take their children down with them.
+TERM_WAIT_S = 10.0
+KILL_WAIT_S = 5.0
+_SWEEP_LIMIT_S = 40.0
+
+
+def tagged_processes(installation: str) -> Sequence[psutil.Process]:
+    """Processes of an installation and what they started.
+
+    Not counted: this process and those it stems from, and whatever hangs on a terminal,
+    because that is a person's shell that inherited the mark. Our services have none.
+    """
+    me = psutil.Process()
+    spared = {me.pid, *(parent.pid for parent in me.parents())}
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        if process.pid in spared or process.pid in found or not _carries(process, installation):
+            continue
+        found[process.pid] = process
+        # A process that renames itself loses its environment from view; its parent helps.
+        for child in _children(process):
+            if child.pid not in spared:
+                found[child.pid] = child
+    return tuple(found.values())
+
+
+def end_tagged(
+    installation: str, term_wait_s: float = TERM_WAIT_S, kill_wait_s: float = KILL_WAIT_S
+) -> int:
+    """Ends every process of an installation and waits until none is left.
+
+    Returns:
+        How many were found.
+
+    Raises:
+        SetupError: some cannot be ended.
+    """
+    seen: set[int] = set()
+    deadline = time.monotonic() + _SWEEP_LIMIT_S
+    while processes := tagged_processes(installation):
+        if time.monotonic() > deadline:
+            names = ", ".join(f"{process.pid}" for process in processes)
+            raise SetupError(
+                f"Processes {names} of this installation do not end.", fix="End them by hand."
+            )
+        seen.update(process.pid for process in processes)
+        _signal_all(processes, "terminate")
+        _, alive = psutil.wait_procs(processes, timeout=term_wait_s)
+        _signal_all(alive, "kill")
+        psutil.wait_procs(alive, timeout=kill_wait_s)
+    return len(seen)
+
+
+def _carries(process: psutil.Process, installation: str) -> bool:
+    try:
+        if process.environ().get(TAG) != installation:
+            return False
+        return process.terminal() is None and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False  # gone meanwhile, or another user's
+
+
+def _children(process: psutil.Process) -> Sequence[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return ()
+
+
+def _signal_all(processes: Sequence[psutil.Process], method: str) -> None:
+    for process in processes:
+        try:
+            getattr(process, method)()
+        except psutil.Error:
+            continue  # gone meanwhile

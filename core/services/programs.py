@@ -1,0 +1,109 @@
+"""The programs an installation consists of, and how each is started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.services.environment import Launch
+from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
+from core.services.machine import usable_cores
+from core.settings import CODE_ROOT
+
+#: Rows on their way between Ray and Spark; models and tables here are small.
+_OBJECT_STORE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised process.
+
+    ``ready_after_s`` is how long it must live to count as started; ``stop_wait_s`` is the
+    time it gets to end by itself.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    probe: Probe
+    ready_after_s: int = 2
+    stop_wait_s: int = 15
+
+
+#: Decides what runs; tests start less.
+ProgramTable = Callable[[Launch], Sequence[Program]]
+
+
+def default_programs(launch: Launch) -> Sequence[Program]:
+    """Ray, MLflow, the worker and the panel. Serving is an application inside Ray."""
+    return (ray(launch), mlflow(launch), worker(launch), panel(launch))
+
+
+def ray(launch: Launch) -> Program:
+    """Ray's head node."""
+    settings, ports = launch.settings, launch.ports
+    flags = {
+        "--port": ports.gcs,
+        "--node-manager-port": ports.node_manager,
+        "--object-manager-port": ports.object_manager,
+        "--ray-client-server-port": ports.ray_client,
+        "--metrics-export-port": ports.ray_metrics,
+        "--dashboard-agent-listen-port": ports.agent_http,
+        "--dashboard-agent-grpc-port": ports.agent_grpc,
+        "--runtime-env-agent-port": ports.runtime_env,
+        "--dashboard-host": settings.host,
+        "--dashboard-port": settings.ray_dashboard_port,
+        "--num-cpus": settings.ray_cpus or usable_cores(),
+        "--object-store-memory": _OBJECT_STORE_BYTES,
+        "--temp-dir": launch.layout.ray_temp,
+    }
+    argv = [*_tool("ray"), "start", "--head", "--block"]
+    for flag, value in flags.items():
+        argv += [flag, str(value)]
+    if not settings.telemetry:
+        argv.append("--disable-usage-stats")
+    probe = ray_probe(settings, ports)
+    return Program("ray", tuple(argv), probe, ready_after_s=5, stop_wait_s=30)
+
+
+def mlflow(launch: Launch) -> Program:
+    """MLflow's server: SQLite, and artifacts that pass through it."""
+    settings, folder = launch.settings, launch.layout.mlflow
+    argv = (
+        *_tool("mlflow"),
+        "server",
+        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        "--serve-artifacts",
+        *("--artifacts-destination", str(folder / "artifacts")),
+        *("--host", settings.host),
+        *("--port", str(settings.mlflow_port)),
+        *("--workers", "1"),
+    )
+    return Program("mlflow", argv, mlflow_probe(settings))
+
+
+def worker(launch: Launch) -> Program:
+    """The background worker."""
+    argv = (sys.executable, "-m", "core.worker")
+    return Program("worker", argv, worker_probe(launch.layout))
+
+
+def panel(launch: Launch) -> Program:
+    """The Streamlit panel."""
+    settings = launch.settings
+    argv = (
+        *_tool("streamlit"),
+        *("run", str(CODE_ROOT / "app" / "main.py")),
+        *("--server.address", settings.host),
+        *("--server.port", str(settings.panel_port)),
+        *("--server.headless", "true"),
+        *("--server.fileWatcherType", "none"),
+        *("--browser.gatherUsageStats", "true" if settings.telemetry else "false"),
+    )
+    return Program("panel", argv, panel_probe(settings))
+
+
+def _tool(name: str) -> tuple[str, ...]:
+    """A program of this virtual environment, whatever the PATH says."""
+    return (sys.executable, str(Path(sys.executable).parent / name))

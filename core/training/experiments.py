@@ -1,0 +1,77 @@
+"""Reads finished runs for comparison."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from core.adapters.database import Database
+from core.adapters.mlflow import RunTracker, TrackedRun
+from core.domain import Run
+from core.errors import NotFoundError
+from core.training.report import EvaluationReport
+from core.training.tracking import REPORT_FILE
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run with what it was given and what it reached."""
+
+    run: Run
+    family: str | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class ExperimentService:
+    """Runs side by side."""
+
+    def __init__(self, database: Database, tracker: RunTracker) -> None:
+        self._database = database
+        self._tracker = tracker
+
+    def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
+        """Runs of a problem in MLflow, newest first; those of `dvc repro` among them."""
+        known = {run.id: run for run in self._database.runs(problem, limit)}
+        tracked = self._tracker.list(problem, limit)
+        return tuple(_summary(known.get(t.id) or _run(problem, t), t) for t in tracked)
+
+    def report(self, run_id: str) -> EvaluationReport:
+        """The evaluation of a finished run.
+
+        Raises:
+            NotFoundError: the run has none, or it was deleted in MLflow.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            text = self._tracker.read_file(run_id, REPORT_FILE, Path(scratch))
+        try:
+            return EvaluationReport.model_validate_json(text)
+        except ValidationError as exc:
+            raise NotFoundError(
+                f"The report of run {run_id[:8]} is of another release.",
+                fix="Run the training again.",
+            ) from exc
+
+
+def _run(problem: str, tracked: TrackedRun) -> Run:
+    """A run that was not started by this installation's services."""
+    return Run(
+        id=tracked.id,
+        problem=problem,
+        status=tracked.status,
+        profile=tracked.tags.get("profile", ""),
+        started_by=tracked.tags.get("started_by", ""),
+        started_at=tracked.started_at,
+        ended_at=tracked.ended_at,
+    )
+
+
+def _summary(run: Run, tracked: TrackedRun) -> RunSummary:
+    metrics = dict(tracked.metrics)
+    if run.ended_at is not None:
+        metrics["wall_seconds"] = (run.ended_at - run.started_at).total_seconds()
+    return RunSummary(run, tracked.tags.get("family"), tracked.params, metrics)

@@ -1,0 +1,28 @@
+"""What the starter of a run tells the run's process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from core.params import Profile, TrainingParams
+
+LOG_FILE = "run.log"
+
+
+class RunSpec(BaseModel):
+    """Everything a run's process has to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    problem: str
+    profile: Profile
+    training: TrainingParams
+    git_commit: str
+
+
+def run_folder(home: Path, run_id: str) -> Path:
+    """Folder of a run's workspace and log."""
+    return home / "runs" / run_id

@@ -1,0 +1,289 @@
+"""From a frame of contract columns to feature vectors, and from there to an estimator.
+
+Features are fitted on a training part alone and come out as one ``PipelineModel``
+that holds every step, so that a saved model needs nothing but the derived columns
+of ``add_derived``:
+
+1. SQL: numbers cast to float32 (what the server sees), the empty string made
+   missing, a missing value of a nullable category made the mode;
+2. ``StringIndexer`` with an extra index for what it has not seen; ``Imputer``;
+3. ``tree_features``: indexed categories, then numbers. Trees need no scaling, and
+   the indexes carry nominal metadata so that trees split on sets of categories;
+4. ``linear_features``: one-hot categories (an unseen one is all zeros), then
+   numbers, everything standardised.
+
+Columns inside the pipeline are numbered, because Spark reads a dot in a column's
+name as a path into a struct.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark import cloudpickle
+from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
+from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
+from pyspark.ml.feature import (
+    Imputer,
+    ImputerModel,
+    OneHotEncoder,
+    SQLTransformer,
+    StandardScaler,
+    StringIndexer,
+    StringIndexerModel,
+    VectorAssembler,
+)
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+
+from core.errors import InvalidInputError, Offence, TrainingError
+from core.problems.contract import Columns, Problem
+from core.training.report import ColumnSummary
+
+#: Double column of 0 and 1 that every estimator learns.
+LABEL = "label"
+TREE_FEATURES = "tree_features"
+LINEAR_FEATURES = "linear_features"
+
+#: Spark's own default; more bins are taken only where a category has more values.
+FEWEST_BINS = 32
+#: Rank error of the median; exact up to 10,000 rows.
+MEDIAN_ERROR = 1e-4
+
+_ESTIMATORS = {"lr": LogisticRegression, "rf": RandomForestClassifier, "gbt": GBTClassifier}
+
+
+def add_derived(frame: DataFrame, problem: Problem) -> DataFrame:
+    """Appends the problem's derived columns; every column of ``frame`` stays as it is.
+
+    ``frame`` holds the contract's columns unrounded (numbers as double or integer,
+    categories as string) and any others. Derived numbers are double, derived
+    categories string, null where missing. Rows are mapped batch by batch, so a
+    derived feature must be a function of its own row.
+    """
+    if not problem.derived:
+        return frame
+    # Numbered while in flight: mapInArrow cannot address a name with a dot.
+    names = frame.columns
+    passing = [
+        StructField(f"c{i}", f.dataType, f.nullable) for i, f in enumerate(frame.schema.fields)
+    ]
+    adding = [
+        StructField(f"d{i}", DoubleType() if d.type.is_numeric else StringType())
+        for i, d in enumerate(problem.derived)
+    ]
+
+    def extend(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield _extend_batch(batch, names, problem)
+
+    for feature in problem.derived:
+        # By value, because executors need not be able to import the problem's package.
+        cloudpickle.register_pickle_by_value(sys.modules[feature.compute.__module__])
+    numbered = frame.toDF(*[field.name for field in passing])
+    mapped = numbered.mapInArrow(extend, StructType(passing + adding))
+    return mapped.toDF(*names, *[d.name for d in problem.derived])
+
+
+def _extend_batch(batch: pa.RecordBatch, names: Sequence[str], problem: Problem) -> pa.RecordBatch:
+    given: Columns = {
+        f.name: batch.column(names.index(f.name))
+        .cast(pa.float64() if f.type.is_numeric else pa.string())
+        .to_numpy(zero_copy_only=False)
+        for f in problem.contract.fields
+    }
+    features = problem.with_derived(given)
+    added = [
+        # from_pandas reads NaN as missing.
+        pa.array(features[d.name].astype(np.float64), from_pandas=True)
+        if d.type.is_numeric
+        else pa.array(features[d.name], pa.string())
+        for d in problem.derived
+    ]
+    labels = [*batch.schema.names, *[f"d{i}" for i in range(len(added))]]
+    return pa.RecordBatch.from_arrays([*batch.columns, *added], names=labels)
+
+
+def fit_features(train: DataFrame, problem: Problem) -> PipelineModel:
+    """Fits the feature steps on a training part that went through ``add_derived``.
+
+    The result adds ``tree_features`` and ``linear_features`` (vectors of doubles).
+    Cache ``train``: three passes are made over it.
+
+    Raises:
+        TrainingError: an input that has to be filled has no value at all.
+    """
+    categories = _numbered("category", problem.categorical_features)
+    numbers = _numbered("number", problem.numeric_features)
+    indexes = _numbered("index", categories)
+    filled = _numbered("filled", numbers)
+    one_hot = _numbered("one_hot", categories)
+
+    stages: list[object] = []
+    modes: dict[str, str] = {}
+    if categories:
+        indexer = StringIndexer(
+            inputCols=categories,
+            outputCols=indexes,
+            handleInvalid="keep",
+            stringOrderType="frequencyDesc",
+        ).fit(_prepare(problem, modes).transform(train))
+        modes = _modes(problem, indexer)
+        stages += [_prepare(problem, modes), indexer]
+        stages += [OneHotEncoder(inputCols=indexes, outputCols=one_hot, dropLast=True)]
+    else:
+        stages += [_prepare(problem, modes)]
+    if numbers:
+        stages += [
+            Imputer(
+                inputCols=numbers, outputCols=filled, strategy="median", relativeError=MEDIAN_ERROR
+            )
+        ]
+    stages += [
+        VectorAssembler(inputCols=indexes + filled, outputCol=TREE_FEATURES),
+        VectorAssembler(inputCols=one_hot + filled, outputCol="_unscaled"),
+        StandardScaler(
+            inputCol="_unscaled", outputCol=LINEAR_FEATURES, withMean=True, withStd=True
+        ),
+    ]
+    try:
+        return Pipeline(stages=stages).fit(train)
+    except Py4JJavaError as exc:
+        # Asked only now: counting on every fit would cost a pass over the rows.
+        empty = [name for name, missing, rows in _count_missing(train, problem) if missing == rows]
+        if not empty:
+            raise
+        raise _no_value(empty) from exc
+
+
+def build_estimator(
+    family: str, params: Mapping[str, float | int | str], seed: int, features: PipelineModel
+) -> Estimator:
+    """Returns an unfitted classifier that reads the output of ``features``.
+
+    Args:
+        family: ``lr``, ``rf`` or ``gbt``.
+        params: hyper-parameters under Spark's names.
+        seed: seed of every random choice; with one seed and one partitioning, one model.
+        features: what ``fit_features`` returned; trees need as many bins as the
+            largest category has values.
+
+    Raises:
+        InvalidInputError: Spark's classifier has no parameter of that name.
+    """
+    estimator = _ESTIMATORS[family](labelCol=LABEL)
+    offences = [Offence(name, "unknown") for name in params if not estimator.hasParam(name)]
+    if offences:
+        raise InvalidInputError(
+            f"Family {family} has no parameter called {offences[0].field!r}.",
+            fix="Use the names of Spark's classifier in the problem's search space.",
+            offences=offences,
+        )
+    fixed: dict[str, float | int | str]
+    if family == "lr":
+        # Already standardised, so the penalty is as Spark's own standardisation makes it.
+        fixed = {"featuresCol": LINEAR_FEATURES, "standardization": False, "family": "binomial"}
+    else:
+        sizes = [len(labels) + 1 for labels in category_labels(features)]
+        bins = max([int(params.get("maxBins", FEWEST_BINS)), *sizes])
+        fixed = {"featuresCol": TREE_FEATURES, "seed": seed, "maxBins": bins}
+    for name, value in {**params, **fixed}.items():
+        estimator.set(estimator.getParam(name), value)
+    return estimator
+
+
+def join_stages(features: PipelineModel, classifier: Transformer) -> PipelineModel:
+    """Returns one model of the feature steps and a classifier: what is saved and exported."""
+    return PipelineModel([*features.stages, classifier])
+
+
+def column_summaries(
+    train: DataFrame, problem: Problem, features: PipelineModel
+) -> tuple[ColumnSummary, ...]:
+    """Missing values of every model input in ``train``, and what ``features`` fills in."""
+    fills: dict[str, float | str] = {}
+    for stage in features.stages:
+        if isinstance(stage, StringIndexerModel):
+            fills |= _modes(problem, stage)
+        if isinstance(stage, ImputerModel):
+            medians = [float(np.float32(value)) for value in stage.surrogateDF.first()]
+            fills |= dict(zip(problem.numeric_features, medians, strict=True))
+    never = {f.name for f in problem.contract.fields if not f.nullable}
+    return tuple(
+        ColumnSummary(
+            column=name,
+            rows=rows,
+            missing=missing,
+            fill_value=None if name in never else fills.get(name),
+        )
+        for name, missing, rows in _count_missing(train, problem)
+    )
+
+
+def category_labels(features: PipelineModel) -> tuple[tuple[str, ...], ...]:
+    """Known values of every categorical feature, most frequent first, in feature order."""
+    for stage in features.stages:
+        if isinstance(stage, StringIndexerModel):
+            return tuple(tuple(labels) for labels in stage.labelsArray)
+    return ()
+
+
+def _numbered(prefix: str, names: Sequence[str]) -> list[str]:
+    return [f"_{prefix}_{i}" for i in range(len(names))]
+
+
+def _prepare(problem: Problem, modes: Mapping[str, str]) -> SQLTransformer:
+    columns = ["*"]
+    for i, name in enumerate(problem.numeric_features):
+        columns.append(f"CAST({_quote(name)} AS FLOAT) AS `_number_{i}`")
+    for i, name in enumerate(problem.categorical_features):
+        value = f"NULLIF(CAST({_quote(name)} AS STRING), '')"
+        if name in modes:
+            # In hexadecimal no value can end the literal or be taken for a placeholder.
+            mode = modes[name].encode().hex()
+            value = f"COALESCE({value}, CAST(X'{mode}' AS STRING))"
+        columns.append(f"{value} AS `_category_{i}`")
+    return SQLTransformer(statement=f"SELECT {', '.join(columns)} FROM __THIS__")  # noqa: S608
+
+
+def _quote(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _modes(problem: Problem, indexer: StringIndexerModel) -> dict[str, str]:
+    """The mode of each nullable category.
+
+    It is the indexer's first label: labels are ordered by falling frequency, ties by
+    alphabet. The export relies on that.
+    """
+    nullable = {f.name for f in problem.contract.fields if f.nullable}
+    labels = dict(zip(problem.categorical_features, indexer.labelsArray, strict=True))
+    empty = [name for name, known in labels.items() if name in nullable and not known]
+    if empty:
+        raise _no_value(empty)
+    return {name: known[0] for name, known in labels.items() if name in nullable}
+
+
+def _no_value(names: Sequence[str]) -> TrainingError:
+    return TrainingError(
+        f"There is not one value of {', '.join(names)} in the training part.",
+        fix="Add rows that have a value, or take the column out of the problem's contract.",
+    )
+
+
+def _count_missing(frame: DataFrame, problem: Problem) -> list[tuple[str, int, int]]:
+    """Name, missing values and rows of every model input, in feature order."""
+    names = [*problem.categorical_features, *problem.numeric_features]
+    numeric = set(problem.numeric_features)
+    counts = [F.count(F.lit(1))]
+    for name in names:
+        column = F.col(_quote(name))
+        empty = F.isnan(column.cast("double")) if name in numeric else column == ""
+        counts.append(F.count(F.when(column.isNull() | empty, 1)))
+    rows, *missing = frame.select(*counts).first()
+    return [(name, int(count), int(rows)) for name, count in zip(names, missing, strict=True)]

@@ -1,0 +1,56 @@
+"""Where a run came from: code, data and machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from core.settings import CODE_ROOT
+
+#: Written by an image build, where there is no .git.
+BUILD_COMMIT_FILE = "BUILD_COMMIT"
+GIT_TIMEOUT_S = 10
+PACKAGES = ("ray", "raydp", "pyspark", "mlflow", "dvc", "onnx", "onnxruntime", "numpy", "pyarrow")
+
+
+def git_commit(root: Path = CODE_ROOT) -> str:
+    """Commit of the code, with ``-dirty`` when tracked files differ from it.
+
+    Without a ``.git`` it comes from the build's ``BUILD_COMMIT`` file; ``unknown``
+    when there is neither.
+    """
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        dirty = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        stamp = root / BUILD_COMMIT_FILE
+        return stamp.read_text(encoding="utf-8").strip() if stamp.exists() else "unknown"
+    return f"{commit}-dirty" if dirty else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=GIT_TIMEOUT_S,
+    )
+    return done.stdout.strip()
+
+
+def environment_snapshot(java_version: str) -> dict[str, str]:
+    """Host, cores, memory and versions that a run depends on; values as text."""
+    snapshot = {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cores_physical": str(psutil.cpu_count(logical=False) or psutil.cpu_count()),
+        "memory_mb": str(psutil.virtual_memory().total // 2**20),
+        "python": platform.python_version(),
+        "java": java_version,
+    }
+    return snapshot | {name: version(name) for name in PACKAGES}

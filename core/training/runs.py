@@ -1,0 +1,229 @@
+"""Starts, watches and cancels training runs."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.adapters.database import Database
+from core.adapters.mlflow import RunTracker, TrackedRun
+from core.adapters.ray import RayCluster
+from core.domain import Run, RunStatus
+from core.errors import ConflictError, NotFoundError, PilothouseError, UnavailableError
+from core.params import Params, override_training
+from core.training.job_spec import LOG_FILE, RunSpec, run_folder
+from core.training.preflight import NodeCapacity, check_profile
+from core.training.provenance import git_commit
+
+LOG = logging.getLogger(__name__)
+STOP_TIMEOUT_S = 30.0
+STOP_POLL_S = 0.3
+#: A job that Ray does not know may be one that was not submitted yet.
+SUBMIT_GRACE_S = 30.0
+LOST = "The run's process ended without a word; its log may say why."
+
+
+class RunService:
+    """Training runs of every problem; each is a Ray Job that outlives its starter."""
+
+    def __init__(
+        self,
+        params: Params,
+        database: Database,
+        tracker: RunTracker,
+        cluster: RayCluster,
+        home: Path,
+    ) -> None:
+        self._params = params
+        self._database = database
+        self._tracker = tracker
+        self._cluster = cluster
+        self._home = home
+
+    def start(
+        self,
+        problem: str,
+        *,
+        profile: str | None,
+        overrides: Mapping[str, str],
+        actor: str,
+    ) -> Run:
+        """Starts a run and returns it at once.
+
+        Args:
+            problem: one of the problems of ``params.yaml``.
+            profile: a named profile; ``None`` takes the default one.
+            overrides: training parameters by dotted key, such as ``search.trials``.
+            actor: who starts it.
+
+        Raises:
+            NotFoundError: no such problem or profile.
+            InvalidInputError: an override breaks a rule.
+            ConflictError: a run of the problem is active.
+            ResourceError: the cluster cannot give the profile.
+            UnavailableError: Ray or MLflow does not answer.
+        """
+        if problem not in self._params.problems:
+            raise NotFoundError(
+                f"There is no problem called {problem!r}.",
+                fix=f"Choose one of: {', '.join(self._params.problems)}.",
+            )
+        chosen = self._params.profile_named(profile or self._params.profile)
+        training = override_training(self._params.training, overrides)
+        self._refuse_second(problem)
+        nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in self._cluster.nodes()]
+        check_profile(chosen, nodes)
+        started_at = datetime.now(UTC)
+        run_id = self._tracker.create(
+            problem,
+            f"{problem}-{started_at:%Y%m%d-%H%M%S}",
+            {"problem": problem, "profile": chosen.name, "started_by": actor},
+        )
+        run = Run(run_id, problem, RunStatus.QUEUED, chosen.name, actor, started_at)
+        spec = RunSpec(
+            run_id=run_id,
+            problem=problem,
+            profile=chosen,
+            training=training,
+            git_commit=git_commit(),
+        )
+        try:
+            self._database.add_run(run)
+        except ConflictError:
+            self._tracker.finish(run_id, RunStatus.CANCELLED, "another run was faster")
+            raise
+        try:
+            self._cluster.submit(_job_id(run), _command(spec))
+        except UnavailableError as exc:
+            self._end(run, RunStatus.FAILED, str(exc))
+            raise
+        return run
+
+    def _refuse_second(self, problem: str) -> None:
+        for run in self._database.active_runs():
+            if run.problem == problem and self._refreshed(run).status.is_active:
+                raise ConflictError(
+                    f"Run {run.id[:8]} of {problem} is active already.",
+                    fix="Wait for it to end or cancel it.",
+                )
+
+    def list(self, problem: str | None = None, limit: int = 100) -> tuple[Run, ...]:
+        """Runs, newest first."""
+        self.refresh()
+        return self._database.runs(problem, limit)
+
+    def get(self, run_id: str) -> Run:
+        """Reads one run.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        return self._refreshed(self._database.run(run_id))
+
+    def log(self, run_id: str, *, tail: int = 200) -> str:
+        """Returns the last lines of a run's log; empty while it has written none."""
+        self._database.run(run_id)
+        path = run_folder(self._home, run_id) / LOG_FILE
+        if not path.exists():
+            return ""
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-tail:])
+
+    def cancel(self, run_id: str, *, actor: str) -> Run:
+        """Ends a run and returns once its process is gone.
+
+        Raises:
+            NotFoundError: there is no such run.
+            ConflictError: it has ended already.
+            UnavailableError: Ray does not answer or the process does not end.
+        """
+        run = self.get(run_id)
+        if not run.status.is_active:
+            raise ConflictError(f"Run {run_id[:8]} has ended already: {run.status.value}.")
+        self._cluster.stop(_job_id(run))
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while not self._job_is_over(run):
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "Ray has not ended the run yet.", fix="Look again in a minute."
+                )
+            time.sleep(STOP_POLL_S)
+        return self._end(run, RunStatus.CANCELLED, f"cancelled by {actor}")
+
+    def refresh(self) -> None:
+        """Brings every active run up to date; a service that is down changes nothing."""
+        for run in self._database.active_runs():
+            self._refreshed(run)
+
+    def _refreshed(self, run: Run) -> Run:
+        if not run.status.is_active:
+            return run
+        try:
+            tracked = self._tracker.get(run.id)
+        except NotFoundError:
+            return self._save(_ended(run, RunStatus.FAILED, "The run was deleted in MLflow."))
+        except UnavailableError as exc:
+            LOG.info("run %s is not refreshed: %s", run.id, exc)
+            return run
+        current = _merged(run, tracked)
+        if tracked.status is RunStatus.RUNNING and self._is_lost(run):
+            return self._end(current, RunStatus.FAILED, LOST)
+        return self._save(current) if current != run else run
+
+    def _is_lost(self, run: Run) -> bool:
+        age = datetime.now(UTC) - run.started_at
+        try:
+            status = self._cluster.status(_job_id(run))
+        except UnavailableError:
+            return False
+        if status is None:
+            return age.total_seconds() > SUBMIT_GRACE_S
+        # The job's last word in MLflow comes before its end in Ray.
+        return status.is_over and self._tracker.get(run.id).status is RunStatus.RUNNING
+
+    def _job_is_over(self, run: Run) -> bool:
+        status = self._cluster.status(_job_id(run))
+        return status is None or status.is_over
+
+    def _end(self, run: Run, status: RunStatus, why: str) -> Run:
+        try:
+            self._tracker.finish(run.id, status, why)
+        except PilothouseError as exc:
+            LOG.warning("MLflow was not told that run %s ended: %s", run.id, exc)
+        return self._save(_ended(run, status, why))
+
+    def _save(self, run: Run) -> Run:
+        self._database.save_run(run)
+        return run
+
+
+def _job_id(run: Run) -> str:
+    return f"{run.problem}-{run.id}"
+
+
+def _command(spec: RunSpec) -> str:
+    return shlex.join([sys.executable, "-m", "core.training.job", spec.model_dump_json()])
+
+
+def _ended(run: Run, status: RunStatus, why: str) -> Run:
+    return replace(run, status=status, ended_at=datetime.now(UTC), error=why)
+
+
+def _merged(run: Run, tracked: TrackedRun) -> Run:
+    version = tracked.tags.get("model_version")
+    has_begun = tracked.progress is not None
+    status = RunStatus.QUEUED if tracked.status.is_active and not has_begun else tracked.status
+    return replace(
+        run,
+        status=status,
+        ended_at=tracked.ended_at,
+        progress=tracked.progress or run.progress,
+        error=tracked.tags.get("error") or run.error,
+        model_version=int(version) if version else None,
+    )

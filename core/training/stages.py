@@ -1,0 +1,197 @@
+"""One stage of ``dvc.yaml`` as a process: a run's functions on the repository's data.
+
+What needs Spark joins the running cluster as a Ray Job, or gets a private Ray for its
+time; what needs MLflow uses the running server, or starts one on the same store for its
+time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from core.adapters.mlflow import RunTracker, connected_client
+from core.adapters.ray import JobStatus, RayCluster
+from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
+from core.domain import RunStatus
+from core.errors import PilothouseError, TrainingError, UnavailableError
+from core.params import Params, load_params
+from core.problems import load_problem
+from core.problems.contract import Problem
+from core.services.environment import Launch, service_environment
+from core.services.launch import prepare_launch
+from core.services.programs import mlflow
+from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
+from core.training import pipeline
+from core.training.job import HANG_EXIT_CODE, PROVIDERS, java_version
+from core.training.provenance import environment_snapshot, git_commit
+from core.training.tracking import track_run
+from core.training.workspace import Workspace
+
+LOG = logging.getLogger(__name__)
+POLL_S = 1.0
+PROBE_TIMEOUT_S = 2.0
+JOINED, PRIVATE = "joined", "private"
+
+
+def main() -> int:
+    """Runs the stage named on the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=[*_PLAIN, *_ON_SPARK])
+    parser.add_argument("problem")
+    # Set by this module itself, for the process in which Spark runs.
+    parser.add_argument("--ray", choices=[JOINED, PRIVATE], help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_settings()
+        params = load_params(settings.params_file)
+        problem = load_problem(given.problem, settings.packages)
+        ws = Workspace(CODE_ROOT / "data" / problem.name)
+        if given.stage in _PLAIN:
+            _PLAIN[given.stage](settings, params, problem, ws)
+        elif given.ray:
+            _run_on_spark(given.stage, given.ray, params, problem, ws)
+        else:
+            _hand_over(given.stage, settings, problem)
+    except PilothouseError as exc:
+        LOG.error("%s", exc)
+        return 1
+    return 0
+
+
+def _ingest(_: Settings, _params: Params, problem: Problem, ws: Workspace) -> None:
+    pipeline.ingest_stage(problem, PROVIDERS, ws)
+
+
+def _validate(_: Settings, _params: Params, problem: Problem, ws: Workspace) -> None:
+    pipeline.validate_stage(problem, ws)
+
+
+def _evaluate(settings: Settings, params: Params, problem: Problem, ws: Workspace) -> None:
+    report = pipeline.evaluate_stage(problem, params.training, ws)
+    with _tracking_server(settings):
+        tracker = RunTracker(connected_client(settings.mlflow_url))
+        tags = {"problem": problem.name, "profile": params.profile}
+        run_id = tracker.create(
+            problem.name, f"{problem.name}-dvc", {**tags, "started_by": settings.operator}
+        )
+        snapshot = environment_snapshot(java_version())
+        track_run(tracker, run_id, problem, report, ws, git_commit(), snapshot)
+        tracker.finish(run_id, RunStatus.FINISHED)
+
+
+_PLAIN: dict[str, Callable[[Settings, Params, Problem, Workspace], None]] = {
+    "ingest": _ingest,
+    "validate": _validate,
+    "evaluate": _evaluate,
+}
+_ON_SPARK = ("preprocess", "train")
+
+
+def _run_on_spark(stage: str, ray: str, params: Params, problem: Problem, ws: Workspace) -> None:
+    address = "auto" if ray == JOINED else "local"
+    connect_ray(RayConnection(address, f"dvc-{uuid.uuid4().hex[:8]}"))
+    profile = params.profile_named(params.profile)
+    training = params.training
+
+    def end(error: PilothouseError) -> None:
+        # The main thread waits for a JVM that never answers.
+        LOG.error("%s", error)
+        logging.shutdown()
+        os._exit(HANG_EXIT_CODE)
+
+    with spark_on_ray(f"{problem.name}-{stage}", profile, training.spark, end) as spark:
+        if stage == "preprocess":
+            pipeline.preprocess_stage(spark, problem, training, ws)
+        else:
+            pipeline.train_stage(
+                spark, problem, training, ws, lambda _, message: LOG.info("%s", message)
+            )
+
+
+def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
+    """Runs the stage where Spark can: in the running cluster, or in a private one."""
+    command = [sys.executable, "-m", "core.training.stages", stage, problem.name, "--ray"]
+    cluster = RayCluster(settings.ray_dashboard_url)
+    try:
+        cluster.nodes()
+    except UnavailableError:
+        LOG.info("no cluster runs; starting a private Ray for this stage")
+        launch = prepare_launch(settings)
+        environment = service_environment(launch, inherited_environment())
+        done = subprocess.run([*command, PRIVATE], env=environment, cwd=CODE_ROOT, check=False)
+        if done.returncode:
+            raise TrainingError(f"Stage {stage} of {problem.name} failed.") from None
+        return
+    job_id = f"dvc-{problem.name}-{stage}-{uuid.uuid4().hex[:8]}"
+    cluster.submit(job_id, " ".join([*command, JOINED]))
+    _wait_for(cluster, job_id, f"Stage {stage} of {problem.name}")
+
+
+def _wait_for(cluster: RayCluster, job_id: str, what: str) -> None:
+    status = cluster.status(job_id)
+    try:
+        while status is not None and not status.is_over:
+            time.sleep(POLL_S)
+            status = cluster.status(job_id)
+    except KeyboardInterrupt:
+        cluster.stop(job_id)
+        raise
+    sys.stdout.write(cluster.logs(job_id))
+    if status is not JobStatus.SUCCEEDED:
+        raise TrainingError(f"{what} failed.", fix="Its log is above.")
+
+
+@contextmanager
+def _tracking_server(settings: Settings) -> Iterator[None]:
+    """The running MLflow server, or one on the installation's store for the time."""
+    if _answers(settings):
+        yield
+        return
+    launch = prepare_launch(settings)
+    server = _start_server(launch)
+    try:
+        deadline = time.monotonic() + settings.start_timeout_s
+        while not _answers(settings):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise UnavailableError(
+                    "MLflow does not start.", fix=f"See {launch.layout.log_of('mlflow')}."
+                )
+            time.sleep(POLL_S)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _start_server(launch: Launch) -> subprocess.Popen[bytes]:
+    with launch.layout.log_of("mlflow").open("ab") as log:
+        return subprocess.Popen(
+            mlflow(launch).argv,
+            env=service_environment(launch, inherited_environment()),
+            cwd=CODE_ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        url = f"{settings.mlflow_url}/health"
+        return httpx.get(url, timeout=PROBE_TIMEOUT_S, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Puts a finished workspace into MLflow: the run with everything, then the version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from core.adapters.mlflow import RunTracker
+from core.adapters.mlflow_registry import ModelRegistry
+from core.data.tables import file_md5
+from core.problems.contract import Problem
+from core.scoring.bundle import BundleFacts
+from core.training.report import EvaluationReport
+from core.training.workspace import Workspace
+
+REPORT_FILE = "report/report.json"
+
+
+def track_run(
+    tracker: RunTracker,
+    run_id: str,
+    problem: Problem,
+    report: EvaluationReport,
+    ws: Workspace,
+    git_commit: str,
+    environment: Mapping[str, str],
+) -> BundleFacts:
+    """Logs parameters, metrics, candidates, data version, environment and all artifacts."""
+    data_version = f"md5:{file_md5(ws.raw)}"
+    metrics = {name: estimate.value for name, estimate in report.metrics.items()}
+    metrics |= {"cv_auc": report.cv_auc, "parity_max_difference": report.parity.max_difference}
+    chosen = {f"model.{key}": value for key, value in report.params.items()}
+    tracker.log(run_id, {"family": report.family, **chosen}, metrics | _intervals(report))
+    for candidate in report.candidates:
+        tracker.log_candidate(
+            report.problem,
+            run_id,
+            f"{candidate.index:03d}-{candidate.family}",
+            {"family": candidate.family, **candidate.params},
+            {
+                "cv_auc": candidate.mean_auc,
+                "cv_auc_standard_error": candidate.standard_error,
+                "seconds": candidate.seconds,
+            },
+            candidate.fold_auc,
+        )
+    tracker.log_files(run_id, ws.report, "report")
+    tracker.log_files(run_id, ws.figures, "report/figures")
+    tracker.log_files(run_id, ws.reference, "reference")
+    tracker.log_files(run_id, ws.columns, "data")
+    tracker.log_files(run_id, ws.validation, "data")
+    tracker.tag(
+        run_id,
+        {
+            "data_version": data_version,
+            "git_commit": git_commit,
+            "family": report.family,
+            "environment": json.dumps(environment),
+        },
+    )
+    onnx = ws.onnx.read_bytes()
+    return BundleFacts(
+        problem=report.problem,
+        contract_fingerprint=problem.contract.fingerprint(),
+        family=report.family,
+        threshold=report.threshold,
+        run_id=run_id,
+        data_version=data_version,
+        git_commit=git_commit,
+        metrics=metrics,
+        model_sha256=hashlib.sha256(onnx).hexdigest(),
+    )
+
+
+def _intervals(report: EvaluationReport) -> dict[str, float]:
+    ends: dict[str, float] = {}
+    for name, estimate in report.metrics.items():
+        ends |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return ends
+
+
+def register_version(
+    tracker: RunTracker,
+    registry: ModelRegistry,
+    problem: Problem,
+    facts: BundleFacts,
+    ws: Workspace,
+) -> int:
+    """Registers the run's model and returns the version; the run is tagged with it."""
+    version = registry.register(
+        problem,
+        ws.onnx.read_bytes(),
+        facts,
+        ws.spark_model,
+        {
+            "problem": problem.name,
+            "run_id": facts.run_id,
+            "data_version": facts.data_version,
+            "git_commit": facts.git_commit,
+            "family": facts.family,
+            "contract_fingerprint": facts.contract_fingerprint,
+            "promotion_state": "registered",
+        },
+        ws.scratch / "registered",
+    )
+    tracker.tag(facts.run_id, {"model_version": str(version)})
+    return version

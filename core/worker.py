@@ -1,0 +1,90 @@
+"""The one background process: follows runs, considers candidates, keeps serving true.
+
+Every duty is idempotent and reads its work from the database, so that a worker that was
+killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from core.bootstrap import Pilothouse, connect
+from core.errors import PilothouseError
+from core.settings import load_settings
+
+LOG = logging.getLogger(__name__)
+BEAT_S = 2.0
+
+
+def heartbeat_file(home: Path) -> Path:
+    """File whose modification time says that the worker is alive."""
+    return home / "run" / "worker.heartbeat"
+
+
+def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ...]:
+    """What every beat does, in order."""
+
+    def consider() -> None:
+        for run in pilothouse.database.unconsidered_runs():
+            pilothouse.promotions.consider(run)
+
+    return (
+        ("follow runs", pilothouse.runs.refresh),
+        ("consider candidates", consider),
+        ("finish promotions", pilothouse.promotions.finish_projections),
+        ("reconcile serving", pilothouse.reconciler.repair),
+    )
+
+
+def beat(pilothouse: Pilothouse, failing: set[str]) -> None:
+    """Does every duty once. One that fails is tried again at the next beat.
+
+    ``failing`` remembers which duties failed last time, so that an outage is one line in
+    the log and not one every two seconds.
+    """
+    for name, duty in duties(pilothouse):
+        try:
+            duty()
+            failing.discard(name)
+        except PilothouseError as exc:
+            if name not in failing:
+                LOG.warning("%s: %s", name, exc)
+            failing.add(name)
+        except Exception:
+            LOG.exception("%s failed", name)
+            failing.add(name)
+
+
+def main() -> None:
+    """Beats until told to stop."""
+    settings = load_settings()
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    pulse = heartbeat_file(settings.home)
+    pulse.parent.mkdir(parents=True, exist_ok=True)
+    # A pulse of its own: a duty may wait for minutes on a service that starts.
+    threading.Thread(target=_pulse, args=(pulse, stop), daemon=True).start()
+    pilothouse = connect(settings)
+    failing: set[str] = set()
+    while not stop.is_set():
+        beat(pilothouse, failing)
+        stop.wait(BEAT_S)
+
+
+def _pulse(path: Path, stop: threading.Event) -> None:
+    while not stop.is_set():
+        path.touch()
+        stop.wait(BEAT_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The Ray Serve deployment: a thin shell around ``ModelStore`` and ``EndpointApp``.
+
+Ray Serve is given ``serve.deployment:application`` and a ``user_config`` of the
+shape ``core.deployment.endpoint.EndpointConfig``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ray import serve as ray_serve
+
+from core.deployment.endpoint import DEPLOYMENT
+from serve.asgi import EndpointApp
+from serve.store import ModelStore
+
+
+class Endpoint:
+    """One replica."""
+
+    def __init__(self) -> None:
+        self._store = ModelStore()
+        self._retry: asyncio.Task[None] | None = None
+
+    def __serve_build_asgi_app__(self) -> EndpointApp:
+        """Called by Ray Serve inside the replica, once."""
+        return EndpointApp(self._store)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Called by Ray Serve at the start and with every new ``user_config``."""
+        await asyncio.to_thread(self._store.apply, user_config)
+
+    async def check_health(self) -> None:
+        """Called by Ray Serve every few seconds; uses the beat to retry failed loads.
+
+        A model that cannot be loaded is no reason to kill the replica, since the
+        others may be served well; ``/readyz`` tells it.
+        """
+        if self._store.snapshot.failures and (self._retry is None or self._retry.done()):
+            self._retry = asyncio.create_task(asyncio.to_thread(self._store.retry))
+
+
+application = ray_serve.deployment(name=DEPLOYMENT)(ray_serve.ingress()(Endpoint)).bind()

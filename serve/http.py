@@ -1,0 +1,151 @@
+"""Plain ASGI: reading a body, writing an answer, one shape for every error."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from core.errors import InvalidInputError, NotFoundError, Offence, PilothouseError, UnavailableError
+from serve.schemas import Detail, ErrorAnswer, ErrorBody
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+HTML = b"text/html; charset=utf-8"
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+_STATUS = {InvalidInputError: 422, NotFoundError: 404, UnavailableError: 503}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back to the caller."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class HttpError(Exception):
+    """An answer other than success that the protocol calls for, not the product."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.answer = error_answer(status, code, message, headers=headers)
+
+
+class DisconnectedError(Exception):
+    """The caller left before the request was whole; there is nobody to answer."""
+
+
+def error_answer(
+    status: int,
+    code: str,
+    message: str,
+    details: Iterable[Detail] = (),
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Answer:
+    """An error in its one shape."""
+    body = ErrorAnswer(ErrorBody(code, message, list(details)))
+    return Answer(msgspec.json.encode(body), status, headers=headers)
+
+
+def answer_failure(failure: PilothouseError) -> Answer:
+    """A failure of the product as an answer."""
+    details: list[Detail] = []
+    if isinstance(failure, InvalidInputError):
+        details = [Detail(_place(offence), offence.problem) for offence in failure.offences]
+    status = next((s for kind, s in _STATUS.items() if isinstance(failure, kind)), 500)
+    return error_answer(status, failure.code, failure.message, details)
+
+
+def _place(offence: Offence) -> str:
+    if offence.row is None:
+        return offence.field
+    record = f"records[{offence.row}]"
+    return f"{record}.{offence.field}" if offence.field else record
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """Reads a request's body of at most ``limit`` bytes.
+
+    Raises:
+        HttpError: the body is larger (413).
+        DisconnectedError: the caller left.
+    """
+    declared = header(scope, b"content-length")
+    if declared.isdigit() and int(declared[:20]) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def require_json(scope: Scope) -> None:
+    """Refuses bodies that say they are something other than JSON in UTF-8.
+
+    A missing ``Content-Type`` is taken for JSON.
+
+    Raises:
+        HttpError: 415.
+    """
+    kind, _, parameters = header(scope, b"content-type").decode("latin-1").lower().partition(";")
+    kind = kind.strip()
+    charset = parameters.replace('"', "").replace(" ", "")
+    is_json = kind in ("", "application/json") or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
+    if not is_json or ("charset=" in charset and "charset=utf-8" not in charset):
+        raise _unsupported("Send JSON in UTF-8 with Content-Type: application/json.")
+    if header(scope, b"content-encoding").lower() not in (b"", b"identity"):
+        raise _unsupported("Send the body as it is, without Content-Encoding.")
+
+
+async def send_answer(send: Send, answer: Answer, *, with_body: bool = True) -> None:
+    """Writes an answer; ``with_body`` is False for HEAD."""
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", str(len(answer.body)).encode()),
+        *_HEADERS,
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body if with_body else b""})
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """The first header of that lower-case name, or nothing."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return b""
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(413, "too_large", f"The body is larger than {limit / 2**20:g} MiB.")
+
+
+def _unsupported(message: str) -> HttpError:
+    return HttpError(415, "unsupported_media_type", message)

@@ -1,0 +1,156 @@
+"""The OpenAPI 3.1 document, built from the contracts of the served problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.problems.contract import Contract, Field, FieldType, Problem
+from serve.predictor import example_record
+from serve.schemas import integer_bounds
+
+Schema = dict[str, Any]
+
+_PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def build_openapi(problems: Sequence[Problem]) -> Schema:
+    """Returns the document; each problem has paths and schemas of its own."""
+    paths: Schema = {
+        "/healthz": _get("The process is alive", {"type": "object"}),
+        "/readyz": _get("A model is loaded for every problem", {"type": "object"}, 503),
+        "/openapi.json": _get("This document", {"type": "object"}),
+        "/docs": {
+            "get": {
+                "summary": "This document as a page",
+                "responses": {"200": _response("The page", {"type": "string"}, "text/html")},
+            }
+        },
+    }
+    schemas: Schema = {"Error": _error_schema()}
+    for problem in problems:
+        name = problem.name
+        schemas[f"{name}.Record"] = _record_schema(problem.contract)
+        schemas[f"{name}.Prediction"] = _prediction_schema(problem.contract)
+        paths[f"/problems/{name}"] = _get(
+            f"{problem.title}: the served version", {"type": "object"}, 404, 503
+        )
+        paths[f"/predict/{name}"] = _predict(problem)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Pilothouse serving",
+            "version": "1",
+            "description": "Predictions of the models in production.",
+        },
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _get(summary: str, schema: Schema, *errors: int) -> Schema:
+    return {"get": {"summary": summary, "responses": _responses(summary, schema, *errors)}}
+
+
+def _predict(problem: Problem) -> Schema:
+    record, prediction = f"{problem.name}.Record", f"{problem.name}.Prediction"
+    request = _object({"records": {"type": "array", "minItems": 1, "items": _reference(record)}})
+    answer = _object(
+        {
+            "request_id": {"type": "string"},
+            "model_version": {"type": "integer"},
+            "predictions": {"type": "array", "items": _reference(prediction)},
+        }
+    )
+    example = {"records": [example_record(problem.contract)]}
+    return {
+        "post": {
+            "summary": f"{problem.title}: predict",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": request, "example": example}},
+            },
+            "responses": _responses("One prediction a record", answer, 404, 413, 415, 422, 503),
+        }
+    }
+
+
+def _responses(description: str, schema: Schema, *errors: int) -> Schema:
+    said = {
+        404: "No model is served for this problem",
+        413: "The body is too large",
+        415: "The body is not JSON",
+        422: "The body breaks rules; every offending field is named",
+        503: "A model is not loaded",
+    }
+    refused = {str(code): _response(said[code], _reference("Error")) for code in errors}
+    return {"200": _response(description, schema), **refused}
+
+
+def _response(description: str, schema: Schema, kind: str = "application/json") -> Schema:
+    return {"description": description, "content": {kind: {"schema": schema}}}
+
+
+def _record_schema(contract: Contract) -> Schema:
+    ignored: Schema = {
+        name: {"description": "Accepted and ignored"}
+        for name in [*contract.identifiers, *contract.leaky]
+    }
+    return {
+        "type": "object",
+        "properties": {**{f.name: _field_schema(f) for f in contract.fields}, **ignored},
+        "required": [f.name for f in contract.fields if not f.nullable],
+        "additionalProperties": False,
+    }
+
+
+def _field_schema(field: Field) -> Schema:
+    kind = {
+        FieldType.INTEGER: "integer",
+        FieldType.NUMBER: "number",
+        FieldType.CATEGORY: "string",
+    }[field.type]
+    schema: Schema = {"type": [kind, "null"] if field.nullable else kind}
+    description = field.description + (f" ({field.unit})" if field.unit else "")
+    if field.categories:
+        # Not an enum: the model scores a value that it has not seen.
+        description += f". Known values: {', '.join(field.categories)}"
+    low, high = field.minimum, field.maximum
+    if field.type is FieldType.INTEGER:
+        low, high = integer_bounds(field)
+    bounds = {"minimum": low, "maximum": high}
+    schema |= {name: bound for name, bound in bounds.items() if bound is not None}
+    return {**schema, "description": description, "examples": [field.example]}
+
+
+def _prediction_schema(contract: Contract) -> Schema:
+    label = contract.label
+    meaning = (
+        f"{label.positive} = {label.positive_meaning}, {label.negative} = {label.negative_meaning}"
+    )
+    probability = {**_PROBABILITY, "description": f"Probability of {label.positive_meaning}"}
+    values = {"enum": [label.positive, label.negative], "description": meaning}
+    return _object({"label": values, "probability": probability})
+
+
+def _error_schema() -> Schema:
+    detail = _object({"field": {"type": "string"}, "problem": {"type": "string"}})
+    error = {
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "details": {"type": "array", "items": detail},
+    }
+    return _object({"error": _object(error)})
+
+
+def _object(properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}

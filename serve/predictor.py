@@ -1,0 +1,158 @@
+"""One loaded version and how it answers; no Ray inside."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from core.deployment.endpoint import EndpointConfig
+from core.errors import ConflictError, InvalidInputError, Offence, TrainingError
+from core.problems import load_problem
+from core.problems.contract import Contract, Problem
+from core.scoring.bundle import BundleFacts, BundleRef, fetch_bundle, read_bundle
+from core.scoring.scorer import Scorer
+from serve.schemas import NotWholeError, PredictAnswer, Prediction, RecordDecoder
+from serve.validation import explain
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version in memory. Immutable, so requests may share it between threads."""
+
+    ref: BundleRef
+    facts: BundleFacts
+    problem: Problem
+    max_records: int
+    max_body_bytes: int
+    decoder: RecordDecoder
+    scorer: Scorer
+
+    def answer(self, body: bytes) -> bytes:
+        """Answers one prediction request: JSON in, JSON out.
+
+        Raises:
+            InvalidInputError: the body breaks a rule; every offence is named.
+        """
+        contract = self.problem.contract
+        try:
+            columns = self.decoder.columns(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotWholeError) as exc:
+            raise explain(body, contract, self.max_records, str(exc)) from exc
+        # Extreme but valid numbers overflow on the way to float32, as they do in Spark.
+        with np.errstate(all="ignore"):
+            probabilities = self.scorer.probabilities(columns)
+        if not np.isfinite(probabilities).all():
+            raise _unscorable(np.flatnonzero(~np.isfinite(probabilities)).tolist())
+        label = contract.label
+        threshold = self.facts.threshold
+        predictions = [
+            Prediction(label.positive if value >= threshold else label.negative, value)
+            for value in probabilities.tolist()
+        ]
+        answer = PredictAnswer(uuid.uuid4().hex, self.ref.version, predictions)
+        return msgspec.json.encode(answer)
+
+    def describe(self) -> dict[str, Any]:
+        """What ``GET /problems/{problem}`` tells, ready for JSON."""
+        facts = self.facts
+        return {
+            "problem": self.problem.name,
+            "title": self.problem.title,
+            "version": self.ref.version,
+            "run_id": facts.run_id,
+            "data_version": facts.data_version,
+            "git_commit": facts.git_commit,
+            "family": facts.family,
+            "threshold": facts.threshold,
+            "metrics": dict(facts.metrics),
+            "signature": signature(self.problem.contract),
+            "contract_fingerprint": facts.contract_fingerprint,
+            "model_sha256": facts.model_sha256,
+        }
+
+
+def load_model(ref: BundleRef, config: EndpointConfig) -> LoadedModel:
+    """Fetches, checks and warms up a version.
+
+    Raises:
+        PilothouseError: there is no such problem or bundle, the registry does not
+            answer, or the bundle does not fit this code.
+    """
+    problem = load_problem(ref.problem, config.packages)
+    model, facts = _read(ref, config.cache)
+    if facts.problem != ref.problem:
+        raise ConflictError(f"The bundle holds a model of {facts.problem}, not {ref.problem}.")
+    if facts.contract_fingerprint != problem.contract.fingerprint():
+        raise ConflictError(
+            f"Version {ref.version} was trained under another contract of {ref.problem} "
+            "than the one of this code.",
+            fix="Train a new version, or run the code that the version was trained with.",
+        )
+    loaded = LoadedModel(
+        ref=ref,
+        facts=facts,
+        problem=problem,
+        max_records=config.max_records,
+        max_body_bytes=config.max_body_bytes,
+        decoder=RecordDecoder(problem.contract, config.max_records),
+        scorer=Scorer(problem, model),
+    )
+    # Finds a broken model before it takes over, and spares the first caller the slow start.
+    loaded.answer(msgspec.json.encode({"records": [example_record(problem.contract)]}))
+    return loaded
+
+
+def example_record(contract: Contract) -> dict[str, int | float | str]:
+    """A record that obeys the contract: the example of each field."""
+    return {field.name: field.example for field in contract.fields}
+
+
+def signature(contract: Contract) -> dict[str, Any]:
+    """Inputs and label of a problem, ready for JSON."""
+    inputs = [
+        {
+            "name": field.name,
+            "type": field.type.value,
+            "description": field.description,
+            "unit": field.unit,
+            "nullable": field.nullable,
+            "minimum": field.minimum,
+            "maximum": field.maximum,
+            "usual": field.usual,
+            "categories": field.categories,
+            "example": field.example,
+        }
+        for field in contract.fields
+    ]
+    label: Mapping[str, Any] = {
+        "name": contract.label.name,
+        "positive": contract.label.positive,
+        "negative": contract.label.negative,
+        "positive_meaning": contract.label.positive_meaning,
+        "negative_meaning": contract.label.negative_meaning,
+    }
+    return {"inputs": inputs, "ignored": contract.identifiers, "label": label}
+
+
+def _read(ref: BundleRef, cache: Path) -> tuple[bytes, BundleFacts]:
+    folder = fetch_bundle(ref, cache)
+    try:
+        return read_bundle(folder)
+    except TrainingError:
+        # A damaged copy heals itself; a bundle damaged at its source fails in the fetch.
+        shutil.rmtree(folder, ignore_errors=True)
+        return read_bundle(fetch_bundle(ref, cache))
+
+
+def _unscorable(rows: list[int]) -> InvalidInputError:
+    named = [Offence("", "gets no finite probability from the model", row) for row in rows[:100]]
+    return InvalidInputError(
+        f"The model cannot score {len(rows):,} of the records.", offences=named
+    )

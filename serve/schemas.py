@@ -1,0 +1,133 @@
+"""The shapes of answers, and typed decoders of requests built from a contract."""
+
+from __future__ import annotations
+
+import math
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta
+
+from core.problems.contract import Contract, Field, FieldType
+
+#: Whole numbers up to here are exact as float64, which is what a model computes with.
+EXACT_INTEGER = 2**53
+
+
+class Prediction(msgspec.Struct):
+    """One prediction; ``probability`` is that of the positive class."""
+
+    label: int | str
+    probability: float
+
+
+class PredictAnswer(msgspec.Struct):
+    """Answer to one prediction request, in the order of its records."""
+
+    request_id: str
+    model_version: int
+    predictions: list[Prediction]
+
+
+class Detail(msgspec.Struct):
+    """One broken rule, such as ``records[3].Age``: ``must be at most 130``."""
+
+    field: str
+    problem: str
+
+
+class ErrorBody(msgspec.Struct):
+    """What went wrong."""
+
+    code: str
+    message: str
+    details: list[Detail]
+
+
+class ErrorAnswer(msgspec.Struct):
+    """The one shape of every error."""
+
+    error: ErrorBody
+
+
+class NotWholeError(ValueError):
+    """An integer field was given a number with a fraction."""
+
+
+class RecordDecoder:
+    """Decodes the body of a prediction request of one problem into columns.
+
+    Decoders cannot be pickled, so one is built inside each replica. It stops at
+    the first offence; ``serve.validation`` then names them all.
+    """
+
+    def __init__(self, contract: Contract, max_records: int) -> None:
+        attributes = {f"f{index}": field for index, field in enumerate(contract.fields)}
+        ignored = {
+            f"i{index}": name for index, name in enumerate([*contract.identifiers, *contract.leaky])
+        }
+        # Column names such as ``home.dest`` are no identifiers of Python, hence the renaming.
+        record: Any = msgspec.defstruct(
+            "Record",
+            [_definition(attribute, field) for attribute, field in attributes.items()]
+            # Raw is a view of the bytes: nothing is built for what nobody reads.
+            + [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in ignored],
+            rename={**{a: field.name for a, field in attributes.items()}, **ignored},
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
+        )
+        request: Any = msgspec.defstruct(
+            "Request",
+            [("records", Annotated[list[record], Meta(min_length=1, max_length=max_records)])],
+            forbid_unknown_fields=True,
+        )
+        self._decoder = msgspec.json.Decoder(request)
+        self._columns = [(field, attrgetter(name)) for name, field in attributes.items()]
+
+    def columns(self, body: bytes) -> dict[str, npt.NDArray[np.generic]]:
+        """Returns one array of shape (rows,) a contract column, as ``Columns`` says.
+
+        Raises:
+            msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotWholeError: the
+                body breaks a rule.
+        """
+        records = self._decoder.decode(body).records
+        columns: dict[str, npt.NDArray[np.generic]] = {}
+        for field, getter in self._columns:
+            values = [getter(record) for record in records]
+            if not field.type.is_numeric:
+                columns[field.name] = np.array(values, dtype=object)
+                continue
+            numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+            if field.type is FieldType.INTEGER and np.any(np.mod(numbers, 1.0) > 0.0):
+                raise NotWholeError(field.name)
+            columns[field.name] = numbers
+        return columns
+
+
+def integer_bounds(field: Field) -> tuple[int, int]:
+    """Smallest and largest whole number a field takes."""
+    low = -EXACT_INTEGER if field.minimum is None else math.ceil(field.minimum)
+    high = EXACT_INTEGER if field.maximum is None else math.floor(field.maximum)
+    return max(low, -EXACT_INTEGER), min(high, EXACT_INTEGER)
+
+
+def _definition(attribute: str, field: Field) -> tuple[Any, ...]:
+    kind = _type_of(field)
+    return (attribute, kind | None, None) if field.nullable else (attribute, kind)
+
+
+def _type_of(field: Field) -> Any:
+    if field.type is FieldType.CATEGORY:
+        return str
+    if field.type is FieldType.NUMBER:
+        return Annotated[float, Meta(ge=field.minimum, le=field.maximum)]
+    low, high = integer_bounds(field)
+    # Data frames with missing values write whole numbers as 3.0, and JSON Schema
+    # counts 3.0 as an integer: a fraction is refused after decoding.
+    whole = Annotated[int, Meta(ge=low, le=high)]
+    return whole | Annotated[float, Meta(ge=float(low), le=float(high))]

@@ -1,0 +1,161 @@
+"""An operator's first hour, clicked through in a real browser on a real installation.
+
+The pictures of the documentation come from here:
+
+    .venv/bin/pytest tests/e2e --screenshots docs/images
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect
+
+from core.settings import Settings
+
+RUN_TIMEOUT_MS = 240_000
+PAGE_TIMEOUT_MS = 30_000
+WIDTH, HEIGHT = 1280, 900
+#: Streamlit draws tables on a canvas: height of a row and middle of the tick box, in pixels.
+ROW_HEIGHT, TICK_BOX_X = 35, 18
+
+
+class Installation(Protocol):
+    """What the fixture of the whole suite gives."""
+
+    settings: Settings
+
+
+@pytest.fixture
+def page(browser: Browser, installation: Installation) -> Iterator[Page]:
+    """A window that fails its test if a script breaks or another host is called."""
+    expect.set_options(timeout=PAGE_TIMEOUT_MS)
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
+    page = context.new_page()
+    broken: list[str] = []
+    strangers: list[str] = []
+
+    def note_stranger(request: Request) -> None:
+        if not request.url.startswith((installation.settings.panel_url, "data:", "blob:")):
+            strangers.append(request.url)
+
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("request", note_stranger)
+    page.goto(installation.settings.panel_url)
+    yield page
+    context.close()
+    assert broken == []
+    assert strangers == [], "the panel must talk to nobody but itself"
+
+
+@pytest.mark.timeout(600)
+def test_operator_trains_compares_and_asks_the_model(page: Page, screenshots: Path) -> None:
+    see_production(page)
+    capture(page, screenshots / "overview.png")
+
+    go_to(page, "Train")
+    start_small_run(page)
+    capture(page, screenshots / "train.png")
+    page.reload()
+    watch_it_finish(page)
+
+    page.get_by_role("link", name="See its evaluation").click()
+    compare_with_the_next_older(page)
+    capture(page, screenshots / "experiments.png")
+
+    go_to(page, "Serving")
+    ask_the_model(page)
+    capture(page, screenshots / "serving.png")
+
+
+def see_production(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Production v\d+")).first).to_be_visible()
+    expect(page.get_by_text("AUC on the holdout, 95% interval")).to_be_visible()
+    expect(page.get_by_text("Healthy", exact=True).first).to_be_visible()
+    assert_calm(page)
+
+
+def start_small_run(page: Page) -> None:
+    for family in ("Random Forest", "Gradient-Boosted Trees"):
+        page.get_by_role("button", name=family).click()
+    budget = page.get_by_label("Search budget (candidates)")
+    budget.fill("3")
+    budget.press("Enter")
+    expect(page.get_by_text("9 fits at most")).to_be_visible()
+    page.get_by_role("button", name="Start the run").click()
+    expect(page.get_by_role("button", name="Cancel this run")).to_be_visible(timeout=60_000)
+    expect(page.get_by_test_id("stProgress")).to_be_visible()
+    # A moment later there is a stage to see and a log to read.
+    expect(page.get_by_text(re.compile(r"✓ start Spark"))).to_be_visible(timeout=120_000)
+    assert_calm(page)
+
+
+def watch_it_finish(page: Page) -> None:
+    outcome = page.get_by_text(re.compile(r"The run finished and registered version v\d+"))
+    expect(outcome).to_be_visible(timeout=RUN_TIMEOUT_MS)
+    expect(page.get_by_test_id("stProgress")).to_have_count(0)
+    assert_calm(page)
+
+
+def compare_with_the_next_older(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    expect(page.get_by_role("heading", name="Metrics on the holdout")).to_be_visible()
+    expect(columns_of_metrics(page)).to_have_count(1)
+    tick_row(page, 1)
+    expect(columns_of_metrics(page)).to_have_count(2)
+    for heading in ("Curves", "Confusion matrices", "What the models look at"):
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    # Intervals, three overlays, and for both runs a confusion matrix and weights.
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(8)
+    assert_calm(page)
+
+
+def ask_the_model(page: Page) -> None:
+    expect(page.get_by_text("Ray Serve", exact=True)).to_be_visible()
+    page.get_by_label("Age (years)").fill("8")
+    page.get_by_label("Age (years)").press("Tab")
+    choose(page, "Sex", "female")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_text("Probability of “survived”")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"model version v\d+ · answered in \d"))).to_be_visible()
+    assert_calm(page)
+
+
+def go_to(page: Page, name: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+
+
+def columns_of_metrics(page: Page):  # type: ignore[no-untyped-def]
+    return page.get_by_test_id("stTable").first.locator("thead th").filter(has_text="·")
+
+
+def tick_row(page: Page, row: int) -> None:
+    table = page.get_by_test_id("stDataFrame").first
+    table.click(position={"x": TICK_BOX_X, "y": ROW_HEIGHT * (row + 1.5)})
+
+
+def choose(page: Page, label: str, value: str) -> None:
+    page.get_by_test_id("stSelectbox").filter(has_text=label).get_by_role("combobox").click()
+    page.get_by_role("option", name=value, exact=True).click()
+
+
+def assert_calm(page: Page) -> None:
+    assert "Traceback" not in page.locator("body").inner_text()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+
+
+def capture(page: Page, path: Path) -> None:
+    """Takes a picture of the whole page; Streamlit scrolls inside the window."""
+    height = page.get_by_test_id("stMain").evaluate("element => element.scrollHeight")
+    page.set_viewport_size({"width": WIDTH, "height": max(HEIGHT, int(height))})
+    # Charts and tables draw themselves anew for the new size.
+    page.wait_for_timeout(1_500)
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})

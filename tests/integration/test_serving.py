@@ -1,0 +1,172 @@
+"""The endpoint on a real Ray Serve: deploy, predict, switch under load, refuse."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from core.adapters.serve import ServeClient
+from core.deployment.serving import ServingService
+from core.domain import Health
+from core.errors import InvalidInputError, NotFoundError, UnavailableError
+from core.params import ServingParams
+from core.scoring.bundle import BundleRef
+from core.settings import Settings
+from tests.ray_head import free_ports, ray_head
+from tests.serving_support import (
+    RECORD,
+    artifact_server,
+    expected_probability,
+    write_tiny_bundle,
+)
+
+pytestmark = pytest.mark.timeout(240)
+
+PARAMS = ServingParams(
+    min_replicas=1,
+    max_replicas=2,
+    target_ongoing_requests=16,
+    max_ongoing_requests=256,
+    max_records=5000,
+    max_body_mb=1,
+)
+DEPLOY_TIMEOUT_S = 90.0
+
+
+@dataclass
+class Load:
+    """A few callers who ask without pause until they are stopped."""
+
+    url: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def ask(self) -> None:
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=20) as client:
+            while not self.stop.is_set():
+                try:
+                    response = client.post("/predict/titanic", json={"records": [RECORD]})
+                    version = response.json().get("model_version")
+                    self.outcomes[f"{response.status_code} v{version}"] += 1
+                except httpx.HTTPError as exc:
+                    self.outcomes[repr(exc)] += 1
+
+
+@dataclass(frozen=True)
+class Running:
+    service: ServingService
+    settings: Settings
+    artifacts: str
+
+    def refer(self, version: int) -> BundleRef:
+        return BundleRef(problem="titanic", version=version, url=f"{self.artifacts}/{version}")
+
+    def serve(self, version: int) -> None:
+        self.service.deploy({"titanic": self.refer(version)})
+        self.service.wait_until_serving("titanic", version, DEPLOY_TIMEOUT_S)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("serving")
+    write_tiny_bundle(folder / "artifacts" / "1")
+    write_tiny_bundle(folder / "artifacts" / "2", bias=3.0)
+    write_tiny_bundle(folder / "artifacts" / "3", contract_fingerprint="0" * 64)
+    (port,) = free_ports(1)
+    settings = Settings(home=folder / "home", serving_port=port)
+    with artifact_server(folder / "artifacts") as artifacts, ray_head() as head:
+        client = ServeClient(head.dashboard, head.token)
+        service = ServingService(settings, PARAMS, client, ["titanic"])
+        before = service.status()
+        assert (before.health, before.replicas) == (Health.DOWN, 0)
+        assert before.detail == "No model is deployed."
+        found = Running(service, settings, artifacts)
+        found.serve(1)
+        yield found
+        service.shutdown()
+        assert service.status().health is Health.DOWN
+        service.close()
+
+
+def test_the_deployed_version_predicts(running: Running) -> None:
+    running.serve(1)
+    answer = running.service.predict("titanic", RECORD)
+    assert answer.model_version == 1
+    assert answer.probability == pytest.approx(expected_probability(RECORD), abs=1e-6)
+    assert answer.latency_ms > 0
+    status = running.service.status()
+    assert (status.health, status.replicas, status.detail) == (Health.HEALTHY, 1, "")
+    (served,) = status.served
+    assert (served.problem, served.version, served.run_id) == ("titanic", 1, "run")
+
+
+def test_bad_input_names_every_field(running: Running) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        running.service.predict("titanic", {**RECORD, "Pclass": 9, "Sex": None, "Colour": "red"})
+    assert {(o.row, o.field) for o in refused.value.offences} == {
+        (0, "Pclass"),
+        (0, "Sex"),
+        (0, "Colour"),
+    }
+    with pytest.raises(NotFoundError):
+        running.service.predict("nothing", RECORD)
+
+
+def test_the_proxy_passes_refusals_on(running: Running) -> None:
+    with httpx.Client(base_url=running.settings.serving_url, trust_env=False) as client:
+        large = client.post("/predict/titanic", content=b" " * 3 * 2**20)
+        assert (large.status_code, large.json()["error"]["code"]) == (413, "too_large")
+        broken = client.post("/predict/titanic", content=b'{"records": [NaN]}')
+        assert broken.status_code == 422
+        assert client.get("/predict/titanic").headers["allow"] == "POST"
+        assert client.get("/nothing").json()["error"]["code"] == "not_found"
+        assert client.get("/docs").status_code == 200
+        assert client.post("/predict/titanic", json={"records": [RECORD]}).status_code == 200
+
+
+def test_versions_switch_under_load_with_no_failed_request(running: Running) -> None:
+    running.serve(1)
+    load = Load(running.settings.serving_url)
+    callers = [threading.Thread(target=load.ask) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        for version in (2, 1, 2):
+            time.sleep(1.0)
+            running.serve(version)
+            time.sleep(0.5)
+            assert running.service.predict("titanic", RECORD).model_version == version
+    finally:
+        load.stop.set()
+        for caller in callers:
+            caller.join()
+    assert set(load.outcomes) == {"200 v1", "200 v2"}, load.outcomes
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one(running: Running) -> None:
+    running.serve(2)
+    running.service.deploy({"titanic": running.refer(3)})
+    with pytest.raises(UnavailableError, match="trained under another contract"):
+        running.service.wait_until_serving("titanic", 3, DEPLOY_TIMEOUT_S)
+    status = running.service.status()
+    assert (status.health, status.served[0].version) == (Health.HEALTHY, 2)
+    assert "trained under another contract" in status.detail
+    running.serve(1)
+    assert running.service.status().detail == ""
+
+
+def test_a_problem_that_is_left_out_is_dropped(running: Running, tmp_path: Path) -> None:
+    running.service.deploy({})
+    deadline = time.monotonic() + DEPLOY_TIMEOUT_S
+    while running.service.status().served and time.monotonic() < deadline:
+        time.sleep(0.1)
+    with pytest.raises(NotFoundError, match="Served problems: none"):
+        running.service.predict("titanic", RECORD)
+    running.serve(1)

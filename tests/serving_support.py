@@ -1,0 +1,138 @@
+"""A tiny model of the Titanic problem for tests of serving: one line of arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from core.problems import load_problem
+from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
+
+PACKAGES = ("core.problems",)
+TITANIC = load_problem("titanic", PACKAGES)
+RECORD: dict[str, Any] = {
+    "Pclass": 3,
+    "Sex": "male",
+    "Age": 22.0,
+    "SibSp": 1,
+    "Parch": 0,
+    "Fare": 7.25,
+    "Embarked": "S",
+}
+THRESHOLD = 0.5
+
+
+def expected_probability(record: dict[str, Any], bias: float = 0.0) -> float:
+    """What the tiny model gives: a logistic function of sex, age and family size."""
+    sex = {"female": 2.0, "male": -1.0}.get(record["Sex"], 0.25)
+    age = 30.0 if record.get("Age") is None else record["Age"]
+    family = record["SibSp"] + record["Parch"] + 1
+    return float(1.0 / (1.0 + np.exp(-(sex - 0.01 * age - 0.1 * family + bias))))
+
+
+def tiny_model(bias: float = 0.0) -> bytes:
+    """The tiny model as ONNX, with the inputs and the output that a scorer expects."""
+
+    def constant(name: str, value: float) -> Any:
+        return helper.make_tensor(name, TensorProto.FLOAT, [1, 1], [value])
+
+    nodes = [
+        helper.make_node(
+            "LabelEncoder",
+            ["Sex"],
+            ["sex"],
+            domain="ai.onnx.ml",
+            keys_strings=["female", "male"],
+            values_floats=[2.0, -1.0],
+            default_float=0.25,
+        ),
+        helper.make_node("IsNaN", ["Age"], ["no_age"]),
+        helper.make_node("Where", ["no_age", "usual_age", "Age"], ["age"]),
+        helper.make_node("Mul", ["age", "by_age"], ["aged"]),
+        helper.make_node("Mul", ["FamilySize", "by_family"], ["related"]),
+        helper.make_node("Sum", ["sex", "aged", "related", "bias"], ["margin"]),
+        helper.make_node("Sigmoid", ["margin"], ["share"]),
+        helper.make_node("Cast", ["share"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("Flatten", ["wide"], ["flat"], axis=0),
+        helper.make_node("Squeeze", ["flat", "first"], ["probability"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info(name, kind, [None, 1])
+        for name, kind in (
+            ("Age", TensorProto.FLOAT),
+            ("FamilySize", TensorProto.FLOAT),
+            ("Sex", TensorProto.STRING),
+        )
+    ]
+    output = helper.make_tensor_value_info("probability", TensorProto.DOUBLE, [None])
+    constants = [
+        constant("usual_age", 30.0),
+        constant("by_age", -0.01),
+        constant("by_family", -0.1),
+        constant("bias", bias),
+        helper.make_tensor("first", TensorProto.INT64, [1], [0]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", inputs, [output], constants)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def write_tiny_bundle(folder: Path, bias: float = 0.0, **changed: Any) -> None:
+    """Writes a whole bundle; ``changed`` replaces facts."""
+    model = tiny_model(bias)
+    facts = BundleFacts(
+        problem="titanic",
+        contract_fingerprint=TITANIC.contract.fingerprint(),
+        family="lr",
+        threshold=THRESHOLD,
+        run_id="run",
+        data_version="data",
+        git_commit="commit",
+        metrics={"auc": 0.8},
+        model_sha256=hashlib.sha256(model).hexdigest(),
+    )
+    write_bundle(folder, model, facts.model_copy(update=changed))
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def artifact_server(folder: Path) -> Iterator[str]:
+    """Stands for the registry's artifact store: real HTTP over a folder; yields its address."""
+    handler = partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def user_config(cache: Path, **models: BundleRef) -> dict[str, Any]:
+    """A ``user_config`` as it arrives in a replica: plain JSON."""
+    return {
+        "models": {
+            name: {"production": ref.model_dump(mode="json")} for name, ref in models.items()
+        },
+        "cache": str(cache),
+        "packages": list(PACKAGES),
+        "max_records": 5000,
+        "max_body_mb": 1,
+    }

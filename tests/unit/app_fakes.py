@@ -1,0 +1,423 @@
+"""A core without services for the panel's tests: the same methods, values in memory."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from streamlit.components.v2 import manifest_scanner
+from streamlit.testing.v1 import AppTest
+
+from app.components import installation
+from core.domain import (
+    GateResult,
+    Health,
+    PredictionAnswer,
+    Progress,
+    Promotion,
+    PromotionRequest,
+    RequestStatus,
+    Run,
+    RunStatus,
+    ServedVersion,
+    ServiceStatus,
+    ServingStatus,
+    Stage,
+    Verdict,
+)
+from core.errors import NotFoundError, PilothouseError
+from core.params import Params, load_params
+from core.problems.contract import Problem, Value
+from core.problems.titanic import PROBLEM as TITANIC
+from core.settings import CODE_ROOT, Settings
+from core.training.report import (
+    CalibrationBin,
+    Candidate,
+    ColumnSummary,
+    Confusion,
+    Curve,
+    Estimate,
+    EvaluationReport,
+    FeatureWeight,
+    ParityResult,
+)
+
+if TYPE_CHECKING:
+    from core.training.experiments import RunSummary
+
+NOW = datetime.now(UTC)
+FAMILIES = ("gbt", "rf", "lr")
+
+
+def run_id(number: int) -> str:
+    return f"{number * 2654435761 % 2**32:08x}{number:024x}"
+
+
+def make_run(
+    number: int, status: RunStatus = RunStatus.FINISHED, *, progress: Progress | None = None
+) -> Run:
+    """Higher numbers are newer."""
+    started = NOW - timedelta(hours=3) + timedelta(minutes=number)
+    finished = status is RunStatus.FINISHED
+    return Run(
+        id=run_id(number),
+        problem="titanic",
+        status=status,
+        profile="2c-2g",
+        started_by="operator",
+        started_at=started,
+        ended_at=None if status.is_active else started + timedelta(seconds=97),
+        progress=progress,
+        error="Spark stopped making progress." if status is RunStatus.FAILED else None,
+        model_version=number if finished else None,
+    )
+
+
+def active_run(number: int) -> Run:
+    return make_run(
+        number,
+        RunStatus.RUNNING,
+        progress=Progress(Stage.TRAIN, 45, "candidate 5 of 12: Random Forest"),
+    )
+
+
+def make_report(number: int = 0, *, family: str = "gbt") -> EvaluationReport:
+    auc = 0.86 + 0.012 * (number % 4)
+    grid = [index / 40 for index in range(41)]
+    bend = (1 - auc) / auc
+    features = (
+        "Sex",
+        "Fare",
+        "Age",
+        "Pclass",
+        "FarePerPerson",
+        "FamilySize",
+        "Embarked=S",
+        "Embarked=C",
+        "SibSp",
+        "Parch",
+    )
+    sign = -1 if family == "lr" else 1
+    return EvaluationReport(
+        problem="titanic",
+        family=family,
+        params={"maxDepth": 5, "maxIter": 30, "stepSize": 0.1},
+        train_rows=713,
+        holdout_rows=178,
+        cv_auc=auc - 0.004,
+        threshold=0.5 + 0.02 * (number % 3),
+        threshold_rule="accuracy",
+        metrics={
+            name: Estimate(value=value, low=value - 0.04, high=value + 0.03)
+            for name, value in (
+                ("auc", auc),
+                ("accuracy", 0.827),
+                ("precision", 0.81 + 0.01 * (number % 2)),
+                ("recall", 0.735),
+                ("f1", 0.769),
+                ("log_loss", 0.421),
+                ("brier", 0.132),
+            )
+        },
+        confidence=0.95,
+        confusion=Confusion(
+            true_positive=50 + number % 5, false_positive=12, true_negative=97, false_negative=18
+        ),
+        roc=Curve(x=tuple(grid), y=tuple(x**bend for x in grid)),
+        precision_recall=Curve(
+            x=tuple(grid), y=tuple(1 - 0.6 * x ** (2 + number % 4) for x in grid)
+        ),
+        calibration=tuple(
+            CalibrationBin(
+                mean_predicted=(index + 0.5) / 8,
+                observed_rate=min(1, max(0, (index + 0.5) / 8 + 0.05 * math.sin(index + number))),
+                rows=20 + index,
+            )
+            for index in range(8)
+        ),
+        weight_kind="standardized coefficient" if family == "lr" else "importance",
+        weights=tuple(
+            FeatureWeight(feature=name, weight=0.4 / (1 + index) * (sign if index % 2 else 1))
+            for index, name in enumerate(features)
+        ),
+        candidates=tuple(
+            Candidate(
+                index=index,
+                family=FAMILIES[index % 3],
+                params={"maxDepth": 3 + index, "maxIter": 15},
+                fold_auc=(0.85, 0.86, 0.87),
+                mean_auc=0.84 + 0.003 * index,
+                standard_error=0.006,
+                seconds=4.2 + index,
+            )
+            for index in range(12)
+        ),
+        parity=ParityResult(rows=20_178, max_difference=6.1e-7, tolerance=1e-5),
+        columns=(
+            ColumnSummary(column="Age", rows=713, missing=141, fill_value=28.0),
+            ColumnSummary(column="Embarked", rows=713, missing=2, fill_value="S"),
+            ColumnSummary(column="Sex", rows=713, missing=0, fill_value=None),
+        ),
+    )
+
+
+def make_request(number: int) -> PromotionRequest:
+    return PromotionRequest(
+        id=f"req-{number}",
+        problem="titanic",
+        version=number,
+        run_id=run_id(number),
+        status=RequestStatus.OPEN,
+        requested_by="pilothouse",
+        requested_at=NOW - timedelta(minutes=20),
+        incumbent_version=1,
+        gates=(
+            GateResult("parity", Verdict.PASS, 6.1e-7, 1e-5, "agrees with Spark to 6.1e-07", True),
+            GateResult("auc", Verdict.PASS, 0.872, 0.86, "AUC 0.872 is not below 0.860"),
+        ),
+    )
+
+
+def make_promotion(number: int = 1) -> Promotion:
+    return Promotion(
+        id=f"promo-{number}",
+        problem="titanic",
+        version=number,
+        run_id=run_id(number),
+        rule="bootstrap",
+        decided_by="pilothouse",
+        reason="first version of an empty registry",
+        since=NOW - timedelta(hours=2, minutes=58),
+    )
+
+
+@dataclass(frozen=True)
+class FakeSummary:
+    run: Run
+    family: str | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass
+class FakeRuns:
+    runs: list[Run] = field(default_factory=list)
+    failure: PilothouseError | None = None
+    start_failure: Exception | None = None
+    text: str = "12:00:01 stage ingest\n12:00:07 891 rows"
+    started: list[tuple[str, str | None, dict[str, str], str]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+
+    def start(
+        self, problem: str, *, profile: str | None, overrides: Mapping[str, str], actor: str
+    ) -> Run:
+        if self.start_failure:
+            raise self.start_failure
+        self.started.append((problem, profile, dict(overrides), actor))
+        run = make_run(len(self.runs) + 1, RunStatus.QUEUED)
+        self.runs.insert(0, run)
+        return run
+
+    def list(self, problem: str | None = None, limit: int = 100) -> tuple[Run, ...]:
+        if self.failure:
+            raise self.failure
+        return tuple(self.runs[:limit])
+
+    def get(self, run_id: str) -> Run:
+        for run in self.runs:
+            if run.id == run_id:
+                return run
+        raise NotFoundError("There is no such run.")
+
+    def log(self, run_id: str, *, tail: int = 200) -> str:
+        return self.text
+
+    def cancel(self, run_id: str, *, actor: str) -> Run:
+        self.cancelled.append(run_id)
+        run = make_run(int(run_id[8:], 16), RunStatus.CANCELLED)
+        self.runs = [run if one.id == run_id else one for one in self.runs]
+        return run
+
+
+@dataclass
+class FakeExperiments:
+    runs: FakeRuns
+    failure: PilothouseError | None = None
+
+    def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
+        if self.failure:
+            raise self.failure
+        summaries = tuple(self._summary(run) for run in self.runs.runs[:limit])
+        # The real class would bring MLflow with it, which takes seconds to import.
+        return cast("tuple[RunSummary, ...]", summaries)
+
+    def _summary(self, run: Run) -> FakeSummary:
+        if run.status is not RunStatus.FINISHED:
+            return FakeSummary(run, None, {}, {})
+        number = int(run.id[8:], 16)
+        report = make_report(number, family=FAMILIES[number % 3])
+        metrics = {name: one.value for name, one in report.metrics.items()}
+        params = {"family": report.family} | {
+            f"model.{key}": str(value) for key, value in report.params.items()
+        }
+        return FakeSummary(run, report.family, params, {**metrics, "cv_auc": report.cv_auc})
+
+    def report(self, run_id: str) -> EvaluationReport:
+        if self.failure:
+            raise self.failure
+        if self.runs.get(run_id).status is not RunStatus.FINISHED:
+            raise NotFoundError("This run has no evaluation.", fix="Pick a finished run.")
+        number = int(run_id[8:], 16)
+        return make_report(number, family=FAMILIES[number % 3])
+
+
+@dataclass
+class FakePromotions:
+    promotion: Promotion | None = None
+    open: tuple[PromotionRequest, ...] = ()
+    failure: PilothouseError | None = None
+
+    def production(self, problem: str) -> Promotion | None:
+        if self.failure:
+            raise self.failure
+        return self.promotion
+
+    def requests(
+        self, problem: str | None = None, *, open_only: bool = False
+    ) -> tuple[PromotionRequest, ...]:
+        if self.failure:
+            raise self.failure
+        return self.open
+
+
+@dataclass
+class FakeServing:
+    state: ServingStatus | PilothouseError = field(
+        default_factory=lambda: ServingStatus(Health.HEALTHY, 0, ())
+    )
+    answer: PredictionAnswer | PilothouseError = field(
+        default_factory=lambda: PredictionAnswer("b7e1-42", 1, 0, 0.123456, 3.21)
+    )
+    asked: list[tuple[str, dict[str, Value | None]]] = field(default_factory=list)
+
+    def status(self) -> ServingStatus:
+        if isinstance(self.state, PilothouseError):
+            raise self.state
+        return self.state
+
+    def predict(self, problem: str, record: Mapping[str, Value | None]) -> PredictionAnswer:
+        self.asked.append((problem, dict(record)))
+        if isinstance(self.answer, PilothouseError):
+            raise self.answer
+        return self.answer
+
+
+@dataclass
+class FakeHealth:
+    services: tuple[ServiceStatus, ...] | PilothouseError = ()
+
+    def check(self) -> tuple[ServiceStatus, ...]:
+        if isinstance(self.services, PilothouseError):
+            raise self.services
+        return self.services
+
+
+def services(
+    *, down: tuple[str, ...] = (), starting: tuple[str, ...] = ()
+) -> tuple[ServiceStatus, ...]:
+    addresses = {
+        "Ray": "http://127.0.0.1:8265",
+        "MLflow": "http://127.0.0.1:5000",
+        "Serving": "http://127.0.0.1:8000",
+        "Worker": "background process",
+        "Panel": "http://127.0.0.1:8501",
+    }
+    found = []
+    for name, address in addresses.items():
+        health = Health.HEALTHY
+        detail = ""
+        if name in down:
+            health, detail = Health.DOWN, f"{name} does not answer. Run `make up` to start it."
+        elif name in starting:
+            health, detail = Health.STARTING, "Loading its models."
+        found.append(ServiceStatus(name, address, health, detail))
+    return tuple(found)
+
+
+@dataclass
+class FakeCore:
+    """The facade's shape with fakes behind it."""
+
+    settings: Settings
+    params: Params
+    problems: Mapping[str, Problem]
+    runs: FakeRuns
+    experiments: FakeExperiments
+    promotions: FakePromotions
+    serving: FakeServing
+    health: FakeHealth
+
+    def as_module(self) -> ModuleType:
+        """Stands where ``core.bootstrap`` is imported from."""
+        module = ModuleType("core.bootstrap")
+        vars(module)["connect"] = lambda: self
+        return module
+
+
+def make_core(*runs: Run, production: int | None = None) -> FakeCore:
+    fake_runs = FakeRuns(list(runs))
+    served = (
+        ()
+        if production is None
+        else (ServedVersion("titanic", production, run_id(production), "gbt", 0.52),)
+    )
+    return FakeCore(
+        settings=Settings(),
+        params=load_params(CODE_ROOT / "params.yaml"),
+        problems={"titanic": TITANIC},
+        runs=fake_runs,
+        experiments=FakeExperiments(fake_runs),
+        promotions=FakePromotions(None if production is None else make_promotion(production)),
+        serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
+        health=FakeHealth(services()),
+    )
+
+
+def open_panel(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore, page: str = "", **query: str
+) -> AppTest:
+    """Opens a page of the panel, such as ``train``, over a fake core."""
+    # Every AppTest searches all installed packages for components; there are none, and
+    # the search is nearly all the time that a test takes.
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", list)
+    monkeypatch.setitem(sys.modules, "core.bootstrap", core.as_module())
+    installation.forget()
+    panel = AppTest.from_file(str(CODE_ROOT / "app" / "main.py"), default_timeout=20)
+    if page:
+        panel.switch_page(f"views/{page}.py")
+    for name, value in query.items():
+        panel.query_params[name] = value
+    return panel.run()
+
+
+def texts(panel: AppTest) -> str:
+    """Everything a page says, in one text."""
+    kinds = (
+        panel.title,
+        panel.subheader,
+        panel.markdown,
+        panel.caption,
+        panel.info,
+        panel.warning,
+        panel.error,
+        panel.success,
+        panel.code,
+    )
+    said = [str(element.value) for kind in kinds for element in kind]
+    return "\n".join(said + [f"{one.label}: {one.value}" for one in panel.metric])

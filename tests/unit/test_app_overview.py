@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from core.domain import Health, RunStatus
+from core.errors import UnavailableError
+from tests.unit.app_fakes import (
+    active_run,
+    make_core,
+    make_request,
+    make_run,
+    open_panel,
+    services,
+    texts,
+)
+
+
+def test_says_what_serves_since_when_and_by_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(make_run(2), make_run(1), production=2))
+    said = texts(panel)
+    assert "Production v2" in said
+    assert "Logistic Regression" in said
+    assert "0.884" in said
+    assert "0.844 to 0.914" in [metric.delta for metric in panel.metric]
+    assert "UTC (2 h ago)" in said
+    assert "decided by pilothouse (bootstrap)" in said
+    assert "Healthy services: 5 of 5" in said
+
+
+def test_empty_installation_says_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = texts(open_panel(monkeypatch, make_core()))
+    assert "No version is in Production yet" in said
+    assert "Problems in Production: 0 of 1" in said
+
+
+def test_open_request_shows_gates_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(2), make_run(1), production=1)
+    core.promotions.open = (make_request(2),)
+    said = texts(open_panel(monkeypatch, core))
+    assert "AUC 0.872 is not below 0.860" in said
+    assert "pilothouse promote approve req-2 --reason" in said
+    assert "Waiting for approval: 1" in said
+
+
+def test_active_run_shows_stage_and_percent(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(active_run(3)))
+    assert "Active runs: 1" in texts(panel)
+    assert panel.get("progress")[0].proto.text == "45 % · train · candidate 5 of 12: Random Forest"
+
+
+def test_service_that_is_down_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    core.health.services = services(down=("MLflow",), starting=("Serving",))
+    panel = open_panel(monkeypatch, core)
+    said = texts(panel)
+    assert "Healthy services: 3 of 5" in said
+    assert "Down: MLflow" in [metric.delta for metric in panel.metric]
+    assert "MLflow does not answer. Run `make up`" in said
+    assert "Starting" in said
+
+
+def test_one_failing_reading_leaves_the_rest_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(1), production=1)
+    core.experiments.failure = UnavailableError("MLflow does not answer.", fix="Run make up.")
+    core.runs.failure = UnavailableError("The store does not answer.", fix="Run make up.")
+    panel = open_panel(monkeypatch, core)
+    said = texts(panel)
+    assert "Production v1" in said
+    assert "Active runs: unknown" in said
+    assert [warning.value for warning in panel.warning] == [
+        "**MLflow does not answer.**\n\nRun make up.",
+        "**The store does not answer.**\n\nRun make up.",
+    ]
+    assert not panel.error
+
+
+def test_unforeseen_failure_shows_no_trace(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = make_core(make_run(1, RunStatus.FINISHED), production=1)
+
+    def broken() -> tuple[Health, ...]:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(core.health, "check", broken)
+    panel = open_panel(monkeypatch, core)
+    said = texts(panel)
+    assert "Something went wrong" in said
+    assert "secret detail" not in said
+    assert not panel.exception
+    reference = said.split("reference ")[1].split(";")[0]
+    assert reference in caplog.text
+    assert "secret detail" in caplog.text
+
+
+def test_installation_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    module = core.as_module()
+
+    def refuse() -> None:
+        raise UnavailableError("The database cannot be opened.", fix="Free some disk.")
+
+    monkeypatch.setattr(module, "connect", refuse)
+    monkeypatch.setattr(type(core), "as_module", lambda self: module)
+    panel = open_panel(monkeypatch, core)
+    assert "The database cannot be opened." in texts(panel)
+    assert not panel.exception
+
+
+def test_operator_is_told_how_far_the_panel_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    said = "\n".join(one.value for one in open_panel(monkeypatch, core).sidebar.caption)
+    assert said == "You act as **operator**: one local operator, loopback only."
+    core.settings = core.settings.model_copy(update={"host": "0.0.0.0"})
+    panel = open_panel(monkeypatch, core)
+    assert "can be reached from other machines" in panel.sidebar.warning[0].value

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+
+from core.domain import RunStatus
+from core.errors import ConflictError, InvalidInputError, Offence, ResourceError, UnavailableError
+from tests.unit.app_fakes import (
+    active_run,
+    make_core,
+    make_request,
+    make_run,
+    open_panel,
+    run_id,
+    texts,
+)
+
+
+def test_profile_is_explained_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(), "train")
+    assert "1 Spark executor with 2 cores and 2.0 GiB." in texts(panel)
+    panel.selectbox[1].set_value("4c-6g").run()
+    said = texts(panel)
+    assert "2 Spark executors with 2 cores and 3.0 GiB each (4 cores and 6.0 GiB in total)" in said
+    assert "36 fits at most" in said
+
+
+def test_defaults_start_a_run_with_nothing_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    panel = open_panel(monkeypatch, core, "train")
+    panel.button[0].click().run()
+    assert core.runs.started == [("titanic", "2c-2g", {}, "operator")]
+    assert panel.query_params["run"] == core.runs.runs[0].id
+    assert "waiting for the cluster" in panel.get("progress")[0].proto.text
+
+
+def test_budget_and_families_become_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    panel = open_panel(monkeypatch, core, "train")
+    panel.number_input[0].set_value(3)
+    panel.button_group[0].set_value(["lr"])
+    panel.run()
+    panel.button[0].click().run()
+    assert core.runs.started[0][2] == {"search.trials": "3", "search.families": "[lr]"}
+
+
+def test_no_family_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(), "train")
+    panel.button_group[0].set_value([]).run()
+    assert panel.button[0].disabled
+
+
+def test_conflict_points_to_the_active_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(active_run(3))
+    core.runs.start_failure = ConflictError(
+        "A run of titanic is active.", fix="Wait for it or cancel it."
+    )
+    panel = open_panel(monkeypatch, core, "train")
+    panel.button[0].click().run()
+    assert "A run of titanic is active." in panel.warning[0].value
+    links = [link.proto.label for link in panel.get("page_link")]
+    assert f"Show the active run {run_id(3)[:8]}" in links
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        (ResourceError("The cluster has 2 CPUs.", fix="Choose 2c-2g."), "Choose 2c-2g."),
+        (UnavailableError("Ray does not answer.", fix="Run make up."), "Run make up."),
+        (
+            InvalidInputError("It cannot be used.", offences=[Offence("search.trials", "too low")]),
+            "**search.trials**: too low",
+        ),
+        (RuntimeError("boom"), "Details are in the panel's log"),
+    ],
+)
+def test_refused_start_says_why_and_keeps_the_page(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, sentence: str
+) -> None:
+    core = make_core(make_run(1))
+    core.runs.start_failure = failure
+    panel = open_panel(monkeypatch, core, "train")
+    panel.button[0].click().run()
+    said = texts(panel).replace("\\", "")
+    assert sentence in said
+    assert "boom" not in said
+    assert "Recent runs" in said
+    assert not panel.exception
+
+
+def test_reload_attaches_to_the_active_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(active_run(3), make_run(2)), "train")
+    said = texts(panel)
+    assert panel.get("progress")[0].proto.value == 45
+    assert "✓ preprocess → **train** → evaluate" in said
+    assert "12:00:07 891 rows" in said
+    assert panel.query_params["run"] == run_id(3)
+
+
+def test_cancel_asks_first_and_then_shows_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(active_run(3))
+    panel = open_panel(monkeypatch, core, "train")
+    assert core.runs.cancelled == []
+    panel.button(key=f"cancel-{run_id(3)}").click().run()
+    assert core.runs.cancelled == [run_id(3)]
+    assert "The run was cancelled." in texts(panel)
+
+
+def test_finished_run_says_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(2), make_run(1), production=1)
+    core.promotions.open = (make_request(2),)
+    panel = open_panel(monkeypatch, core, "train", run=run_id(2))
+    said = texts(panel)
+    assert "registered version v2" in said
+    assert "pilothouse promote approve req-2" in said
+
+
+def test_failed_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(2, RunStatus.FAILED))
+    panel = open_panel(monkeypatch, core, "train", run=run_id(2))
+    assert "Spark stopped making progress." in panel.error[0].value
+
+
+def test_store_that_is_down_leaves_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    core.runs.failure = UnavailableError("MLflow does not answer.", fix="Run make up.")
+    panel = open_panel(monkeypatch, core, "train")
+    assert "MLflow does not answer." in panel.warning[0].value
+    assert panel.button[0].label == "Start the run"

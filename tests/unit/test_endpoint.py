@@ -1,0 +1,263 @@
+"""What Ray Serve is told, and how its answers and the server's are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from core.adapters.serve import ServeClient
+from core.deployment.endpoint import EndpointConfig, HttpOptions, application_config
+from core.deployment.serving import ServingService
+from core.domain import Health
+from core.errors import InvalidInputError, NotFoundError, SetupError, UnavailableError
+from core.params import ServingParams
+from core.scoring.bundle import BundleRef
+from core.settings import Settings
+
+PARAMS = ServingParams(
+    min_replicas=1,
+    max_replicas=3,
+    target_ongoing_requests=16,
+    max_ongoing_requests=256,
+    max_records=10,
+    max_body_mb=2,
+)
+REF = BundleRef(problem="titanic", version=4, url="http://registry/4")
+DESCRIBED = {
+    "problem": "titanic",
+    "version": 4,
+    "run_id": "run",
+    "family": "gbt",
+    "threshold": 0.5,
+    "title": "more than we read",
+}
+
+Answers = dict[str, tuple[int, Any]]
+
+
+def transport_of(answers: Answers, seen: list[httpx.Request] | None = None) -> httpx.MockTransport:
+    """Answers ``METHOD /path``; anything else refuses the connection."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if seen is not None:
+            seen.append(request)
+        found = answers.get(f"{request.method} {request.url.path}")
+        if found is None:
+            raise httpx.ConnectError("refused")
+        status, body = found
+        if isinstance(body, str):
+            return httpx.Response(status, text=body)
+        return httpx.Response(status, json=body)
+
+    return httpx.MockTransport(handle)
+
+
+def ray_state(status: str = "RUNNING", deployment: str = "HEALTHY", message: str = "") -> Any:
+    replicas = [{"state": "RUNNING"}, {"state": "STARTING"}]
+    endpoint = {"status": deployment, "message": message, "replicas": replicas}
+    application = {"status": status, "message": "", "deployments": {"endpoint": endpoint}}
+    return {"applications": {"pilothouse": application}}
+
+
+def service_of(ray: Answers, served: Answers) -> ServingService:
+    return ServingService(
+        Settings(),
+        PARAMS,
+        ServeClient("http://ray", transport=transport_of(ray)),
+        ["titanic", "other"],
+        transport=transport_of(served),
+    )
+
+
+RAY = {"GET /api/serve/applications/": (200, ray_state())}
+READY = (200, {"status": "ready", "problems": {"titanic": {"version": 4, "failure": ""}}})
+NO_OTHER = (404, {"error": {"code": "not_found", "message": "No model.", "details": []}})
+SERVED: Answers = {
+    "GET /readyz": READY,
+    "GET /problems/titanic": (200, DESCRIBED),
+    "GET /problems/other": NO_OTHER,
+}
+
+
+def test_the_configuration_says_everything() -> None:
+    config = application_config(
+        PARAMS,
+        HttpOptions(host="127.0.0.1", port=8000),
+        cache=Path("/cache"),
+        packages=("core.problems",),
+        models={"titanic": REF},
+    ).model_dump(mode="json")
+    assert config["proxy_location"] == "HeadOnly"
+    assert config["http_options"] == {"host": "127.0.0.1", "port": 8000}
+    (application,) = config["applications"]
+    assert application["import_path"] == "serve.deployment:application"
+    assert application["route_prefix"] == "/"
+    (deployment,) = application["deployments"]
+    assert deployment["max_ongoing_requests"] == 256
+    assert deployment["ray_actor_options"] == {"num_cpus": 0.0}
+    assert deployment["autoscaling_config"]["max_replicas"] == 3
+    assert deployment["user_config"] == {
+        "models": {"titanic": {"production": REF.model_dump()}},
+        "cache": "/cache",
+        "packages": ["core.problems"],
+        "max_records": 10,
+        "max_body_mb": 2,
+    }
+
+
+def test_a_model_under_another_problems_name_is_refused() -> None:
+    document = {
+        "models": {"other": {"production": REF.model_dump()}},
+        "cache": "/cache",
+        "packages": ["core.problems"],
+        "max_records": 1,
+        "max_body_mb": 1,
+    }
+    with pytest.raises(ValidationError, match="other is given a model of titanic"):
+        EndpointConfig.model_validate(document)
+
+
+def test_deploy_puts_the_configuration_with_the_token() -> None:
+    seen: list[httpx.Request] = []
+    transport = transport_of({"PUT /api/serve/applications/": (200, "")}, seen)
+    client = ServeClient("http://ray", "secret", transport)
+    ServingService(Settings(), PARAMS, client, []).deploy({"titanic": REF})
+    (request,) = seen
+    assert request.headers["authorization"] == "Bearer secret"
+    body = json.loads(request.content)
+    user_config = body["applications"][0]["deployments"][0]["user_config"]
+    assert user_config["models"]["titanic"]["production"]["version"] == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (400, SetupError, "refused the configuration: it is wrong"),
+        (500, UnavailableError, "could not start Serve: it is wrong"),
+        (401, UnavailableError, "does not know our token"),
+        (None, UnavailableError, "dashboard does not answer"),
+    ],
+)
+def test_failures_of_ray_are_translated(
+    status: int | None, error: type[Exception], words: str
+) -> None:
+    answers: Answers = {}
+    if status is not None:
+        answers["PUT /api/serve/applications/"] = (status, "Traceback\n  line\nit is wrong\n")
+    with pytest.raises(error, match=words):
+        service_of(answers, {}).deploy({})
+
+
+def test_states_of_ray() -> None:
+    def state_of(document: Any) -> Any:
+        answers: Answers = {"GET /api/serve/applications/": (200, document)}
+        return ServeClient("http://ray", transport=transport_of(answers)).status()
+
+    running = state_of(ray_state())
+    assert (running.health, running.replicas, running.settled) == (Health.HEALTHY, 1, True)
+    assert not state_of(ray_state("DEPLOYING", "UPDATING")).settled
+    assert state_of(ray_state("DEPLOYING", "UPDATING")).health is Health.STARTING
+    failed = state_of(ray_state("DEPLOY_FAILED", "UNHEALTHY", "Trace\nno such module\n"))
+    assert (failed.health, failed.detail) == (Health.DOWN, "no such module")
+    empty = state_of({"applications": {}})
+    assert (empty.health, empty.detail) == (Health.DOWN, "No model is deployed.")
+    with pytest.raises(UnavailableError, match="something other"):
+        state_of({"surprise": 1})
+
+
+def test_status_tells_what_is_served() -> None:
+    status = service_of(RAY, SERVED).status()
+    assert (status.health, status.replicas, status.detail) == (Health.HEALTHY, 1, "")
+    (served,) = status.served
+    assert (served.problem, served.version, served.family) == ("titanic", 4, "gbt")
+
+
+def test_being_down_is_a_status() -> None:
+    assert service_of({}, SERVED).status().health is Health.DOWN
+    status = service_of(RAY, {}).status()
+    assert (status.health, status.detail) == (Health.DOWN, "The served models do not answer.")
+    starting: Answers = {"GET /api/serve/applications/": (200, ray_state("DEPLOYING", "UPDATING"))}
+    assert service_of(starting, {}).status().health is Health.STARTING
+    stranger: Answers = {"GET /readyz": (200, "<html>")}
+    assert "Something other" in service_of(RAY, stranger).status().detail
+
+
+def test_a_problem_that_is_not_loaded_shows_in_the_status() -> None:
+    details = [{"field": "other", "problem": "no files"}]
+    unready = {"code": "not_ready", "message": "Not every model.", "details": details}
+    status = service_of(RAY, {**SERVED, "GET /readyz": (503, {"error": unready})}).status()
+    assert (status.health, status.detail) == (Health.HEALTHY, "other: no files")
+
+
+def predictor(status: int, body: Any) -> Callable[..., Any]:
+    answers: Answers = {"POST /predict/titanic": (status, body)}
+    return service_of(RAY, answers).predict
+
+
+def test_a_prediction_is_read() -> None:
+    prediction = {"label": 1, "probability": 0.75}
+    body = {"request_id": "id", "model_version": 4, "predictions": [prediction]}
+    answer = predictor(200, body)("titanic", {"Age": None})
+    assert (answer.request_id, answer.model_version) == ("id", 4)
+    assert (answer.label, answer.probability) == (1, 0.75)
+    assert answer.latency_ms > 0
+
+
+def test_refusals_become_offences() -> None:
+    details = [
+        {"field": "records[0].home.dest", "problem": "unknown field"},
+        {"field": "records[0]", "problem": "must be an object"},
+        {"field": "records", "problem": "is required"},
+    ]
+    error = {"code": "invalid_input", "message": "The request breaks 3 rules.", "details": details}
+    with pytest.raises(InvalidInputError, match="3 rules") as refused:
+        predictor(422, {"error": error})("titanic", {})
+    places = [(offence.row, offence.field) for offence in refused.value.offences]
+    assert places == [(0, "home.dest"), (0, ""), (None, "records")]
+
+
+def test_numbers_that_json_lacks_are_refused_before_sending() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        predictor(200, {})("titanic", {"Age": float("nan"), "Fare": 1.0})
+    assert [offence.field for offence in refused.value.offences] == ["Age"]
+
+
+def test_other_refusals() -> None:
+    error = {"code": "x", "message": "No model is served.", "details": []}
+    with pytest.raises(NotFoundError, match="No model"):
+        predictor(404, {"error": error})("titanic", {})
+    with pytest.raises(UnavailableError, match="No model"):
+        predictor(503, {"error": error})("titanic", {})
+    with pytest.raises(UnavailableError, match="Something other"):
+        predictor(500, "Internal Server Error")("titanic", {})
+
+
+def test_waiting_ends_when_the_version_answers() -> None:
+    service_of(RAY, SERVED).wait_until_serving("titanic", 4, timeout_s=0)
+
+
+def test_waiting_ends_at_once_when_the_version_cannot_be_loaded() -> None:
+    broken = {"status": "ready", "problems": {"titanic": {"version": 4, "failure": "bad model"}}}
+    service = service_of(RAY, {**SERVED, "GET /readyz": (200, broken)})
+    with pytest.raises(UnavailableError, match="cannot be loaded: bad model"):
+        service.wait_until_serving("titanic", 5, timeout_s=60)
+
+
+def test_waiting_ends_in_time() -> None:
+    with pytest.raises(UnavailableError, match=r"after 0 s: Version 4 answers\."):
+        service_of(RAY, SERVED).wait_until_serving("titanic", 5, timeout_s=0)
+    rolling: Answers = {"GET /api/serve/applications/": (200, ray_state("DEPLOYING", "UPDATING"))}
+    with pytest.raises(UnavailableError, match="still rolling it out"):
+        service_of(rolling, SERVED).wait_until_serving("titanic", 4, timeout_s=0)
+
+
+def test_shutdown_is_a_delete() -> None:
+    service_of({"DELETE /api/serve/applications/": (200, "")}, {}).shutdown()
+    with pytest.raises(UnavailableError):
+        service_of({}, {}).shutdown()

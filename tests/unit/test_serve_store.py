@@ -1,0 +1,145 @@
+"""Loading, swapping and dropping versions."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import NotFoundError, UnavailableError
+from core.scoring.bundle import MODEL_FILE, BundleRef
+from serve.store import ModelStore
+from tests.serving_support import artifact_server, user_config, write_tiny_bundle
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    folder = tmp_path / "artifacts"
+    write_tiny_bundle(folder / "1")
+    write_tiny_bundle(folder / "2", bias=3.0)
+    with artifact_server(folder) as url:
+        yield folder, url
+
+
+def ref(url: str, version: int) -> BundleRef:
+    return BundleRef(problem="titanic", version=version, url=f"{url}/{version}")
+
+
+def test_versions_are_swapped_and_dropped(artifacts: tuple[Path, str], tmp_path: Path) -> None:
+    _, url = artifacts
+    store = ModelStore()
+    assert store.snapshot.unready() == {"models": "No model is configured."}
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 1)))
+    first = store.snapshot.model("titanic")
+    assert (first.ref.version, store.snapshot.unready()) == (1, {})
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 1)))
+    assert store.snapshot.model("titanic") is first
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 2)))
+    assert store.snapshot.model("titanic").ref.version == 2
+    store.apply(user_config(tmp_path / "cache"))
+    with pytest.raises(NotFoundError, match="Served problems: none"):
+        store.snapshot.model("titanic")
+
+
+def test_changed_limits_reach_a_model_that_stays(
+    artifacts: tuple[Path, str], tmp_path: Path
+) -> None:
+    _, url = artifacts
+    store = ModelStore()
+    config = user_config(tmp_path / "cache", titanic=ref(url, 1))
+    store.apply(config)
+    store.apply({**config, "max_records": 7, "max_body_mb": 3})
+    model = store.snapshot.model("titanic")
+    assert (model.max_records, model.max_body_bytes) == (7, 3 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"contract_fingerprint": "0" * 64}, "was trained under another contract"),
+        ({"problem": "other"}, "holds a model of other"),
+        ({"model_sha256": "0" * 64}, "The model file differs"),
+    ],
+)
+def test_a_version_that_does_not_fit_leaves_the_old_one(
+    artifacts: tuple[Path, str], tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    folder, url = artifacts
+    write_tiny_bundle(folder / "3", **changed)
+    store = ModelStore()
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 1)))
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 3)))
+    assert store.snapshot.model("titanic").ref.version == 1
+    assert reason in store.snapshot.failures["titanic"]
+    assert store.snapshot.unready() == {}
+
+
+def test_a_model_that_is_no_onnx_is_refused(artifacts: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = artifacts
+    junk = b"no model"
+    write_tiny_bundle(folder / "3", model_sha256=hashlib.sha256(junk).hexdigest())
+    (folder / "3" / MODEL_FILE).write_bytes(junk)
+    store = ModelStore()
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 3)))
+    with pytest.raises(UnavailableError, match="cannot be loaded: InvalidProtobuf"):
+        store.snapshot.model("titanic")
+
+
+def test_what_failed_is_tried_again(artifacts: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = artifacts
+    store = ModelStore()
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 3)))
+    assert "no files" in store.snapshot.unready()["titanic"]
+    write_tiny_bundle(folder / "3")
+    store.retry()
+    assert store.snapshot.model("titanic").ref.version == 3
+    assert store.snapshot.failures == {}
+
+
+def test_a_damaged_copy_heals_itself(artifacts: tuple[Path, str], tmp_path: Path) -> None:
+    _, url = artifacts
+    cache = tmp_path / "cache"
+    ModelStore().apply(user_config(cache, titanic=ref(url, 1)))
+    (copy,) = cache.rglob(MODEL_FILE)
+    copy.write_bytes(b"damaged")
+    store = ModelStore()
+    store.apply(user_config(cache, titanic=ref(url, 1)))
+    assert store.snapshot.model("titanic").ref.version == 1
+
+
+def test_an_unusable_configuration_changes_nothing(
+    artifacts: tuple[Path, str], tmp_path: Path
+) -> None:
+    _, url = artifacts
+    store = ModelStore()
+    store.apply({"models": 3})
+    assert "models" in store.snapshot.unready()["models"]
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 1)))
+    store.apply({"surprise": True})
+    assert store.snapshot.model("titanic").ref.version == 1
+    assert "cannot be used" in store.snapshot.config_failure
+    mismatched = user_config(tmp_path / "cache", other=ref(url, 1))
+    store.apply(mismatched)
+    assert "given a model of titanic" in store.snapshot.config_failure
+
+
+def test_the_server_needs_no_training_engine() -> None:
+    """Neither Spark nor MLflow nor pickled models; without Ray's shell not even pandas."""
+    code = "import sys; import {}; print(*sorted(m for m in {} if m in sys.modules))"
+    engines = ("mlflow", "pyspark", "raydp", "sklearn", "joblib", "nannyml", "onnx")
+    for module, forbidden in (
+        ("serve.asgi", (*engines, "pandas", "ray", "fastapi")),
+        ("serve.deployment", engines),
+    ):
+        run = subprocess.run(
+            [sys.executable, "-c", code.format(module, repr(forbidden))],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout.strip() == "", module
