@@ -38,6 +38,7 @@ _HEIGHT = 340
 _ESTIMATE = ("value", "low", "high")
 _LEGEND_ROW = 20
 _FRAME = 90
+_BAR_HEIGHT = 116
 _UNIT = alt.Scale(domain=[0, 1])
 
 
@@ -233,9 +234,9 @@ def probability_chart(probability: float, threshold: float | None) -> alt.LayerC
         align: Literal["left", "right"] = "right" if threshold > 0.7 else "left"
         offset = -6 if align == "right" else 6
         layers.append(
-            at.mark_text(align=align, dx=offset, dy=-26, color=_LABEL_GREY).encode(text="text:N")
+            at.mark_text(align=align, dx=offset, dy=-30, color=_LABEL_GREY).encode(text="text:N")
         )
-    return _layered(*layers, title="", height=76)
+    return _layered(*layers, title="", height=_BAR_HEIGHT)
 
 
 def _curves(curves: Mapping[str, Curve], x_title: str, y_title: str) -> alt.Chart:
@@ -273,7 +274,7 @@ def _layered(*charts: alt.Chart, title: str, height: int) -> alt.LayerChart:
 
 
 def _run_colour(names: list[str], *, legend: bool = True) -> alt.Color:
-    below = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=420)
+    below = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=420, symbolType="circle")
     scale = alt.Scale(domain=names)
     return alt.Color("run:N", scale=scale, legend=below if legend else None)
 

@@ -38,8 +38,10 @@ def main() -> None:
     ]
     page = st.navigation(pages)
     with guarded():
+        # Not inside the sidebar: its spinner must be seen in a narrow window as well.
+        core = installation.pilothouse()
         with st.sidebar:
-            _show_sidebar(installation.pilothouse().settings)
+            _show_sidebar(core.settings)
         page.run()
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
 
-from core.bootstrap import Pilothouse, connect
-from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
+from core.bootstrap import connect
+from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_table
 from core.domain import Run, RunStatus
 from core.errors import InvalidInputError
+from core.first_start import follow
 from core.settings import load_settings
-
-POLL_S = 1.0
-#: After a run the worker looks at its version; that takes one beat or two.
-CONSIDER_TIMEOUT_S = 60.0
 
 runs_app = typer.Typer(no_args_is_help=True, help="Look at training runs and cancel them.")
 promote_app = typer.Typer(no_args_is_help=True, help="Decide what serves.")
@@ -53,32 +49,16 @@ def run(
         overrides=_pairs(changes or []),
         actor=pilothouse.settings.operator,
     )
-    ended = follow(pilothouse, started, quiet=as_json) if wait else started
+    ended = started
+    if wait:
+        with ERRORS.status("queued") as shown:
+            ended = follow(pilothouse, started, shown.update)
     if as_json:
         print_json(ended)
     else:
         CONSOLE.print(_sentence(ended), highlight=False)
     if ended.status in (RunStatus.FAILED, RunStatus.CANCELLED):
         raise typer.Exit(FAILED)
-
-
-def follow(pilothouse: Pilothouse, started: Run, *, quiet: bool) -> Run:
-    """Waits for a run and for the verdict on its version; shows how far it is."""
-    current = started
-    with CONSOLE.status("queued") as shown:
-        while current.status.is_active:
-            if current.progress and not quiet:
-                at = current.progress
-                shown.update(f"{at.percent:3d} % {at.stage.value} {at.message}")
-            time.sleep(POLL_S)
-            current = pilothouse.runs.get(started.id)
-        deadline = time.monotonic() + CONSIDER_TIMEOUT_S
-        waiting = {item.id for item in pilothouse.database.unconsidered_runs()}
-        while current.id in waiting and time.monotonic() < deadline:
-            shown.update("the worker looks at the version")
-            time.sleep(POLL_S)
-            waiting = {item.id for item in pilothouse.database.unconsidered_runs()}
-    return current
 
 
 def _sentence(item: Run) -> str:

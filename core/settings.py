@@ -124,6 +124,9 @@ def silence_vendors() -> None:
     """Sets ``vendor_privacy`` in this process, unless the user turned telemetry on."""
     if not load_settings().telemetry:
         os.environ.update(vendor_privacy())
+    # A line on standard output for every run that is closed, also for each candidate.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 
 
 def be_impatient() -> None:

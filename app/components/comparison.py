@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn
 from streamlit.delta_generator import DeltaGenerator
 
 from app import charts
@@ -64,10 +65,10 @@ def candidates_frame(candidates: Sequence[Candidate]) -> pd.DataFrame:
             "Candidate": [one.index for one in ordered],
             "Family": [words.family_name(one.family) for one in ordered],
             "Parameters": [_listed(one.params) for one in ordered],
-            "Mean AUC": [words.number(one.mean_auc, 4) for one in ordered],
-            "Standard error": [words.number(one.standard_error, 4) for one in ordered],
+            "Mean AUC": [one.mean_auc for one in ordered],
+            "Standard error": [one.standard_error for one in ordered],
             "Folds": [", ".join(words.number(auc) for auc in one.fold_auc) for one in ordered],
-            "Time (s)": [f"{one.seconds:.1f}" for one in ordered],
+            "Time (s)": [one.seconds for one in ordered],
         }
     )
 
@@ -77,8 +78,8 @@ def columns_frame(columns: Sequence[ColumnSummary]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Column": [one.column for one in columns],
-            "Rows": [f"{one.rows:,}" for one in columns],
-            "Missing": [f"{one.missing:,}" for one in columns],
+            "Rows": [one.rows for one in columns],
+            "Missing": [one.missing for one in columns],
             "Share missing": [
                 f"{one.missing / one.rows:.1%}" if one.rows else words.NOTHING for one in columns
             ],
@@ -145,7 +146,15 @@ def _show_weights(evaluations: charts.Evaluations) -> None:
 
 def _show_details(report: EvaluationReport) -> None:
     st.markdown(f"**Search**: {words.count(len(report.candidates), 'candidate')}")
-    st.dataframe(candidates_frame(report.candidates), hide_index=True)
+    st.dataframe(
+        candidates_frame(report.candidates),
+        hide_index=True,
+        column_config={
+            "Mean AUC": NumberColumn(format="%.4f"),
+            "Standard error": NumberColumn(format="%.4f"),
+            "Time (s)": NumberColumn(format="%.1f"),
+        },
+    )
     st.markdown("**Data columns** of the training part")
     st.dataframe(columns_frame(report.columns), hide_index=True)
     parity = report.parity

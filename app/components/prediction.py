@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
     from core.problems.contract import Problem
 
+_PER_ROW = 2
+
 Record = Mapping[str, Value | None]
 
 
@@ -38,7 +40,8 @@ def show_prediction(core: Pilothouse, problem: Problem, served: ServedVersion | 
                 st.info(remark, icon=":material/lightbulb:")
     shown = record if record is not None else examples(problem.contract)
     with st.expander("The same request on the command line", icon=":material/terminal:"):
-        st.code(curl_command(core.settings.serving_url, problem.name, shown), language="bash")
+        command = curl_command(core.settings.serving_url, problem.name, shown)
+        st.code(command, language="bash", wrap_lines=True)
 
 
 def examples(contract: Contract) -> Record:
@@ -102,11 +105,14 @@ def label_meaning(contract: Contract, label: int | str) -> str:
 
 def _form(problem: Problem) -> Record | None:
     with st.form(f"predict-{problem.name}", enter_to_submit=False):
-        columns = st.columns(2)
         record: dict[str, Value | None] = {}
-        for index, field in enumerate(problem.contract.fields):
-            with columns[index % 2]:
-                record[field.name] = _input(problem.name, field)
+        fields = problem.contract.fields
+        # Row by row, so that a narrow window keeps the contract's order.
+        for start in range(0, len(fields), _PER_ROW):
+            row = fields[start : start + _PER_ROW]
+            for column, field in zip(st.columns(_PER_ROW), row, strict=False):
+                with column:
+                    record[field.name] = _input(problem.name, field)
         sent = st.form_submit_button("Predict", type="primary", icon=":material/bolt:")
     return record if sent else None
 

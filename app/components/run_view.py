@@ -11,13 +11,14 @@ from app.components import navigation, words
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.installation import pilothouse
 from app.components.status import run_badge
-from core.domain import Progress, Run, RunStatus, Stage
+from core.domain import Progress, RequestStatus, Run, RunStatus, Stage
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 LOG_LINES = 200
 REFRESH_S = 2.0
+NEXT_STEP_REFRESH_S = 5.0
 _LOG_HEIGHT = 300
 
 
@@ -116,16 +117,26 @@ def _show_outcome(core: Pilothouse, run: Run) -> None:
         st.info("The run finished without registering a version; its log says why.")
     else:
         st.success(f"The run finished and registered version v{run.model_version}.")
-        _show_next_step(core, run)
+        _show_next_step(run)
         navigation.link_to_experiments("See its evaluation", problem=run.problem, run_ids=[run.id])
 
 
-def _show_next_step(core: Pilothouse, run: Run) -> None:
-    requests = attempt(lambda: core.promotions.requests(run.problem, open_only=True))
-    if isinstance(requests, Failure):
-        show_failure(requests)
-        return
-    for request in requests:
-        if request.run_id == run.id:
+@st.fragment(run_every=NEXT_STEP_REFRESH_S)
+def _show_next_step(run: Run) -> None:
+    # The worker looks at a finished run a moment later, so this may change while it is read.
+    with guarded():
+        core = pilothouse()
+        production = core.promotions.production(run.problem)
+        requests = [one for one in core.promotions.requests(run.problem) if one.run_id == run.id]
+        if production is not None and production.run_id == run.id:
+            st.markdown(f"It is in **Production** by the rule *{production.rule}*.")
+        elif not requests:
+            st.markdown(
+                "It has not been put up for promotion: it is still being judged, or a gate kept "
+                "it out, which the tags of its version in MLflow say."
+            )
+        elif requests[0].status is RequestStatus.OPEN:
             st.markdown("It passed the gates and waits for a person:")
-            st.code(words.approve_command(request.id), language="bash")
+            st.code(words.approve_command(requests[0].id), language="bash")
+        else:
+            st.markdown(f"Its request for promotion is {requests[0].status.value}.")

@@ -28,6 +28,7 @@ METRICS = {
     "log_loss": "Log-loss",
     "brier": "Brier score",
 }
+_SERVICES = {"mlflow": "MLflow"}
 #: Metrics of which less is better.
 LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
 
@@ -37,6 +38,11 @@ def family_name(family: str | None) -> str:
     if not family:
         return NOTHING
     return _FAMILIES.get(family, family)
+
+
+def service_name(service: str) -> str:
+    """A service as its makers write it."""
+    return _SERVICES.get(service, service.capitalize())
 
 
 def metric_name(metric: str) -> str:

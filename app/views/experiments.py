@@ -63,18 +63,17 @@ def _show_nothing(problem: Problem) -> None:
 def _show_table(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
     frame = summaries_frame(summaries, datetime.now(UTC))
     rows = min(len(summaries), _ROWS_SHOWN)
-    picked = pick_runs(
+    st.caption(
+        f"{words.count(len(summaries), 'run')}, newest first. Tick the boxes on the left to "
+        "compare runs; click a heading to sort."
+    )
+    return pick_runs(
         frame,
         [one.run.id for one in summaries],
         query="runs",
         mode="multi-row",
         height=(rows + 1) * _ROW_HEIGHT + 3,
     )
-    st.caption(
-        f"{words.count(len(summaries), 'run')}, newest first. Tick the boxes on the left to "
-        "compare runs; click a heading to sort."
-    )
-    return picked
 
 
 def _show_picked(summaries: Sequence[RunSummary], picked: Sequence[str], problem: Problem) -> None:

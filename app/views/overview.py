@@ -75,11 +75,11 @@ def _show_healthy(services: Sequence[ServiceStatus] | Failure) -> None:
     if isinstance(services, Failure):
         st.metric("Healthy services", _UNKNOWN, border=True, height="stretch")
         return
-    down = [one.name for one in services if one.health is Health.DOWN]
+    down = [words.service_name(one.name) for one in services if one.health is Health.DOWN]
     st.metric(
         "Healthy services",
         f"{sum(one.health is Health.HEALTHY for one in services)} of {len(services)}",
-        delta=f"Down: {', '.join(down)}" if down else None,
+        delta=f"Down: {down[0]}" if len(down) == 1 else f"{len(down)} down" if down else None,
         delta_color="red",
         delta_arrow="off",
         border=True,
@@ -225,9 +225,10 @@ def _show_services(services: Sequence[ServiceStatus] | Failure) -> None:
 
 def _show_service(service: ServiceStatus) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{service.name}**", width="content")
+        st.markdown(f"**{words.service_name(service.name)}**", width="content")
         health_badge(service.health)
-    st.caption(service.address)
+    if service.address:
+        st.caption(service.address)
     if service.health is Health.DOWN:
         st.markdown(
             service.detail or "It does not answer. `make up` starts it again; nothing is lost."

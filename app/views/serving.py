@@ -52,7 +52,7 @@ def _show_status(core: Pilothouse, problem: Problem, status: ServingStatus) -> N
             st.markdown("**Ray Serve**", width="content")
             health_badge(status.health)
             st.caption(core.settings.serving_url, width="content")
-        if status.detail:
+        if status.detail and status.health is not Health.DOWN:
             st.caption(status.detail)
         facts = {
             "Serves": f"v{served.version}" if served else words.NOTHING,
@@ -69,17 +69,15 @@ def _show_status(core: Pilothouse, problem: Problem, status: ServingStatus) -> N
 def _show_advice(
     core: Pilothouse, problem: Problem, status: ServingStatus, served: ServedVersion | None
 ) -> None:
-    if status.health is Health.DOWN:
-        show_failure(
-            Failure("Ray Serve does not answer.", "Run `make up`; it starts what is missing.", True)
-        )
-        return
     production = attempt(lambda: core.promotions.production(problem.name))
     if isinstance(production, Failure):
         show_failure(production)
     elif production is None:
         st.info("No version is in Production yet: the first run that finishes becomes it.")
         navigation.link_to_training("Start the first run", problem=problem.name)
+    elif status.health is Health.DOWN:
+        message = status.detail or "Nothing answers."
+        show_failure(Failure(message, "`make up` starts what is missing.", calm=True))
     elif served is None or served.version != production.version:
         st.warning(
             f"Production is v{production.version}, but replicas do not answer with it yet. "

@@ -78,7 +78,7 @@ PROMOTIONS = sa.Table(
     sa.Column("projected", sa.Boolean, nullable=False, default=False),
 )
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any] | sa.RowMapping
 
 
 def run_values(run: Run) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def fetch_bundle(ref: BundleRef, cache: Path) -> Path:
 
 def _get(url: str) -> bytes:
     try:
-        response = httpx.get(url, timeout=FETCH_TIMEOUT_S)
+        response = httpx.get(url, timeout=FETCH_TIMEOUT_S, trust_env=False)
         response.raise_for_status()
     except httpx.HTTPStatusError as exc:
         raise NotFoundError(

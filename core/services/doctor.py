@@ -27,7 +27,7 @@ def machine_checks(settings: Settings, layout: Layout, services_run: bool) -> Se
 
 def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
     """Every check, in the order in which to repair."""
-    ours = {process.pid for process in tagged_processes(layout.installation)}
+    ours = {process.pid for process in tagged_processes(layout)}
     return (
         checks.check_java(_java()),
         checks.check_cores(machine.usable_cores(), settings.ray_cpus),

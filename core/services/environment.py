@@ -105,7 +105,9 @@ def _ray_variables(launch: Launch) -> dict[str, str]:
         "RAY_worker_niceness": "0",
         # Said out loud because Ray turns it on by itself when it finds an old token.
         "RAY_AUTH_MODE": "disabled",
-        "RAY_DISABLE_IMPORT_WARNING": "1",
+        # Fixed numbers by default, over which two installations would stumble.
+        "AUTOSCALER_METRIC_PORT": str(launch.ports.autoscaler_metrics),
+        "DASHBOARD_METRIC_PORT": str(launch.ports.dashboard_metrics),
     }
     if launch.settings.host in LOOPBACK_HOSTS:
         # With "clusters" off, which is what this means on every system, Ray's node has the

@@ -92,7 +92,7 @@ class ServiceManager:
             ConflictError: another command starts or stops services just now.
         """
         if not self._layout.run.is_dir():
-            return end_tagged(self._layout.installation)
+            return end_tagged(self._layout)
         with _alone(self._layout):
             return self._stop()
 
@@ -153,15 +153,15 @@ class ServiceManager:
 
     def _stop(self) -> int:
         """Stops the daemon, which stops its programs; then ends what is left."""
-        count = len(tagged_processes(self._layout.installation))
+        count = len(tagged_processes(self._layout))
         if self._supervisor.programs() is not None:
             self._supervisor.shut_down()
             deadline = time.monotonic() + _STOP_TIMEOUT_S
-            while tagged_processes(self._layout.installation) and time.monotonic() < deadline:
+            while tagged_processes(self._layout) and time.monotonic() < deadline:
                 if self._supervisor.programs() is None:
                     break  # the daemon is gone, so what is left will not end by itself
                 time.sleep(_POLL_S)
-        count = max(count, end_tagged(self._layout.installation))
+        count = max(count, end_tagged(self._layout))
         self._tidy()
         return count
 

@@ -91,6 +91,16 @@ class InternalPorts:
         return self.first + 11
 
     @property
+    def autoscaler_metrics(self) -> int:
+        """Metrics of Ray's autoscaler."""
+        return self.first + 12
+
+    @property
+    def dashboard_metrics(self) -> int:
+        """Metrics of Ray's dashboard."""
+        return self.first + 13
+
+    @property
     def replica_http(self) -> tuple[int, int]:
         """First and last HTTP port of replicas."""
         low = self.first + _SINGLE

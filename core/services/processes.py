@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 
 from core.errors import SetupError
-from core.services.layout import TAG
+from core.services.layout import TAG, Layout
 
 #: Ray's nodes need a few seconds to take their children down with them.
 TERM_WAIT_S = 10.0
 KILL_WAIT_S = 5.0
 _SWEEP_LIMIT_S = 40.0
+#: Ray's workers write their name over their environment, which hides the mark; their logs
+#: in the installation's own folder still tell whose they are.
+_RENAMED = "ray"
 
 
-def tagged_processes(installation: str) -> Sequence[psutil.Process]:
+def tagged_processes(layout: Layout) -> Sequence[psutil.Process]:
     """Processes of an installation and what they started.
 
     Not counted: this process and those it stems from, and whatever hangs on a terminal,
@@ -26,10 +30,9 @@ def tagged_processes(installation: str) -> Sequence[psutil.Process]:
     spared = {me.pid, *(parent.pid for parent in me.parents())}
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        if process.pid in spared or process.pid in found or not _carries(process, installation):
+        if process.pid in spared or process.pid in found or not _is_ours(process, layout):
             continue
         found[process.pid] = process
-        # A process that renames itself loses its environment from view; its parent helps.
         for child in _children(process):
             if child.pid not in spared:
                 found[child.pid] = child
@@ -37,7 +40,7 @@ def tagged_processes(installation: str) -> Sequence[psutil.Process]:
 
 
 def end_tagged(
-    installation: str, term_wait_s: float = TERM_WAIT_S, kill_wait_s: float = KILL_WAIT_S
+    layout: Layout, term_wait_s: float = TERM_WAIT_S, kill_wait_s: float = KILL_WAIT_S
 ) -> int:
     """Ends every process of an installation and waits until none is left.
 
@@ -49,7 +52,7 @@ def end_tagged(
     """
     seen: set[int] = set()
     deadline = time.monotonic() + _SWEEP_LIMIT_S
-    while processes := tagged_processes(installation):
+    while processes := tagged_processes(layout):
         if time.monotonic() > deadline:
             names = ", ".join(f"{process.pid}" for process in processes)
             raise SetupError(
@@ -63,11 +66,14 @@ def end_tagged(
     return len(seen)
 
 
-def _carries(process: psutil.Process, installation: str) -> bool:
+def _is_ours(process: psutil.Process, layout: Layout) -> bool:
     try:
-        if process.environ().get(TAG) != installation:
-            return False
-        return process.terminal() is None and process.status() != psutil.STATUS_ZOMBIE
+        mark = process.environ().get(TAG)
+        if mark is None and process.name().startswith(_RENAMED):
+            return any(
+                Path(file.path).is_relative_to(layout.runtime) for file in process.open_files()
+            )
+        return mark == layout.installation and process.terminal() is None
     except (psutil.Error, OSError):
         return False  # gone meanwhile, or another user's
 

@@ -28,7 +28,9 @@ from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem
 from core.services.environment import Launch, service_environment
-from core.services.launch import prepare_launch
+from core.services.java import find_java
+from core.services.layout import layout_of
+from core.services.ports import choose_ports, is_free, read_ports
 from core.services.programs import mlflow
 from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
 from core.training import pipeline
@@ -127,7 +129,7 @@ def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
         cluster.nodes()
     except UnavailableError:
         LOG.info("no cluster runs; starting a private Ray for this stage")
-        launch = prepare_launch(settings)
+        launch = _launch(settings)
         environment = service_environment(launch, inherited_environment())
         done = subprocess.run([*command, PRIVATE], env=environment, cwd=CODE_ROOT, check=False)
         if done.returncode:
@@ -152,13 +154,22 @@ def _wait_for(cluster: RayCluster, job_id: str, what: str) -> None:
         raise TrainingError(f"{what} failed.", fix="Its log is above.")
 
 
+def _launch(settings: Settings) -> Launch:
+    """What services of this installation would start with, without starting them."""
+    layout = layout_of(settings.home)
+    layout.prepare()
+    seed = int(layout.installation, 16)
+    ports = choose_ports(read_ports(layout.ports_file), seed, is_free)
+    return Launch(settings, layout, ports, find_java(inherited_environment()))
+
+
 @contextmanager
 def _tracking_server(settings: Settings) -> Iterator[None]:
     """The running MLflow server, or one on the installation's store for the time."""
     if _answers(settings):
         yield
         return
-    launch = prepare_launch(settings)
+    launch = _launch(settings)
     server = _start_server(launch)
     try:
         deadline = time.monotonic() + settings.start_timeout_s

@@ -41,6 +41,7 @@ from tests.problems import orchard
 TOLERANCE = 1e-6
 GENERATED = 20_000
 SEED = 7
+INFINITY = np.float32(np.inf)
 
 CANDIDATES = {
     "lr": {"regParam": 0.0, "elasticNetParam": 0.0},
@@ -148,33 +149,26 @@ def data(request: pytest.FixtureRequest) -> Data:
     return request.getfixturevalue(request.param)
 
 
-def nudge(values: np.ndarray, steps: int) -> np.ndarray:
-    towards = np.float32(np.inf if steps > 0 else -np.inf)
-    out = values.astype(np.float32)
-    return np.nextafter(out, towards) if steps else out
-
-
 def on_thresholds(data: Data, saved: Path) -> Columns:
     """Holdout rows with one number each put on a split of the model or 1 ulp beside it."""
-    features, classifier = read_saved(saved)
+    _, classifier = read_saved(saved)
     assert isinstance(classifier, SavedTrees)
-    fields = {f.name for f in data.problem.contract.fields}
-    first = len(features.labels)
-    numeric = data.problem.numeric_features
+    names = data.problem.categorical_features + data.problem.numeric_features
     rows: dict[str, list[object]] = {name: [] for name in data.holdout}
     thresholds = {
-        (numeric[node.feature - first], float32_not_above(node.threshold))
+        (names[node.feature], float32_not_above(node.threshold))
         for tree in classifier.trees
         for node in tree
         if not node.is_leaf and not node.left_categories
     }
     for i, (name, threshold) in enumerate(sorted(thresholds)):
-        if name not in fields:
+        if name not in data.holdout:
             continue
-        for steps in (-1, 0, 1):
+        at = np.float32(threshold)
+        for value in (np.nextafter(at, -INFINITY), at, np.nextafter(at, INFINITY)):
             for other, values in data.holdout.items():
                 rows[other].append(values[i % len(values)])
-            rows[name][-1] = float(nudge(np.array([threshold]), steps)[0])
+            rows[name][-1] = float(value)
     assert len(rows[data.problem.contract.names[0]]) > 10
     return {name: np.array(rows[name], dtype=data.holdout[name].dtype) for name in rows}
 

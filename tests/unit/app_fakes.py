@@ -332,18 +332,18 @@ def services(
     *, down: tuple[str, ...] = (), starting: tuple[str, ...] = ()
 ) -> tuple[ServiceStatus, ...]:
     addresses = {
-        "Ray": "http://127.0.0.1:8265",
-        "MLflow": "http://127.0.0.1:5000",
-        "Serving": "http://127.0.0.1:8000",
-        "Worker": "background process",
-        "Panel": "http://127.0.0.1:8501",
+        "panel": "http://127.0.0.1:8501",
+        "serving": "http://127.0.0.1:8000",
+        "mlflow": "http://127.0.0.1:5000",
+        "ray": "http://127.0.0.1:8265",
+        "worker": "",
     }
     found = []
     for name, address in addresses.items():
         health = Health.HEALTHY
         detail = ""
         if name in down:
-            health, detail = Health.DOWN, f"{name} does not answer. Run `make up` to start it."
+            health, detail = Health.DOWN, f"Nothing answers at {address}. Run `make up`."
         elif name in starting:
             health, detail = Health.STARTING, "Loading its models."
         found.append(ServiceStatus(name, address, health, detail))

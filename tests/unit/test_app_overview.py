@@ -50,12 +50,12 @@ def test_active_run_shows_stage_and_percent(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_service_that_is_down_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core()
-    core.health.services = services(down=("MLflow",), starting=("Serving",))
+    core.health.services = services(down=("mlflow",), starting=("serving",))
     panel = open_panel(monkeypatch, core)
     said = texts(panel)
     assert "Healthy services: 3 of 5" in said
     assert "Down: MLflow" in [metric.delta for metric in panel.metric]
-    assert "MLflow does not answer. Run `make up`" in said
+    assert "Nothing answers at http://127.0.0.1:5000. Run `make up`." in said
     assert "Starting" in said
 
 

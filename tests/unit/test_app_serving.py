@@ -83,8 +83,8 @@ def test_advice_fits_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core(make_run(2), production=2)
     core.serving.state = ServingStatus(Health.HEALTHY, 1, ())
     assert "Production is v2, but replicas" in texts(open_panel(monkeypatch, core, "serving"))
-    core.serving.state = ServingStatus(Health.DOWN, 0, ())
-    assert "Ray Serve does not answer." in texts(open_panel(monkeypatch, core, "serving"))
+    core.serving.state = ServingStatus(Health.DOWN, 0, (), "Ray does not answer.")
+    assert "**Ray does not answer.**" in texts(open_panel(monkeypatch, core, "serving"))
 
 
 def test_curl_command_survives_the_shell() -> None:

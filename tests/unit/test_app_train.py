@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from core.domain import RunStatus
+from core.domain import RequestStatus, RunStatus
 from core.errors import ConflictError, InvalidInputError, Offence, ResourceError, UnavailableError
 from tests.unit.app_fakes import (
     active_run,
@@ -112,6 +114,15 @@ def test_finished_run_says_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> N
     said = texts(panel)
     assert "registered version v2" in said
     assert "pilothouse promote approve req-2" in said
+
+
+def test_outcome_tells_how_the_promotion_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(2), make_run(1), production=2)
+    assert "in **Production**" in texts(open_panel(monkeypatch, core, "train", run=run_id(2)))
+    assert "a gate kept it out" in texts(open_panel(monkeypatch, core, "train", run=run_id(1)))
+    core.promotions.open = (replace(make_request(1), status=RequestStatus.REJECTED),)
+    said = texts(open_panel(monkeypatch, core, "train", run=run_id(1)))
+    assert "Its request for promotion is rejected." in said
 
 
 def test_failed_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,230 @@
+"""What every model registry does: the one in memory and MLflow's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from core.adapters.mlflow import RunTracker, connected_client
+from core.adapters.mlflow_registry import PRODUCTION, STAGING, ModelRegistry
+from core.errors import NotFoundError, UnavailableError
+from core.problems.contract import Problem
+from core.scoring.bundle import BundleRef, fetch_bundle, read_bundle
+from tests.ray_head import free_ports
+from tests.serving_support import artifact_server
+from tests.unit.core_fakes import PROBLEM, FakeRegistry, FakeTracker, Plug, facts_of
+
+pytestmark = [
+    pytest.mark.timeout(150),
+    # MLflow's model classes are built on pydantic's names of old, and its signature
+    # advises about integers that this registry never declares.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*"),
+]
+
+Tracker = RunTracker | FakeTracker
+Registry = ModelRegistry | FakeRegistry
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A registry, the tracker of its runs, and a registry whose server is gone."""
+
+    tracker: Tracker
+    registry: Registry
+    unplugged: Registry
+    problem: Problem
+    scratch: Path
+
+    def register(self, tags: dict[str, str] | None = None, bias: float = 0.0) -> int:
+        """Registers a tiny model of a new run whose AUC is 0.5 and ``bias`` more."""
+        run_id = self.tracker.create(self.problem.name, "run", {})
+        self.tracker.log(run_id, {}, {"auc": 0.5 + bias})
+        model = tiny_model(bias)
+        facts = facts_of(run_id, self.problem, model_sha256=hashlib.sha256(model).hexdigest())
+        spark = self.scratch / f"spark-{run_id}"
+        (spark / "metadata").mkdir(parents=True)
+        (spark / "metadata" / "part-00000").write_text('{"class": "PipelineModel"}')
+        return self.registry.register(
+            self.problem, model, facts, spark, tags or {}, self.scratch / f"model-{run_id}"
+        )
+
+
+def tiny_model(bias: float) -> bytes:
+    """ONNX: the probability is a logistic function of the weight and ``bias``."""
+    constant = numpy_helper.from_array(np.array([[bias]], dtype=np.float32), "bias")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["weight", "bias"], ["sum"]),
+            helper.make_node("Sigmoid", ["sum"], ["probability"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("weight", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, [None, 1])],
+        [constant],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture(params=["fake", "mlflow"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    # A model nobody else registers, so that tests share one server.
+    problem = replace(PROBLEM, name=f"plums-{uuid.uuid4().hex[:8]}")
+    if request.param == "fake":
+        files = tmp_path / "files"
+        files.mkdir()
+        tracker = FakeTracker()
+        gone = Plug("MLflow")
+        gone.pulled = True
+        with artifact_server(files) as url:
+            registry = FakeRegistry(tracker, files, url)
+            unplugged = FakeRegistry(tracker, files, url, gone)
+            yield Subject(tracker, registry, unplugged, problem, tmp_path)
+        return
+    url = request.getfixturevalue("mlflow_url")
+    client = connected_client(url)
+    (port,) = free_ports(1)
+    nowhere = f"http://127.0.0.1:{port}"
+    yield Subject(
+        RunTracker(client),
+        ModelRegistry(client, url),
+        ModelRegistry(connected_client(nowhere), nowhere),
+        problem,
+        tmp_path,
+    )
+
+
+def test_a_registered_version_is_read_back(subject: Subject) -> None:
+    number = subject.register({"family": "lr", "promotion_state": "registered"}, bias=0.25)
+    assert number == 1
+    found = subject.registry.get(subject.problem.name, 1)
+    (run,) = subject.tracker.list(subject.problem.name, 10)
+    assert (found.problem, found.version, found.run_id) == (subject.problem.name, 1, run.id)
+    assert (found.family, found.aliases) == ("lr", ())
+    assert found.tags == {"family": "lr", "promotion_state": "registered"}
+    assert found.metrics == {"auc": 0.75}
+
+
+def test_versions_count_up_and_are_listed_newest_first(subject: Subject) -> None:
+    assert subject.registry.list(subject.problem.name) == ()
+    assert [subject.register(), subject.register(bias=0.25)] == [1, 2]
+    assert [found.version for found in subject.registry.list(subject.problem.name)] == [2, 1]
+
+
+def test_the_files_answer_over_http_with_the_exact_bytes(subject: Subject) -> None:
+    subject.register(bias=0.25)
+    found = subject.registry.get(subject.problem.name, 1)
+    url = subject.registry.files_url(found)
+    ref = BundleRef(problem=subject.problem.name, version=1, url=url)
+    model, facts = read_bundle(fetch_bundle(ref, subject.scratch / "cache"))
+    assert model == tiny_model(0.25)
+    assert facts.run_id == found.run_id
+
+
+def test_a_file_that_is_not_there_is_not_found(subject: Subject) -> None:
+    subject.register()
+    url = subject.registry.files_url(subject.registry.get(subject.problem.name, 1))
+    ref = BundleRef(problem=subject.problem.name, version=1, url=f"{url}/elsewhere")
+    with pytest.raises(NotFoundError):
+        fetch_bundle(ref, subject.scratch / "cache")
+
+
+def test_an_alias_is_on_one_version_at_a_time(subject: Subject) -> None:
+    name = subject.problem.name
+    subject.register()
+    subject.register()
+    subject.registry.set_alias(name, PRODUCTION, 1)
+    subject.registry.set_alias(name, STAGING, 2)
+    subject.registry.set_alias(name, PRODUCTION, 2)
+    assert subject.registry.get(name, 1).aliases == ()
+    assert sorted(subject.registry.get(name, 2).aliases) == [PRODUCTION, STAGING]
+    assert sorted(subject.registry.list(name)[0].aliases) == [PRODUCTION, STAGING]
+    subject.registry.drop_alias(name, STAGING)
+    assert subject.registry.get(name, 2).aliases == (PRODUCTION,)
+
+
+def test_dropping_an_alias_that_is_not_there_is_fine(subject: Subject) -> None:
+    subject.register()
+    subject.registry.drop_alias(subject.problem.name, STAGING)
+    assert subject.registry.get(subject.problem.name, 1).aliases == ()
+
+
+def test_tags_replace_each_other(subject: Subject) -> None:
+    name = subject.problem.name
+    subject.register({"promotion_state": "registered", "data_version": "md5:1"})
+    subject.registry.tag(name, 1, {"promotion_state": "staging", "gates": "AUC: pass"})
+    assert subject.registry.get(name, 1).tags == {
+        "promotion_state": "staging",
+        "data_version": "md5:1",
+        "gates": "AUC: pass",
+    }
+
+
+def test_an_unknown_version_is_not_found(subject: Subject) -> None:
+    name = subject.problem.name
+    subject.register()
+    attempts: list[Callable[[], object]] = [
+        lambda: subject.registry.get(name, 2),
+        lambda: subject.registry.get("nobody", 1),
+        lambda: subject.registry.set_alias(name, PRODUCTION, 2),
+        lambda: subject.registry.tag(name, 2, {"a": "b"}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(NotFoundError):
+            attempt()
+
+
+def test_a_version_of_a_run_nobody_knows_is_refused(subject: Subject) -> None:
+    model = tiny_model(0.0)
+    facts = facts_of("f" * 32, subject.problem, model_sha256=hashlib.sha256(model).hexdigest())
+    with pytest.raises(NotFoundError):
+        subject.registry.register(
+            subject.problem, model, facts, subject.scratch, {}, subject.scratch / "model"
+        )
+    assert subject.registry.list(subject.problem.name) == ()
+
+
+def test_a_server_that_is_gone_is_unavailable(subject: Subject) -> None:
+    attempts: list[Callable[[], object]] = [
+        lambda: subject.unplugged.get("plums", 1),
+        lambda: subject.unplugged.list("plums"),
+        lambda: subject.unplugged.set_alias("plums", PRODUCTION, 1),
+        lambda: subject.unplugged.drop_alias("plums", PRODUCTION),
+        lambda: subject.unplugged.tag("plums", 1, {"a": "b"}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(UnavailableError):
+            attempt()
+
+
+class TestMlflow:
+    """What only the real registry has: MLflow's flavour with Spark's model beside it."""
+
+    @pytest.mark.parametrize("subject", ["mlflow"], indirect=True)
+    def test_the_folder_is_an_mlflow_model(self, subject: Subject) -> None:
+        subject.register(bias=0.25)
+        url = subject.registry.files_url(subject.registry.get(subject.problem.name, 1))
+        found = {name: _fetch(f"{url}/{name}") for name in ("MLmodel", "input_example.json")}
+        spark = _fetch(f"{url}/spark/metadata/part-00000")
+        assert json.loads(spark) == {"class": "PipelineModel"}
+        assert "mlflow.onnx" in found["MLmodel"]
+        example = json.loads(found["input_example.json"])
+        assert example["columns"] == ["weight", "stones", "colour"]
+        assert example["data"] == [[40.0, 1.0, "blue"]]
+
+
+def _fetch(url: str) -> str:
+    response = httpx.get(url, trust_env=False)
+    response.raise_for_status()
+    return response.text

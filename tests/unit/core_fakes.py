@@ -1,0 +1,285 @@
+"""Stand-ins for the core's ports, held to the real adapters by ``tests/contract``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from core.adapters.mlflow import MAX_TAG, TrackedRun
+from core.adapters.ray import JobStatus, Node
+from core.domain import Health, ModelVersion, Progress, RunStatus, ServingStatus
+from core.errors import NotFoundError, UnavailableError
+from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
+from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
+
+NOW = datetime(2026, 1, 31, 8, 15, tzinfo=UTC)
+PROBLEM = Problem(
+    name="plums",
+    title="Is a plum sweet?",
+    contract=Contract(
+        fields=(
+            Field("weight", FieldType.NUMBER, "Weight", 40.0, "g", minimum=1, usual=(20, 90)),
+            Field("stones", FieldType.INTEGER, "Stones", 1, nullable=True, minimum=0, maximum=3),
+            Field("colour", FieldType.CATEGORY, "Colour", "blue", categories=("blue", "yellow")),
+        ),
+        label=Label("taste", "sweet", "sour", "sweet", "sour"),
+    ),
+    source=DatasetSource("file", "plums.csv"),
+    search_space={},
+)
+
+
+class Plug:
+    """Whether a service answers; pulled, everything behind it is unavailable."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.pulled = False
+
+    def check(self) -> None:
+        if self.pulled:
+            raise UnavailableError(f"{self._name} does not answer.")
+
+
+@dataclass
+class FakeTracker:
+    """Training runs in memory."""
+
+    plug: Plug = field(default_factory=lambda: Plug("MLflow"))
+    #: Time of the first run; each later one starts a minute after the one before.
+    clock: datetime = field(default_factory=lambda: datetime.now(UTC))
+    runs: dict[str, TrackedRun] = field(default_factory=dict)
+    candidates: dict[str, list[str]] = field(default_factory=dict)
+    _problems: dict[str, str] = field(default_factory=dict)
+    _files: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def create(self, problem: str, name: str, tags: Mapping[str, str]) -> str:
+        self.plug.check()
+        run_id = f"{len(self.runs) + 1:032x}"
+        started = self.clock + timedelta(minutes=len(self.runs))
+        self.runs[run_id] = TrackedRun(run_id, RunStatus.RUNNING, started, None, {}, {}, {})
+        self._problems[run_id] = problem
+        self.tag(run_id, {**tags, "kind": "run"})
+        return run_id
+
+    def get(self, run_id: str) -> TrackedRun:
+        self.plug.check()
+        if run_id not in self.runs:
+            raise NotFoundError(f"MLflow has no run {run_id}.")
+        return self.runs[run_id]
+
+    def list(self, problem: str, limit: int) -> tuple[TrackedRun, ...]:
+        self.plug.check()
+        found = [run for run in self.runs.values() if self._problems[run.id] == problem]
+        newest_first = sorted(found, key=lambda run: run.started_at, reverse=True)
+        return tuple(newest_first[:limit])
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        run = self.get(run_id)
+        cut = {key: value[:MAX_TAG] for key, value in tags.items()}
+        self.runs[run_id] = replace(run, tags={**run.tags, **cut})
+
+    def report_progress(self, run_id: str, progress: Progress) -> None:
+        self.tag(
+            run_id,
+            {
+                "stage": progress.stage.value,
+                "percent": str(progress.percent),
+                "message": progress.message,
+            },
+        )
+
+    def finish(self, run_id: str, status: RunStatus, error: str = "") -> None:
+        if error:
+            self.tag(run_id, {"error": error})
+        ended = datetime.now(UTC)
+        self.runs[run_id] = replace(self.get(run_id), status=status, ended_at=ended)
+
+    def log(self, run_id: str, params: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+        run = self.get(run_id)
+        texts = {key: str(value) for key, value in params.items()}
+        self.runs[run_id] = replace(
+            run, params={**run.params, **texts}, metrics={**run.metrics, **metrics}
+        )
+
+    def log_candidate(
+        self,
+        problem: str,
+        parent: str,
+        name: str,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        folds: Sequence[float],
+    ) -> None:
+        self.plug.check()
+        self.candidates.setdefault(parent, []).append(name)
+
+    def log_files(self, run_id: str, path: Path, folder: str) -> None:
+        self.get(run_id)
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            if file.is_file():
+                name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+                self._files[run_id, f"{folder}/{name}"] = file.read_text(encoding="utf-8")
+
+    def read_file(self, run_id: str, name: str, scratch: Path) -> str:
+        self.get(run_id)
+        if (run_id, name) not in self._files:
+            raise NotFoundError(f"MLflow has no file {name} of run {run_id}.")
+        return self._files[run_id, name]
+
+    def forget(self, run_id: str) -> None:
+        """What somebody does who deletes a run in MLflow's own pages."""
+        del self.runs[run_id]
+
+
+@dataclass
+class FakeRegistry:
+    """Model versions in memory; their files in ``folder``, answered below ``url``."""
+
+    tracker: FakeTracker
+    folder: Path
+    url: str = "http://registry"
+    plug: Plug = field(default_factory=lambda: Plug("MLflow"))
+    versions: dict[tuple[str, int], ModelVersion] = field(default_factory=dict)
+
+    def register(
+        self,
+        problem: Problem,
+        onnx_bytes: bytes,
+        facts: BundleFacts,
+        spark_model: Path,
+        tags: Mapping[str, str],
+        scratch: Path,
+    ) -> int:
+        self.plug.check()
+        self.tracker.get(facts.run_id)
+        number = len(self.list(problem.name)) + 1
+        write_bundle(self.folder / problem.name / str(number), onnx_bytes, facts)
+        self.versions[problem.name, number] = ModelVersion(
+            problem=problem.name,
+            version=number,
+            run_id=facts.run_id,
+            created_at=datetime.now(UTC),
+            family=tags.get("family", ""),
+            source=f"{problem.name}/{number}",
+            metrics={},
+            tags=dict(tags),
+        )
+        return number
+
+    def get(self, problem: str, version: int) -> ModelVersion:
+        self.plug.check()
+        if (problem, version) not in self.versions:
+            raise NotFoundError(f"MLflow has no version {version} of {problem}.")
+        found = self.versions[problem, version]
+        return replace(found, metrics=dict(self.tracker.get(found.run_id).metrics))
+
+    def list(self, problem: str) -> tuple[ModelVersion, ...]:
+        self.plug.check()
+        numbers = sorted((v for name, v in self.versions if name == problem), reverse=True)
+        return tuple(self.get(problem, number) for number in numbers)
+
+    def files_url(self, version: ModelVersion) -> str:
+        return f"{self.url}/{version.source}"
+
+    def set_alias(self, problem: str, alias: str, version: int) -> None:
+        self.get(problem, version)
+        self.drop_alias(problem, alias)
+        found = self.versions[problem, version]
+        self.versions[problem, version] = replace(found, aliases=(*found.aliases, alias))
+
+    def drop_alias(self, problem: str, alias: str) -> None:
+        self.plug.check()
+        for key, found in self.versions.items():
+            if key[0] == problem:
+                kept = tuple(name for name in found.aliases if name != alias)
+                self.versions[key] = replace(found, aliases=kept)
+
+    def tag(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
+        self.get(problem, version)
+        found = self.versions[problem, version]
+        self.versions[problem, version] = replace(found, tags={**found.tags, **tags})
+
+
+@dataclass
+class FakeCluster:
+    """A Ray that takes jobs and runs none; ``end`` says how one ended."""
+
+    plug: Plug = field(default_factory=lambda: Plug("Ray"))
+    cpus: float = 4
+    memory_mb: float = 8192
+    commands: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, JobStatus] = field(default_factory=dict)
+    printed: dict[str, str] = field(default_factory=dict)
+
+    def submit(self, job_id: str, command: str) -> None:
+        self.plug.check()
+        if job_id in self.jobs:
+            raise UnavailableError("Ray refused with status 500.")
+        self.commands[job_id] = command
+        self.jobs[job_id] = JobStatus.RUNNING
+
+    def status(self, job_id: str) -> JobStatus | None:
+        self.plug.check()
+        return self.jobs.get(job_id)
+
+    def stop(self, job_id: str) -> None:
+        self.plug.check()
+        if job_id in self.jobs and not self.jobs[job_id].is_over:
+            self.end(job_id, JobStatus.STOPPED)
+
+    def logs(self, job_id: str) -> str:
+        self.plug.check()
+        if job_id not in self.jobs:
+            raise UnavailableError("Ray refused with status 404.")
+        return self.printed.get(job_id, "")
+
+    def nodes(self) -> Sequence[Node]:
+        self.plug.check()
+        return [Node("127.0.0.1", self.cpus, self.memory_mb)]
+
+    def end(self, job_id: str, status: JobStatus, printed: str = "") -> None:
+        self.jobs[job_id] = status
+        self.printed[job_id] = printed
+
+
+@dataclass
+class FakeServing:
+    """Replicas that answer with ``shown`` and remember what they were told to serve."""
+
+    shown: ServingStatus = ServingStatus(Health.DOWN, 0, ())
+    deployed: list[dict[str, BundleRef]] = field(default_factory=list)
+    waited_for: list[tuple[str, int]] = field(default_factory=list)
+
+    def status(self) -> ServingStatus:
+        return self.shown
+
+    def deploy(self, models: Mapping[str, BundleRef]) -> None:
+        self.deployed.append(dict(models))
+
+    def wait_until_serving(self, problem: str, version: int, timeout_s: float) -> None:
+        self.waited_for.append((problem, version))
+
+
+def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
+    """Facts of a version for tests in which nobody looks at the model."""
+    facts = BundleFacts(
+        problem=problem.name,
+        contract_fingerprint=problem.contract.fingerprint(),
+        family="lr",
+        threshold=0.5,
+        run_id=run_id,
+        data_version="md5:0",
+        git_commit="0" * 40,
+        metrics={},
+        model_sha256="0" * 64,
+    )
+    return facts.model_copy(update=changed)
+
+
+def json_in(command: str) -> dict[str, object]:
+    """The JSON document at the end of a job's command line."""
+    return dict(json.loads(command[command.index("{") : command.rindex("}") + 1]))
