@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
+from core.adapters.nannyml import load_reference
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
+from core.data.ingest import Providers, read_file_source
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
 from core.params import Params, load_params
@@ -38,6 +40,29 @@ class Pilothouse:
     health: HealthService
 
 
+#: provider of a data set -> its reader.
+PROVIDERS: Providers = {"nannyml": load_reference, "file": read_file_source}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """What the process of a run needs of MLflow."""
+
+    tracker: RunTracker
+    registry: ModelRegistry
+
+
+def connect_tracking(settings: Settings) -> Tracking:
+    """Builds the doors to MLflow; the server need not be up for it."""
+    client = connected_client(settings.mlflow_url)
+    return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
+
+
+def connect_cluster(settings: Settings) -> RayCluster:
+    """Builds the door to Ray's jobs."""
+    return RayCluster(settings.ray_dashboard_url)
+
+
 def connect(settings: Settings | None = None) -> Pilothouse:
     """Builds the services of one installation; no service needs to be up for it.
 
@@ -51,10 +76,9 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     be_impatient()
     database = Database(settings.database_url)
     database.migrate()
-    client = connected_client(settings.mlflow_url)
-    tracker = RunTracker(client)
-    registry = ModelRegistry(client, settings.mlflow_url)
-    cluster = RayCluster(settings.ray_dashboard_url)
+    tracking = connect_tracking(settings)
+    tracker, registry = tracking.tracker, tracking.registry
+    cluster = connect_cluster(settings)
     promotions = PromotionService(params, problems, database, registry)
     serving = ServingService(
         settings, params.serving, ServeClient(settings.ray_dashboard_url), tuple(problems)

@@ -56,7 +56,7 @@ def run(
     if as_json:
         print_json(ended)
     else:
-        CONSOLE.print(_sentence(ended), highlight=False)
+        CONSOLE.print(_sentence(ended), highlight=False, markup=False)
     if ended.status in (RunStatus.FAILED, RunStatus.CANCELLED):
         raise typer.Exit(FAILED)
 
@@ -110,7 +110,7 @@ def show_run(run_id: RunId, as_json: Json = False) -> None:
     if as_json:
         print_json({"id": run_id, "run": found, "report": report})
         return
-    CONSOLE.print(_sentence(found), highlight=False)
+    CONSOLE.print(_sentence(found), highlight=False, markup=False)
     if report is not None:
         rows = [(name, e.value, e.low, e.high) for name, e in report.metrics.items()]
         level = f"{report.confidence:.0%}"
@@ -138,7 +138,7 @@ def cancel_run(run_id: RunId, as_json: Json = False) -> None:
     if as_json:
         print_json(ended)
     else:
-        CONSOLE.print(_sentence(ended), highlight=False)
+        CONSOLE.print(_sentence(ended), highlight=False, markup=False)
 
 
 @promote_app.command("list")
@@ -221,6 +221,7 @@ def serve_status(as_json: Json = False) -> None:
         f"{load_settings().serving_url} is {found.health.value} with {found.replicas} replicas. "
         f"{found.detail}",
         highlight=False,
+        markup=False,
     )
     rows = [(s.problem, f"v{s.version}", s.family, s.threshold, s.run_id) for s in found.served]
     print_table("Served", ["problem", "version", "family", "threshold", "run"], rows)

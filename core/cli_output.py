@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from core.errors import InvalidInputError, PilothouseError
 
@@ -30,18 +32,19 @@ def print_json(value: object) -> None:
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints rows for people, or that there are none."""
     if not rows:
-        CONSOLE.print(f"{title}: none")
+        CONSOLE.print(f"{title}: none", markup=False)
         return
-    table = Table(*header, title=title, title_justify="left")
+    table = Table(*header, title=escape(title), title_justify="left")
     for row in rows:
-        table.add_row(*("" if cell is None else _text(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else _text(cell) for cell in row))
     CONSOLE.print(table)
 
 
 def say_error(error: Exception, log: str = "") -> None:
     """Prints a failure as one sentence with its fix, and every offence."""
     if isinstance(error, PilothouseError):
-        ERRORS.print(f"[red]{error.message}[/red] {error.fix}".strip(), highlight=False)
+        sentence = f"[red]{escape(error.message)}[/red] {escape(error.fix)}"
+        ERRORS.print(sentence.strip(), highlight=False)
     else:
         ERRORS.print(f"[red]An unexpected {type(error).__name__}.[/red] The trace is in {log}.")
     if isinstance(error, InvalidInputError):
@@ -50,10 +53,13 @@ def say_error(error: Exception, log: str = "") -> None:
             ERRORS.print(f"  {offence.field}{where}: {offence.problem}", markup=False)
 
 
-def _text(cell: object) -> str:
+def _text(cell: object) -> Text:
+    # Text, because square brackets in what people wrote are not rich's markup.
+    if cell is None:
+        return Text()
     if isinstance(cell, datetime):
-        return f"{cell:%Y-%m-%d %H:%M} UTC"
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+        return Text(f"{cell:%Y-%m-%d %H:%M} UTC")
+    return Text(f"{cell:.4f}" if isinstance(cell, float) else str(cell))
 
 
 def _plain(value: Any) -> Any:

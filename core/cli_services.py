@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import typer
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from core.adapters.supervisor import SupervisorDaemon
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
@@ -135,7 +136,7 @@ def _manager(settings: Settings) -> ServiceManager:
 
 def _print_statuses(statuses: Sequence[ServiceStatus]) -> None:
     rows = [
-        (one.name, one.address, f"[{_COLOURS[one.health]}]{one.health}[/]", one.detail)
+        (one.name, one.address, Text(one.health, style=_COLOURS[one.health]), one.detail)
         for one in statuses
     ]
     print_table("Services", ("service", "address", "health", "detail"), rows)

@@ -169,7 +169,7 @@ def load_params(path: Path) -> Params:
             f"The parameter file {path} cannot be read.",
             fix="Restore params.yaml or set PILOTHOUSE_PARAMS_FILE.",
         ) from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise InvalidInputError(
             f"The parameter file {path} is not valid YAML.", fix="Correct it and try again."
         ) from exc
@@ -196,8 +196,19 @@ def override_training(params: TrainingParams, changes: Mapping[str, str]) -> Tra
                 fix="docs/params.md lists them, such as search.trials.",
                 offences=[Offence(key, "unknown parameter")],
             )
-        node[leaf] = yaml.safe_load(text)
+        node[leaf] = _yaml_value(key, text)
     return _validated(TrainingParams, data, what="The parameters of this run")
+
+
+def _yaml_value(key: str, text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise InvalidInputError(
+            f"The value {text!r} of {key} cannot be read.",
+            fix="Write it as in params.yaml, such as 6, 0.2 or [lr, rf].",
+            offences=[Offence(key, "not valid YAML")],
+        ) from exc
 
 
 def training_params_from(data: object) -> TrainingParams:

@@ -55,7 +55,8 @@ def beat(pilothouse: Pilothouse, failing: set[str]) -> None:
                 LOG.warning("%s: %s", name, exc)
             failing.add(name)
         except Exception:
-            LOG.exception("%s failed", name)
+            if name not in failing:
+                LOG.exception("%s failed", name)
             failing.add(name)
 
 

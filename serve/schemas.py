@@ -33,7 +33,7 @@ class PredictAnswer(msgspec.Struct):
 
 
 class Detail(msgspec.Struct):
-    """One broken rule, such as ``records[3].Age``: ``must be at most 130``."""
+    """One broken rule, such as ``records[3].weight``: ``must be at most 130``."""
 
     field: str
     problem: str
@@ -69,7 +69,7 @@ class RecordDecoder:
         ignored = {
             f"i{index}": name for index, name in enumerate([*contract.identifiers, *contract.leaky])
         }
-        # Column names such as ``home.dest`` are no identifiers of Python, hence the renaming.
+        # Column names such as ``sugar.brix`` are no identifiers of Python, hence the renaming.
         record: Any = msgspec.defstruct(
             "Record",
             [_definition(attribute, field) for attribute, field in attributes.items()]

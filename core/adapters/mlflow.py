@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.entities import Run as VendorRun
 from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
@@ -115,9 +115,13 @@ class RunTracker:
         return str(self._client.create_experiment(problem))
 
     def get(self, run_id: str) -> TrackedRun:
-        """Reads one run."""
+        """Reads one run; one that was deleted in MLflow is not found."""
         with translated_errors(f"run {run_id}"):
-            return _tracked(self._client.get_run(run_id))
+            run = self._client.get_run(run_id)
+        # MLflow hides a deleted run from its lists and goes on answering for its id.
+        if run.info.lifecycle_stage == LifecycleStage.DELETED:
+            raise NotFoundError(f"Run {run_id} was deleted in MLflow.")
+        return _tracked(run)
 
     def list(self, problem: str, limit: int) -> tuple[TrackedRun, ...]:
         """Runs of a problem, newest first, without their candidates."""

@@ -17,11 +17,11 @@ def load_reference(name: str) -> pa.Table:
     silence_vendors()  # a bare `dvc repro` starts without the supervised environment
     import nannyml
 
-    loaders = {"titanic": nannyml.load_titanic_dataset}
-    if name not in loaders:
+    load = getattr(nannyml, f"load_{name}_dataset", None)
+    if load is None:
         raise NotFoundError(
             f"NannyML bundles no data set called {name!r}.",
-            fix=f"Choose one of: {', '.join(loaders)}.",
+            fix="NannyML's documentation lists them.",
         )
-    reference, _analysis, _labels = loaders[name]()
+    reference, _analysis, _labels = load()
     return pa.Table.from_pandas(reference, preserve_index=False)

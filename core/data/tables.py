@@ -50,7 +50,7 @@ def _read_csv(path: Path) -> pa.Table:
         header = file.readline(1 << 16)
     if b"\0" in header or not header.strip():
         raise pa.ArrowInvalid("binary or empty")
-    names = next(iter(pa_csv.open_csv(path))).schema.names
+    names = pa_csv.open_csv(path).schema.names
     return pa_csv.read_csv(
         path,
         convert_options=pa_csv.ConvertOptions(

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.services.java import JavaRuntime
 from core.services.layout import TAG, Layout
 from core.services.ports import InternalPorts
-from core.settings import CODE_ROOT, Settings, vendor_privacy
+from core.settings import CODE_ROOT, LOOPBACK, Settings, vendor_privacy
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -113,6 +113,8 @@ def _ray_variables(launch: Launch) -> dict[str, str]:
         # With "clusters" off, which is what this means on every system, Ray's node has the
         # loopback address and each of its ports binds there.
         variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Spark prefers any other address when the host's name means loopback.
+        variables["SPARK_LOCAL_IP"] = LOOPBACK
     return variables
 
 

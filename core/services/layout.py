@@ -13,8 +13,8 @@ from core.errors import SetupError
 
 #: Every process of an installation has this variable; its value names the installation.
 TAG = "PILOTHOUSE_INSTALLATION"
-#: A Unix socket's path may have 107 bytes, and Ray appends up to 70 to its folder.
-_LONGEST_TEMP = 20
+#: A Unix socket's path may have 107 bytes; Ray and HAProxy append up to 85 to this.
+_LONGEST_TEMP = 8
 _FALLBACK_TEMP = "/tmp"  # noqa: S108 - what stands below belongs to us alone, see prepare()
 
 

@@ -80,7 +80,8 @@ def _is_ours(process: psutil.Process, layout: Layout) -> bool:
 
 def _children(process: psutil.Process) -> Sequence[psutil.Process]:
     try:
-        return process.children(recursive=True)
+        children = process.children(recursive=True)
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
     except psutil.Error:
         return ()
 

@@ -14,11 +14,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core.adapters.mlflow import RunTracker, connected_client
-from core.adapters.mlflow_registry import ModelRegistry
-from core.adapters.nannyml import load_reference
+from core.adapters.mlflow import RunTracker
 from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
-from core.data.ingest import read_file_source
+from core.bootstrap import PROVIDERS, Tracking, connect_tracking
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
 from core.problems import load_problem
@@ -32,7 +30,7 @@ from core.training.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
 HANG_EXIT_CODE = 70
-#: stage -> percent of the run at which it begins. Fixed shares; measured on Titanic.
+#: stage -> percent of the run at which it begins. Fixed shares; measured on 891 rows.
 BEGINS = {
     Stage.INGEST: 1,
     Stage.VALIDATE: 6,
@@ -45,10 +43,6 @@ BEGINS = {
 TRAIN_SHARE = BEGINS[Stage.EVALUATE] - BEGINS[Stage.TRAIN]
 
 
-#: provider -> reader; the composition of the data sources.
-PROVIDERS = {"nannyml": load_reference, "file": read_file_source}
-
-
 def main() -> int:
     """Runs the specification given as the one argument; returns the exit code."""
     spec = RunSpec.model_validate_json(sys.argv[1])
@@ -57,12 +51,11 @@ def main() -> int:
     folder = run_folder(settings.home, spec.run_id)
     folder.mkdir(parents=True, exist_ok=True)
     _log_to(folder / LOG_FILE, settings.log_level)
-    client = connected_client(settings.mlflow_url)
-    tracker = RunTracker(client)
-    registry = ModelRegistry(client, settings.mlflow_url)
+    tracking = connect_tracking(settings)
+    tracker = tracking.tracker
     problem = load_problem(spec.problem, settings.packages)
     try:
-        _execute(spec, problem, Workspace(folder / "workspace"), tracker, registry)
+        _execute(spec, problem, Workspace(folder / "workspace"), tracking)
     except PilothouseError as exc:
         LOG.exception("the run failed")
         tracker.finish(spec.run_id, RunStatus.FAILED, str(exc))
@@ -92,9 +85,9 @@ def _log_to(path: Path, level: str) -> None:
     logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
-def _execute(
-    spec: RunSpec, problem: Problem, ws: Workspace, tracker: RunTracker, registry: ModelRegistry
-) -> None:
+def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking) -> None:
+    tracker = tracking.tracker
+
     def begin(stage: Stage, message: str = "") -> None:
         LOG.info("stage: %s", stage.value)
         tracker.report_progress(spec.run_id, Progress(stage, BEGINS[stage], message))
@@ -131,7 +124,7 @@ def _execute(
         spec.git_commit,
         environment_snapshot(java_version()),
     )
-    register_version(tracker, registry, problem, facts, ws)
+    register_version(tracker, tracking.registry, problem, facts, ws)
     shutil.rmtree(ws.scratch, ignore_errors=True)
 
 

@@ -180,12 +180,12 @@ class RunService:
         age = datetime.now(UTC) - run.started_at
         try:
             status = self._cluster.status(_job_id(run))
+            if status is None:
+                return age.total_seconds() > SUBMIT_GRACE_S
+            # The job's last word in MLflow comes before its end in Ray.
+            return status.is_over and self._tracker.get(run.id).status is RunStatus.RUNNING
         except UnavailableError:
             return False
-        if status is None:
-            return age.total_seconds() > SUBMIT_GRACE_S
-        # The job's last word in MLflow comes before its end in Ray.
-        return status.is_over and self._tracker.get(run.id).status is RunStatus.RUNNING
 
     def _job_is_over(self, run: Run) -> bool:
         status = self._cluster.status(_job_id(run))

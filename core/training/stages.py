@@ -19,9 +19,9 @@ from contextlib import contextmanager
 
 import httpx
 
-from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.ray import JobStatus, RayCluster
 from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
+from core.bootstrap import PROVIDERS, connect_cluster, connect_tracking
 from core.domain import RunStatus
 from core.errors import PilothouseError, TrainingError, UnavailableError
 from core.params import Params, load_params
@@ -34,7 +34,7 @@ from core.services.ports import choose_ports, is_free, read_ports
 from core.services.programs import mlflow
 from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
 from core.training import pipeline
-from core.training.job import HANG_EXIT_CODE, PROVIDERS, java_version
+from core.training.job import HANG_EXIT_CODE, java_version
 from core.training.provenance import environment_snapshot, git_commit
 from core.training.tracking import track_run
 from core.training.workspace import Workspace
@@ -82,7 +82,7 @@ def _validate(_: Settings, _params: Params, problem: Problem, ws: Workspace) -> 
 def _evaluate(settings: Settings, params: Params, problem: Problem, ws: Workspace) -> None:
     report = pipeline.evaluate_stage(problem, params.training, ws)
     with _tracking_server(settings):
-        tracker = RunTracker(connected_client(settings.mlflow_url))
+        tracker = connect_tracking(settings).tracker
         tags = {"problem": problem.name, "profile": params.profile}
         run_id = tracker.create(
             problem.name, f"{problem.name}-dvc", {**tags, "started_by": settings.operator}
@@ -124,7 +124,7 @@ def _run_on_spark(stage: str, ray: str, params: Params, problem: Problem, ws: Wo
 def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
     """Runs the stage where Spark can: in the running cluster, or in a private one."""
     command = [sys.executable, "-m", "core.training.stages", stage, problem.name, "--ray"]
-    cluster = RayCluster(settings.ray_dashboard_url)
+    cluster = connect_cluster(settings)
     try:
         cluster.nodes()
     except UnavailableError:

@@ -27,7 +27,7 @@ def feature_weights(
 
     Trees give one share a feature, adding up to 1 (0 each where no tree splits).
     Logistic regression gives one signed coefficient a number and one a known
-    category value (``Sex=male``): the change of the log odds for one standard
+    category value (``colour=red``): the change of the log odds for one standard
     deviation. A value unseen in training has none.
     """
     if isinstance(classifier, LogisticRegressionModel):

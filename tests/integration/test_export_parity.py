@@ -277,14 +277,11 @@ def test_an_input_without_any_value_is_named(titanic: Data) -> None:
             fit_features(empty, TITANIC)
 
 
-def test_an_unknown_hyperparameter_is_refused(titanic: Data) -> None:
+def test_estimators_refuse_unknown_parameters_and_have_bins_enough(apples: Data) -> None:
     with pytest.raises(InvalidInputError, match="numTrees"):
-        build_estimator("lr", {"numTrees": 3}, SEED, titanic.features)
-
-
-def test_bins_follow_the_largest_category(apples: Data) -> None:
-    estimator = build_estimator("rf", {"maxBins": 8}, SEED, apples.features)
-    assert estimator.getMaxBins() == len(orchard.CULTIVARS) + 1
+        build_estimator("lr", {"numTrees": 3}, SEED, apples.features)
+    forest = build_estimator("rf", {"maxBins": 8}, SEED, apples.features)
+    assert forest.getMaxBins() == len(orchard.CULTIVARS) + 1
 
 
 def test_a_damaged_or_foreign_model_is_refused(titanic: Data, tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+# `make up` and `make test` do all of their own set-up; `make help` lists what there is.
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_PACKAGES := $(VENV)/.packages
+PIP_DEV_PACKAGES := $(VENV)/.packages-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status venv venv-dev chromium test test-long check
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+up: venv ## set up, start every service, wait until all are healthy
+	@$(BIN)/pilothouse up
+
+down: ## stop everything that `make up` started, and nothing else
+	@if [ -x $(BIN)/pilothouse ]; then $(BIN)/pilothouse down; else echo "Nothing was ever started here."; fi
+
+status: ## show each service, its address and its health
+	@if [ -x $(BIN)/pilothouse ]; then $(BIN)/pilothouse status; else echo "Not set up yet: run make up."; exit 1; fi
+
+venv: $(PIP_PACKAGES) ## make .venv with the locked packages
+
+venv-dev: $(PIP_DEV_PACKAGES)
+
+# A stamp is newer than its lock file when the packages of that lock are installed.
+$(PIP_PACKAGES): requirements.lock pyproject.toml scripts/bootstrap.sh
+	@sh scripts/bootstrap.sh packages $(VENV) requirements.lock
+	@touch $@
+
+$(PIP_DEV_PACKAGES): requirements-dev.lock pyproject.toml scripts/bootstrap.sh
+	@sh scripts/bootstrap.sh packages $(VENV) requirements-dev.lock
+	@touch $@ $(PIP_PACKAGES)
+
+chromium:
+	@sh scripts/bootstrap.sh chromium
+
+test: venv-dev chromium ## run the test suite
+	@$(BIN)/python -m pytest -m "not long"
+
+test-long: venv-dev chromium ## run the tests that need more time
+	@$(BIN)/python -m pytest -m long
+
+check: venv-dev ## formatting, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(wildcard Dockerfile),$(BIN)/hadolint Dockerfile)
+	$(if $(wildcard docker-compose.yml),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml)
+	$(if $(wildcard .github/workflows/*.yml),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml))

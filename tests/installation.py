@@ -1,0 +1,109 @@
+"""A real installation in a home of its own, for tests that use the product as people do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.settings import CODE_ROOT, Settings
+from tests.problems import orchard
+from tests.ray_head import free_ports
+
+UP_TIMEOUT_S = 600
+DOWN_TIMEOUT_S = 120
+COMMAND_TIMEOUT_S = 420
+PORTS = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
+#: Few candidates: the tests are about the way, not about the model.
+QUICK = {"trials": 2, "families": ["lr", "rf"], "parallel_trials": 2}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An installation that is up, and how to speak to it."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+
+    def command(
+        self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs ``pilothouse`` with arguments, as in a terminal."""
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("pilothouse")), *arguments],
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def ask(self, *arguments: str) -> Any:
+        """Runs a command with ``--json`` and returns its document."""
+        done = self.command(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def wait_for_run(self, run_id: str, timeout_s: float = 300) -> dict[str, Any]:
+        """Waits until a run has ended and returns it."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            run: dict[str, Any] = self.ask("runs", "show", run_id)["run"]
+            if run["status"] not in ("queued", "running"):
+                return run
+            time.sleep(1)
+        raise AssertionError(f"run {run_id} has not ended after {timeout_s:g} s")
+
+
+@contextmanager
+def installation_in(folder: Path) -> Iterator[Installation]:
+    """Brings up Titanic and the tests' own problem below ``folder``; takes all down again."""
+    made = prepare(folder)
+    try:
+        up = made.command("up", timeout_s=UP_TIMEOUT_S)
+        assert up.returncode == 0, f"{up.stdout}\n{up.stderr}"
+        yield made
+    finally:
+        down = made.command("down", timeout_s=DOWN_TIMEOUT_S)
+        assert down.returncode == 0, f"{down.stdout}\n{down.stderr}"
+
+
+def prepare(folder: Path) -> Installation:
+    """Writes parameters and the second problem; starts nothing."""
+    package = folder / "problems" / "orchard_problems"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    shutil.copy(orchard.__file__, package / "orchard.py")
+    orchard.write_orchard(package / "orchard.csv", rows=600, seed=3)
+    params = yaml.safe_load((CODE_ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["problems"] = ["titanic", "orchard"]
+    params["training"]["search"] = QUICK
+    params["training"]["evaluation"]["parity_records"] = 2000
+    params_file = folder / "params.yaml"
+    params_file.write_text(yaml.safe_dump(params), encoding="utf-8")
+    settings = Settings(
+        home=folder / "home",
+        params_file=params_file,
+        problem_packages="core.problems,orchard_problems",
+        operator="tester",
+        start_timeout_s=240,
+        **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+    )
+    own = {
+        f"PILOTHOUSE_{name.upper()}": str(value)
+        for name, value in settings.model_dump(mode="json").items()
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return Installation(
+        settings, {**os.environ, **own, "PYTHONPATH": str(package.parent), "PATH": path}
+    )

@@ -1,0 +1,237 @@
+"""A run on real Ray, RayDP, MLflow and Serve: started, watched, repeated, broken, cancelled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from core.services.layout import TAG, layout_of
+from core.settings import CODE_ROOT
+from core.training.report import EvaluationReport
+from tests.installation import Installation
+
+PASSENGER = {
+    "Pclass": 3,
+    "Sex": "male",
+    "Age": 22,
+    "SibSp": 1,
+    "Parch": 0,
+    "Fare": 7.25,
+    "Embarked": "S",
+}
+QUICK_LR = ("--set", "search.families=[lr]", "--set", "search.trials=1")
+DATA_FILES = (
+    "raw.parquet",
+    "validated.parquet",
+    "prepared/train/part-00000.parquet",
+    "prepared/holdout/part-00000.parquet",
+    "prepared/columns.json",
+    "model/model.onnx",
+    "model/reference.parquet",
+)
+
+
+def _java_processes(installation: Installation) -> list[psutil.Process]:
+    """Every JVM of the installation."""
+    mark = layout_of(installation.settings.home).installation
+    found = []
+    for process in psutil.process_iter(["name"]):
+        try:
+            if process.info["name"] == "java" and process.environ().get(TAG) == mark:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _wait_until(condition: Any, timeout_s: float, what: str) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"{what} did not happen within {timeout_s:g} s")
+
+
+def _bootstrap_run(installation: Installation) -> dict[str, Any]:
+    return installation.ask("runs", "list", "--problem", "titanic", "--limit", "100")[-1]
+
+
+def test_the_first_model_serves_by_the_rule_bootstrap(installation: Installation) -> None:
+    (first,) = installation.ask("promote", "history", "titanic")[-1:]
+    assert first["rule"] == "bootstrap"
+    answer = httpx.post(
+        f"{installation.settings.serving_url}/predict/titanic", json={"records": [PASSENGER]}
+    ).json()
+    assert answer["model_version"] >= 1
+    assert 0 < answer["predictions"][0]["probability"] < 1
+    assert answer["predictions"][0]["label"] in (0, 1)
+
+
+def test_a_run_leaves_everything_in_mlflow(installation: Installation) -> None:
+    run = _bootstrap_run(installation)
+    base = f"{installation.settings.mlflow_url}/api/2.0/mlflow"
+    data = httpx.get(f"{base}/runs/get", params={"run_id": run["id"]}).json()["run"]["data"]
+    tags = {tag["key"]: tag["value"] for tag in data["tags"]}
+    assert tags["pilothouse.data_version"].startswith("md5:")
+    assert tags["pilothouse.git_commit"]
+    assert '"java"' in tags["pilothouse.environment"]
+    metrics = {metric["key"] for metric in data["metrics"]}
+    assert {"auc", "auc_low", "auc_high", "brier", "log_loss", "cv_auc"} <= metrics
+    assert "parity_max_difference" in metrics
+    files = httpx.get(
+        f"{base}/artifacts/list", params={"run_id": run["id"], "path": "report/figures"}
+    ).json()["files"]
+    names = {Path(file["path"]).name for file in files}
+    assert {"roc.png", "roc.csv", "confusion.png", "calibration.png", "weights.csv"} <= names
+    children = httpx.post(
+        f"{base}/runs/search",
+        json={
+            "experiment_ids": [_experiment(base)],
+            "filter": f"tags.`mlflow.parentRunId` = '{run['id']}'",
+        },
+    ).json()["runs"]
+    assert len(children) == 2
+
+
+def _experiment(base: str) -> str:
+    found = httpx.get(f"{base}/experiments/get-by-name", params={"experiment_name": "titanic"})
+    return str(found.json()["experiment"]["experiment_id"])
+
+
+def test_dvc_repro_gives_what_the_run_gave(installation: Installation, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(CODE_ROOT), str(clone)], check=True)
+    # What is tested is the tree at hand, committed or not.
+    for name in ("core", "serve", "dvc.yaml"):
+        target = clone / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        source = CODE_ROOT / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    shutil.copy(installation.settings.params_file, clone / "params.yaml")
+    environment = {
+        **installation.environment,
+        "PYTHONPATH": f"{clone}{os.pathsep}{installation.environment['PYTHONPATH']}",
+        "PILOTHOUSE_PARAMS_FILE": str(clone / "params.yaml"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro", "evaluate@titanic"],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    run = _bootstrap_run(installation)
+    panel = installation.settings.home / "runs" / run["id"] / "workspace"
+    repro = clone / "data" / "titanic"
+    for name in DATA_FILES:
+        assert (panel / name).read_bytes() == (repro / name).read_bytes(), name
+    reports = [
+        EvaluationReport.model_validate_json((root / "evaluation" / "report.json").read_text())
+        for root in (panel, repro)
+    ]
+    for name, estimate in reports[0].metrics.items():
+        other = reports[1].metrics[name]
+        assert estimate.value == pytest.approx(other.value, abs=1e-9)
+        assert estimate.low == pytest.approx(other.low, abs=1e-9)
+
+
+def test_a_problem_of_ones_own_goes_all_the_way(installation: Installation) -> None:
+    run = installation.ask("run", "orchard", "--wait")
+    assert run["status"] == "finished"
+    assert run["model_version"] == 1
+    serving = installation.settings.serving_url
+
+    def served() -> Any:
+        return httpx.get(f"{serving}/problems/orchard").is_success
+
+    _wait_until(served, 60, "serving orchard")
+    described = httpx.get(f"{serving}/problems/orchard").json()
+    assert described["version"] == 1
+    reference = (
+        installation.settings.home
+        / "runs"
+        / run["id"]
+        / "workspace"
+        / "model"
+        / "reference.parquet"
+    )
+    assert "probability" in pq.read_schema(reference).names
+
+
+def test_a_better_candidate_waits_and_a_person_lets_it_serve(installation: Installation) -> None:
+    before = installation.ask("promote", "history", "titanic")[0]
+    # The same data and parameters: an AUC that is equal is not below the incumbent's.
+    run = installation.ask("run", "titanic", "--wait")
+    (request,) = installation.ask("promote", "list", "--open")
+    assert request["version"] == run["model_version"]
+    assert all(gate["verdict"] == "pass" for gate in request["gates"])
+    short = installation.command("promote", "approve", request["id"], "--reason", "ok")
+    assert short.returncode == 1
+    assert "at least 10 characters" in short.stderr.replace("\n", " ")
+    done = installation.ask("promote", "approve", request["id"], "--reason", "as good, and newer")
+    assert done["version"] == run["model_version"]
+    answer = httpx.post(
+        f"{installation.settings.serving_url}/predict/titanic", json={"records": [PASSENGER]}
+    ).json()
+    assert answer["model_version"] == run["model_version"] != before["version"]
+
+
+def test_a_second_run_is_refused_and_a_cancelled_one_leaves_no_jvm(
+    installation: Installation,
+) -> None:
+    started = installation.ask("run", "titanic")
+    second = installation.command("run", "titanic")
+    assert second.returncode == 1
+    assert "active already" in second.stderr
+    _wait_until(lambda: _java_processes(installation), 90, "a JVM")
+    ended = installation.ask("runs", "cancel", started["id"])
+    assert ended["status"] == "cancelled"
+    _wait_until(lambda: not _java_processes(installation), 60, "the end of every JVM")
+    log = installation.command("runs", "logs", started["id"]).stdout
+    assert "stage: ingest" in log
+
+
+def test_a_run_whose_spark_dies_is_ended_by_the_watchdog(installation: Installation) -> None:
+    started = installation.ask("run", "titanic", *QUICK_LR)
+
+    def app_master() -> psutil.Process | None:
+        for process in _java_processes(installation):
+            try:
+                if any("AppMaster" in part for part in process.cmdline()):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+    _wait_until(app_master, 120, "Spark's master").send_signal(signal.SIGKILL)
+    ended = installation.wait_for_run(started["id"], timeout_s=180)
+    assert ended["status"] == "failed"
+    assert "Spark" in ended["error"]
+    _wait_until(lambda: not _java_processes(installation), 60, "the end of every JVM")
+
+
+def test_a_profile_the_cluster_cannot_give_is_refused_in_seconds(
+    installation: Installation,
+) -> None:
+    before = time.monotonic()
+    refused = installation.command("run", "titanic", "--profile", "4c-6g")
+    if psutil.cpu_count(logical=False) >= 4:
+        pytest.fail("this machine can give the profile; choose a larger one for the test")
+    assert refused.returncode == 1
+    assert "Profile 4c-6g needs 4 cores" in refused.stderr.replace("\n", " ")
+    assert time.monotonic() - before < 30
