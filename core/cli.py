@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Runs, compares, promotes and serves models.",
 )
-cli_services.register(app)
+cli_services.register(app, after_start=cli_models.ensure_served)
 cli_models.register(app)
 
 

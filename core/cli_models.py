@@ -10,8 +10,8 @@ from core.bootstrap import connect
 from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_table
 from core.domain import Run, RunStatus
 from core.errors import InvalidInputError
-from core.first_start import follow
-from core.settings import load_settings
+from core.first_start import ensure_models, follow
+from core.settings import Settings, load_settings
 
 runs_app = typer.Typer(no_args_is_help=True, help="Look at training runs and cancel them.")
 promote_app = typer.Typer(no_args_is_help=True, help="Decide what serves.")
@@ -59,6 +59,22 @@ def run(
         CONSOLE.print(_sentence(ended), highlight=False, markup=False)
     if ended.status in (RunStatus.FAILED, RunStatus.CANCELLED):
         raise typer.Exit(FAILED)
+
+
+def ensure_served(settings: Settings) -> None:
+    """The last step of `up`: trains what an empty store lacks, waits until all is served."""
+    pilothouse = connect(settings)
+    told = ""
+    with CONSOLE.status("looking for models") as shown:
+
+        def say(text: str) -> None:
+            nonlocal told
+            shown.update(text)
+            if not CONSOLE.is_terminal and text != told:
+                CONSOLE.print(f"  {text}", highlight=False)
+            told = text
+
+        ensure_models(pilothouse, say)
 
 
 def _sentence(item: Run) -> str:

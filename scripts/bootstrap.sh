@@ -47,8 +47,13 @@ install_packages() {
     echo "Installing $total packages from $lock; the first time this takes a few minutes."
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
     status=$(mktemp)
+    # Two packages come as source archives of pure Python. The locked setuptools, put in
+    # first, makes wheels of them, so that nothing outside the lock is fetched.
+    sed -n '/^setuptools==/,/^    # via/p' "$lock" >"$venv/setuptools.lock"
     {
-        "$venv/bin/python" -m pip install --no-deps --require-hashes --progress-bar off -r "$lock" &&
+        "$venv/bin/python" -m pip install --no-deps --require-hashes -r "$venv/setuptools.lock" &&
+            "$venv/bin/python" -m pip install --no-deps --require-hashes --no-build-isolation \
+                --use-pep517 --progress-bar off -r "$lock" &&
             "$venv/bin/python" -m pip install --no-deps --no-build-isolation -e . ||
             echo failed >"$status"
     } 2>&1 | tee "$log" | summarize "$total"

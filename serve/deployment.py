@@ -13,6 +13,7 @@ from ray import serve as ray_serve
 
 from core.deployment.endpoint import DEPLOYMENT
 from serve.asgi import EndpointApp
+from serve.loopback import keep_internal_port_local
 from serve.store import ModelStore
 
 
@@ -20,6 +21,7 @@ class Endpoint:
     """One replica."""
 
     def __init__(self) -> None:
+        keep_internal_port_local()
         self._store = ModelStore()
         self._retry: asyncio.Task[None] | None = None
 

@@ -76,17 +76,26 @@ class ModelRegistry:
     def get(self, problem: str, version: int) -> ModelVersion:
         """Reads one version."""
         with translated_errors(f"version {version} of {problem}"):
-            return self._version(self._client.get_model_version(problem, str(version)))
+            found = self._client.get_model_version(problem, str(version))
+            return self._version(found, tuple(found.aliases or ()))
 
     def list(self, problem: str) -> tuple[ModelVersion, ...]:
         """Versions of a problem, newest first."""
         with translated_errors(f"model {problem}"):
             found = self._client.search_model_versions(f"name = '{problem}'")
+            if not found:
+                return ()
+            # A search tells no aliases; the model itself does: alias -> version.
+            pointed = self._client.get_registered_model(problem).aliases
             return tuple(
-                self._version(item) for item in sorted(found, key=lambda v: -int(v.version))
+                self._version(
+                    item,
+                    tuple(name for name, at in pointed.items() if int(at) == int(item.version)),
+                )
+                for item in sorted(found, key=lambda v: -int(v.version))
             )
 
-    def _version(self, found: VendorVersion) -> ModelVersion:
+    def _version(self, found: VendorVersion, aliases: tuple[str, ...]) -> ModelVersion:
         run = self._client.get_run(found.run_id)
         tags = {
             key.removeprefix(TAG): value for key, value in found.tags.items() if key.startswith(TAG)
@@ -100,7 +109,7 @@ class ModelRegistry:
             source=found.source,
             metrics=dict(run.data.metrics),
             tags=tags,
-            aliases=tuple(found.aliases or ()),
+            aliases=aliases,
         )
 
     def files_url(self, version: ModelVersion) -> str:

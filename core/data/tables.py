@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from core.errors import InvalidInputError, NotFoundError, RowCountError
+from core.errors import InvalidInputError, NotFoundError, Offence, RowCountError
 from core.problems.contract import Columns, Contract
 
 ROW_ID = "row_id"
@@ -27,7 +27,8 @@ def read_table(path: Path) -> pa.Table:
 
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: the file is neither CSV nor Parquet, or is empty.
+        InvalidInputError: the file is neither CSV nor Parquet, is empty, or names a
+            column twice.
     """
     try:
         with path.open("rb") as file:
@@ -42,6 +43,14 @@ def read_table(path: Path) -> pa.Table:
         ) from exc
     if table.num_rows == 0:
         raise InvalidInputError(f"The file {path.name} has no rows.", fix="Give it some data.")
+    names = table.column_names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InvalidInputError(
+            f"The file {path.name} has more than one column {', '.join(repeated)}.",
+            fix="Give every column a name of its own.",
+            offences=[Offence(name, "column is repeated") for name in repeated],
+        )
     return table
 
 

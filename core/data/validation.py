@@ -138,7 +138,7 @@ def _label(values: pd.Series, label: Label, offences: list[Offence]) -> pd.Serie
     out = text.map(known).astype("float64")
     for row in np.flatnonzero(out.isna()):
         shown = (
-            "a label is required" if text.iloc[row] is None else f"{text.iloc[row]!r} is no label"
+            "a label is required" if pd.isna(text.iloc[row]) else f"{text.iloc[row]!r} is no label"
         )
         offences.append(Offence(label.name, shown, int(row)))
     return out

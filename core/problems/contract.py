@@ -22,6 +22,10 @@ Columns = Mapping[str, npt.NDArray[np.generic]]
 Value = int | float | str
 
 
+#: Columns that stages add; an input may not be called so.
+RESERVED = frozenset({"row_id", "label", "fold", "probability"})
+
+
 class FieldType(StrEnum):
     """How a column's values are typed on the wire and treated by a model."""
 
@@ -81,6 +85,9 @@ class Contract:
 
     def __post_init__(self) -> None:
         names = [*self.names, self.label.name, *self.identifiers, *self.leaky]
+        taken = sorted(set(self.names) & RESERVED)
+        if taken:
+            raise ValueError(f"names that the product uses itself: {', '.join(taken)}")
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"columns declared more than once: {', '.join(repeated)}")

@@ -115,12 +115,12 @@ def fetch_bundle(ref: BundleRef, cache: Path) -> Path:
 def _get(url: str) -> bytes:
     try:
         response = httpx.get(url, timeout=FETCH_TIMEOUT_S, trust_env=False)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise NotFoundError(
+                "The registry has no files for this model version.",
+                fix="Look whether the version still exists in MLflow.",
+            )
         response.raise_for_status()
-    except httpx.HTTPStatusError as exc:
-        raise NotFoundError(
-            "The registry has no files for this model version.",
-            fix="Look whether the version still exists in MLflow.",
-        ) from exc
     except httpx.HTTPError as exc:
         raise UnavailableError(
             "MLflow does not answer, so the model cannot be fetched.",

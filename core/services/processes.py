@@ -73,9 +73,18 @@ def _is_ours(process: psutil.Process, layout: Layout) -> bool:
             return any(
                 Path(file.path).is_relative_to(layout.runtime) for file in process.open_files()
             )
-        return mark == layout.installation and process.terminal() is None
+        return mark == layout.installation and not _has_terminal(process.pid)
     except (psutil.Error, OSError):
         return False  # gone meanwhile, or another user's
+
+
+def _has_terminal(pid: int) -> bool:
+    """Whether a process has a controlling terminal: field 7 of Linux's ``stat``.
+
+    psutil knows only the terminals that were there when it first looked.
+    """
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    return after_name.split()[4] != "0"
 
 
 def _children(process: psutil.Process) -> Sequence[psutil.Process]:

@@ -15,8 +15,16 @@ from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.adapters.ray import RayCluster
 from core.domain import Run, RunStatus
-from core.errors import ConflictError, NotFoundError, PilothouseError, UnavailableError
-from core.params import Params, override_training
+from core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    Offence,
+    PilothouseError,
+    UnavailableError,
+)
+from core.params import Params, TrainingParams, override_training
+from core.problems.contract import Problem
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
@@ -35,12 +43,14 @@ class RunService:
     def __init__(
         self,
         params: Params,
+        problems: Mapping[str, Problem],
         database: Database,
         tracker: RunTracker,
         cluster: RayCluster,
         home: Path,
     ) -> None:
         self._params = params
+        self._problems = problems
         self._database = database
         self._tracker = tracker
         self._cluster = cluster
@@ -69,13 +79,14 @@ class RunService:
             ResourceError: the cluster cannot give the profile.
             UnavailableError: Ray or MLflow does not answer.
         """
-        if problem not in self._params.problems:
+        if problem not in self._problems:
             raise NotFoundError(
                 f"There is no problem called {problem!r}.",
-                fix=f"Choose one of: {', '.join(self._params.problems)}.",
+                fix=f"Choose one of: {', '.join(self._problems)}.",
             )
         chosen = self._params.profile_named(profile or self._params.profile)
         training = override_training(self._params.training, overrides)
+        self._require_spaces(problem, training)
         self._refuse_second(problem)
         nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in self._cluster.nodes()]
         check_profile(chosen, nodes)
@@ -104,6 +115,16 @@ class RunService:
             self._end(run, RunStatus.FAILED, str(exc))
             raise
         return run
+
+    def _require_spaces(self, problem: str, training: TrainingParams) -> None:
+        known = self._problems[problem].search_space
+        missing = [family for family in training.search.families if family not in known]
+        if missing:
+            raise InvalidInputError(
+                f"{problem} has no search space for {', '.join(missing)}.",
+                fix=f"Choose among: {', '.join(known)}.",
+                offences=[Offence("search.families", f"{name} has no space") for name in missing],
+            )
 
     def _refuse_second(self, problem: str) -> None:
         for run in self._database.active_runs():

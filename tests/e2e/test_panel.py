@@ -141,7 +141,8 @@ def tick_row(page: Page, row: int) -> None:
 
 
 def choose(page: Page, label: str, value: str) -> None:
-    page.get_by_test_id("stSelectbox").filter(has_text=label).get_by_role("combobox").click()
+    # Typing opens the list for certain; a click closes it again if focus had opened it.
+    page.get_by_role("combobox", name=label).fill(value)
     page.get_by_role("option", name=value, exact=True).click()
 
 

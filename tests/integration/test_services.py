@@ -1,0 +1,171 @@
+"""Real Ray, MLflow and Supervisor: up, blows, up again, down.
+
+The panel and the worker are left out: what is tested is how programs are kept, and these
+two bring the rest of the product with them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.adapters.supervisor import SupervisorDaemon
+from core.domain import Health
+from core.errors import PortTakenError, SetupError
+from core.services.environment import Launch
+from core.services.health import HealthService, HttpProbe
+from core.services.layout import Layout, layout_of
+from core.services.manager import Outcome, ServiceManager
+from core.services.processes import end_tagged, tagged_processes
+from core.services.programs import Program, mlflow, ray
+from core.settings import Settings, inherited_environment
+
+pytestmark = pytest.mark.timeout(300)
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [server.getsockname()[1] for server in held]
+    for server in held:
+        server.close()
+    return found
+
+
+def settings_for(home: Path) -> Settings:
+    panel, serving, tracking, dashboard = free_ports(4)
+    return Settings(
+        home=home,
+        panel_port=panel,
+        serving_port=serving,
+        mlflow_port=tracking,
+        ray_dashboard_port=dashboard,
+    )
+
+
+class Installation:
+    """One installation that runs only part of the programs."""
+
+    def __init__(self, home: Path, *programs: str) -> None:
+        self.settings = settings_for(home)
+        self.layout: Layout = layout_of(home)
+        self.supervisor = SupervisorDaemon(self.layout.supervisor_socket)
+        self._programs = programs
+
+    def table(self, launch: Launch) -> Sequence[Program]:
+        known = {
+            "ray": ray,
+            "mlflow": mlflow,
+            "sleeper": lambda launch: Program(
+                "sleeper", ("sleep", "600"), HttpProbe("", ()), ready_after_s=0
+            ),
+            "quitter": lambda launch: Program("quitter", ("false",), HttpProbe("", ("http://x",))),
+        }
+        return [known[name](launch) for name in self._programs]
+
+    @property
+    def manager(self) -> ServiceManager:
+        return ServiceManager(
+            self.settings, self.layout, self.supervisor, inherited_environment(), self.table
+        )
+
+    def up(self) -> Outcome:
+        return self.manager.up(lambda sentence: None, lambda rows: None)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        return [p for p in tagged_processes(self.layout) if p.name() == name]
+
+    def healthy(self) -> set[str]:
+        health = HealthService(self.settings)
+        try:
+            return {one.name for one in health.check() if one.health is Health.HEALTHY}
+        finally:
+            health.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    clean(layout_of(tmp_path))
+
+
+def clean(layout: Layout) -> None:
+    end_tagged(layout)
+    shutil.rmtree(layout.runtime, ignore_errors=True)
+
+
+def supervisor_pid(installation: Installation) -> int:
+    return int(installation.layout.supervisor_pid.read_text())
+
+
+def foreign_listeners(layout: Layout) -> list[str]:
+    """Ports of the installation that other machines could reach."""
+    ours = {process.pid for process in tagged_processes(layout)}
+    return [
+        f"{connection.laddr.ip}:{connection.laddr.port}"
+        for connection in psutil.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+        and connection.pid in ours
+        and connection.laddr.ip not in LOOPBACK
+    ]
+
+
+def test_ray_and_mlflow_come_back_after_every_blow(home):
+    installation = Installation(home, "ray", "mlflow")
+
+    assert installation.up() is Outcome.STARTED
+    assert installation.healthy() == {"ray", "mlflow"}
+    assert foreign_listeners(installation.layout) == []
+    assert installation.up() is Outcome.ALREADY_UP
+
+    os.kill(installation.processes("gcs_server")[0].pid, signal.SIGKILL)
+    assert installation.up() is Outcome.REPAIRED
+    assert installation.healthy() == {"ray", "mlflow"}
+
+    os.kill(supervisor_pid(installation), signal.SIGKILL)
+    assert installation.up() is Outcome.STARTED
+    assert installation.healthy() == {"ray", "mlflow"}
+
+    assert installation.manager.down() > 0
+    assert tagged_processes(installation.layout) == ()
+    assert installation.healthy() == set()
+    assert installation.manager.down() == 0
+
+
+def test_two_installations_leave_each_other_alone(tmp_path):
+    first, second = (Installation(tmp_path / name, "sleeper") for name in ("first", "second"))
+    try:
+        first.up()
+        second.up()
+        assert first.manager.down() > 0
+        assert tagged_processes(first.layout) == ()
+        assert second.up() is Outcome.ALREADY_UP
+    finally:
+        clean(first.layout)
+        clean(second.layout)
+
+
+def test_a_program_that_cannot_start_is_named_with_its_log(home):
+    installation = Installation(home, "quitter")
+
+    with pytest.raises(SetupError, match="quitter does not start") as caught:
+        installation.up()
+
+    assert "logs/quitter.log" in caught.value.fix
+    assert installation.manager.down() > 0
+
+
+def test_a_taken_port_is_named_with_its_holder(home):
+    installation = Installation(home, "sleeper")
+    with socket.create_server(("127.0.0.1", installation.settings.mlflow_port)):
+        with pytest.raises(PortTakenError, match=rf"{installation.settings.mlflow_port}.*pid"):
+            installation.up()
+
+    assert tagged_processes(installation.layout) == ()

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import configparser
+import os
+import shlex
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from core.errors import SetupError
+from core.services import haproxy
+from core.services.environment import Launch, declared_environment, service_environment
+from core.services.java import JavaRuntime
+from core.services.layout import TAG, layout_of
+from core.services.ports import InternalPorts
+from core.services.programs import default_programs
+from core.services.supervision import config_text, fingerprint
+from core.settings import CODE_ROOT, Settings, vendor_privacy
+
+PORTS = InternalPorts(21000)
+
+
+def launch(home: Path = Path("/a home/100%"), **settings: object) -> Launch:
+    java = JavaRuntime(Path("/java17"), 17, "system")
+    return Launch(Settings(home=home, **settings), layout_of(home), PORTS, java)
+
+
+def argv_of(name: str, **settings: object) -> tuple[str, ...]:
+    return next(p.argv for p in default_programs(launch(**settings)) if p.name == name)
+
+
+def after(argv: tuple[str, ...], flag: str) -> str:
+    return argv[argv.index(flag) + 1]
+
+
+def test_the_process_manager_reads_back_what_was_meant():
+    programs = default_programs(launch())
+    parser = configparser.RawConfigParser()
+    parser.read_string(config_text(launch(), programs))
+
+    for program in programs:
+        command = parser[f"program:{program.name}"]["command"].replace("%%", "%")
+        assert tuple(shlex.split(command)) == program.argv
+
+
+@pytest.mark.parametrize("name", ["mlflow", "panel", "ray"])
+def test_published_services_bind_the_host_of_the_settings(name):
+    assert "127.0.0.1" in argv_of(name)
+    assert "10.0.0.5" in argv_of(name, host="10.0.0.5")
+
+
+def test_ray_declares_the_cpus_it_is_told_and_keeps_its_node_on_loopback():
+    assert after(argv_of("ray", ray_cpus=6), "--num-cpus") == "6"
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    assert declared_environment(launch())[name] == "0"
+    assert name not in declared_environment(launch(host="10.0.0.5"))
+
+
+def test_no_telemetry_unless_the_user_turns_it_on():
+    quiet = declared_environment(launch())
+
+    assert vendor_privacy().items() <= quiet.items()
+    assert "--disable-usage-stats" in argv_of("ray")
+    assert not vendor_privacy().keys() & declared_environment(launch(telemetry=True)).keys()
+    assert "--disable-usage-stats" not in argv_of("ray", telemetry=True)
+
+
+def test_services_see_every_setting_as_it_is_here():
+    given = launch(ray_cpus=3, telemetry=True)
+    environment = service_environment(given, {"PILOTHOUSE_RAY_CPUS": "8"})
+    seen = {name: environment[f"PILOTHOUSE_{name.upper()}"] for name in Settings.model_fields}
+
+    assert Settings(**seen) == given.settings
+
+
+def test_leftovers_of_other_work_do_not_reach_the_services():
+    inherited = {"RAY_ADDRESS": "elsewhere", "SPARK_HOME": "/spark", "LANG": "C", "PATH": "/bin"}
+    environment = service_environment(launch(), inherited)
+
+    assert environment["LANG"] == "C"
+    assert not {"RAY_ADDRESS", "SPARK_HOME"} & environment.keys()
+    assert environment["PATH"].startswith("/java17/bin:")
+    assert environment["PATH"].endswith(":/bin")
+    assert environment["PYTHONPATH"] == str(CODE_ROOT)
+
+
+def test_two_homes_share_no_tag_no_folder_and_no_proxy():
+    first, second = (declared_environment(launch(Path(home))) for home in ("/one", "/two"))
+
+    assert first[TAG] != second[TAG]
+    for name in first:
+        if "HAPROXY" in name and "/" in first[name]:
+            assert first[name] != second[name]
+
+
+def test_socket_paths_stay_short_whatever_the_home():
+    layout = layout_of(Path("/home") / ("x" * 300))
+
+    assert len(str(layout.runtime)) <= 22
+
+
+def test_changed_settings_change_the_fingerprint():
+    def mark(given: Launch) -> str:
+        return fingerprint(given, config_text(given, default_programs(given)))
+
+    assert mark(launch()) == mark(launch())
+    assert mark(launch()) != mark(launch(ray_cpus=4))
+    assert mark(launch()) != mark(launch(operator="Ada"))
+
+
+def test_a_runtime_folder_of_another_kind_is_refused(tmp_path):
+    layout = layout_of(tmp_path / "home")
+    layout.runtime.symlink_to(tmp_path)
+    try:
+        with pytest.raises(SetupError, match="belongs to another user"):
+            layout.prepare()
+    finally:
+        layout.runtime.unlink()
+
+
+def test_a_home_that_is_a_file_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "home").touch()
+
+    with pytest.raises(SetupError, match="cannot be written") as caught:
+        layout_of(tmp_path / "home").prepare()
+
+    assert "PILOTHOUSE_HOME" in caught.value.fix
+
+
+def test_the_proxys_side_doors_move_to_loopback(tmp_path, monkeypatch):
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        "frontend p\n    bind :9101\nlisten stats\n  bind *:8404\n  bind 1.2.3.4:80\n"
+    )
+    binary = tmp_path / "binary"
+    binary.write_text('#!/bin/sh\necho "$@"\n')
+    binary.chmod(0o755)
+    monkeypatch.setattr(haproxy, "_find_binary", lambda: binary)
+    launcher = tmp_path / "launcher"
+    haproxy.write_launcher(launcher, metrics_port=9101, stats_port=8404)
+
+    done = subprocess.run(
+        [launcher, "-db", "-f", config, "-sf", "7"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
+    )
+
+    assert done.stdout.split() == ["-db", "-f", str(config), "-sf", "7"]
+    binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
+    assert binds == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8404", "bind 1.2.3.4:80"]
+    assert stat.S_IMODE(launcher.stat().st_mode) == 0o700
