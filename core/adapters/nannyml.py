@@ -10,7 +10,7 @@ import pyarrow.csv as pa_csv
 
 from core.errors import NotFoundError, SetupError
 
-_BUNDLED = {"titanic": "titanic_reference.csv"}
+_REFERENCE = "_reference.csv"
 
 
 def load_reference(name: str) -> pa.Table:
@@ -23,12 +23,14 @@ def load_reference(name: str) -> pa.Table:
         NotFoundError: there is no bundled data set of that name.
         SetupError: the package is not installed.
     """
-    if name not in _BUNDLED:
-        raise NotFoundError(
-            f"NannyML bundles no data set called {name!r}.",
-            fix=f"Choose one of: {', '.join(_BUNDLED)}.",
-        )
     spec = find_spec("nannyml")
     if spec is None or spec.origin is None:
         raise SetupError("The package nannyml is not installed.", fix="Run `make up`.")
-    return pa_csv.read_csv(Path(spec.origin).parent / "datasets" / "data" / _BUNDLED[name])
+    folder = Path(spec.origin).parent / "datasets" / "data"
+    bundled = sorted(file.name.removesuffix(_REFERENCE) for file in folder.glob(f"*{_REFERENCE}"))
+    if name not in bundled:
+        raise NotFoundError(
+            f"NannyML bundles no data set called {name!r}.",
+            fix=f"Choose one of: {', '.join(bundled)}.",
+        )
+    return pa_csv.read_csv(folder / f"{name}{_REFERENCE}")

@@ -101,6 +101,8 @@ class PromotionService:
             incumbent_version=incumbent.version,
             gates=gates,
         )
+        for older in self._database.requests(run.problem, open_only=True):
+            self._tag(run.problem, older.version, "superseded")
         self._registry.set_alias(run.problem, STAGING, run.model_version)
         tags = {"promotion_state": "staging", "gates": summary}
         self._registry.tag(run.problem, run.model_version, tags)

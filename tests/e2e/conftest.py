@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
     """The system's Chromium; Playwright brings only the means to drive it."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
-        pytest.skip("no Chromium on this machine; `apt install chromium` brings one")
+        pytest.fail("no Chromium on this machine; `apt install chromium` brings one")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
         yield browser

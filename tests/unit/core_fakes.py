@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from core.adapters.database import Database
 from core.adapters.mlflow import MAX_TAG, TrackedRun
 from core.adapters.ray import JobStatus, Node
-from core.domain import Health, ModelVersion, Progress, RunStatus, ServingStatus
+from core.bootstrap import Pilothouse
+from core.deployment.reconciler import Reconciler
+from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
+from core.params import load_params
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
+from core.promotion.promotions import PromotionService
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
+from core.settings import CODE_ROOT, Settings
+from core.training.experiments import ExperimentService
+from core.training.report import (
+    CalibrationBin,
+    Candidate,
+    ColumnSummary,
+    Confusion,
+    Curve,
+    Estimate,
+    EvaluationReport,
+    FeatureWeight,
+    ParityResult,
+)
+from core.training.runs import RunService
 
-NOW = datetime(2026, 1, 31, 8, 15, tzinfo=UTC)
 PROBLEM = Problem(
     name="plums",
     title="Is a plum sweet?",
@@ -28,7 +47,7 @@ PROBLEM = Problem(
         label=Label("taste", "sweet", "sour", "sweet", "sour"),
     ),
     source=DatasetSource("file", "plums.csv"),
-    search_space={},
+    search_space={family: {"regParam": (0.0, 0.1)} for family in ("lr", "rf", "gbt")},
 )
 
 
@@ -54,7 +73,7 @@ class FakeTracker:
     runs: dict[str, TrackedRun] = field(default_factory=dict)
     candidates: dict[str, list[str]] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
-    _files: dict[tuple[str, str], str] = field(default_factory=dict)
+    _files: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def create(self, problem: str, name: str, tags: Mapping[str, str]) -> str:
         self.plug.check()
@@ -122,13 +141,13 @@ class FakeTracker:
         for file in path.rglob("*") if path.is_dir() else [path]:
             if file.is_file():
                 name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-                self._files[run_id, f"{folder}/{name}"] = file.read_text(encoding="utf-8")
+                self._files[run_id, f"{folder}/{name}"] = file.read_bytes()
 
     def read_file(self, run_id: str, name: str, scratch: Path) -> str:
         self.get(run_id)
         if (run_id, name) not in self._files:
             raise NotFoundError(f"MLflow has no file {name} of run {run_id}.")
-        return self._files[run_id, name]
+        return self._files[run_id, name].decode("utf-8")
 
     def forget(self, run_id: str) -> None:
         """What somebody does who deletes a run in MLflow's own pages."""
@@ -251,6 +270,7 @@ class FakeServing:
     """Replicas that answer with ``shown`` and remember what they were told to serve."""
 
     shown: ServingStatus = ServingStatus(Health.DOWN, 0, ())
+    plug: Plug = field(default_factory=lambda: Plug("Ray"))
     deployed: list[dict[str, BundleRef]] = field(default_factory=list)
     waited_for: list[tuple[str, int]] = field(default_factory=list)
 
@@ -258,6 +278,7 @@ class FakeServing:
         return self.shown
 
     def deploy(self, models: Mapping[str, BundleRef]) -> None:
+        self.plug.check()
         self.deployed.append(dict(models))
 
     def wait_until_serving(self, problem: str, version: int, timeout_s: float) -> None:
@@ -280,6 +301,134 @@ def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> Bund
     return facts.model_copy(update=changed)
 
 
-def json_in(command: str) -> dict[str, object]:
-    """The JSON document at the end of a job's command line."""
-    return dict(json.loads(command[command.index("{") : command.rindex("}") + 1]))
+def report_of(auc: float = 0.85) -> EvaluationReport:
+    """A whole report of a small run; the same values but for the AUC."""
+    curve = Curve(x=(0.0, 0.2, 1.0), y=(0.0, 0.8, 1.0))
+    candidates = tuple(
+        Candidate(
+            index=index,
+            family=family,
+            params={"depth": 3 + index},
+            fold_auc=(0.8, 0.9),
+            mean_auc=0.85,
+            standard_error=0.05,
+            seconds=1.5,
+        )
+        for index, family in enumerate(("lr", "gbt"))
+    )
+    return EvaluationReport(
+        problem=PROBLEM.name,
+        family="gbt",
+        params={"maxDepth": 3, "stepSize": 0.1},
+        train_rows=80,
+        holdout_rows=20,
+        cv_auc=0.84,
+        threshold=0.45,
+        threshold_rule="accuracy",
+        metrics={
+            "auc": Estimate(value=auc, low=auc - 0.05, high=auc + 0.05),
+            "brier": Estimate(value=0.1, low=0.08, high=0.12),
+        },
+        confidence=0.95,
+        confusion=Confusion(
+            true_positive=8, false_positive=1, true_negative=9, false_negative=2
+        ),
+        roc=curve,
+        precision_recall=Curve(x=(0.0, 1.0), y=(1.0, 0.5)),
+        calibration=(
+            CalibrationBin(mean_predicted=0.2, observed_rate=0.1, rows=10),
+            CalibrationBin(mean_predicted=0.8, observed_rate=0.9, rows=10),
+        ),
+        weight_kind="importance",
+        weights=(
+            FeatureWeight(feature="weight", weight=0.3),
+            FeatureWeight(feature="colour", weight=0.7),
+        ),
+        candidates=candidates,
+        parity=ParityResult(rows=100, max_difference=2e-7, tolerance=1e-5),
+        columns=(ColumnSummary(column="stones", rows=80, missing=8, fill_value=1.0),),
+    )
+
+
+@dataclass(frozen=True)
+class World:
+    """An installation on fakes: real services and a real database, no other process."""
+
+    tracker: FakeTracker
+    registry: FakeRegistry
+    cluster: FakeCluster
+    serving: FakeServing
+    pilothouse: Pilothouse
+
+    def start(self) -> Run:
+        return self.pilothouse.runs.start(PROBLEM.name, profile=None, overrides={}, actor="ann")
+
+    def train(self, auc: float = 0.85, *, fingerprint: str | None = None) -> Run:
+        """A run that has finished with a registered version."""
+        run = self.start()
+        self.complete(run.id, auc, fingerprint=fingerprint)
+        return self.pilothouse.runs.get(run.id)
+
+    def complete(self, run_id: str, auc: float, *, fingerprint: str | None = None) -> None:
+        """Does what a run's own process does."""
+        report = report_of(auc)
+        self.tracker.log(run_id, {}, {"auc": auc, "parity_max_difference": 2e-7})
+        folder = self.registry.folder / "reports" / run_id
+        folder.mkdir(parents=True)
+        (folder / "report.json").write_text(report.model_dump_json(), encoding="utf-8")
+        self.tracker.log_files(run_id, folder, "report")
+        tags = {
+            "family": "gbt",
+            "contract_fingerprint": fingerprint or PROBLEM.contract.fingerprint(),
+        }
+        version = self.registry.register(
+            PROBLEM, b"weights", facts_of(run_id), folder, tags, folder / "scratch"
+        )
+        self.tracker.tag(run_id, {"model_version": str(version)})
+        self.tracker.finish(run_id, RunStatus.FINISHED)
+        self.cluster.end(job_of(run_id), JobStatus.SUCCEEDED)
+
+    def close(self) -> None:
+        self.pilothouse.database.close()
+
+
+def job_of(run_id: str) -> str:
+    """Id of the Ray Job of a run."""
+    return f"{PROBLEM.name}-{run_id}"
+
+
+def make_world(folder: Path) -> World:
+    """An empty installation below ``folder``."""
+    settings = Settings(home=folder / "home")
+    params = load_params(CODE_ROOT / "params.yaml").model_copy(
+        update={"problems": (PROBLEM.name,), "bootstrap": (PROBLEM.name,)}
+    )
+    database = Database(settings.database_url)
+    database.migrate()
+    tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
+    registry = FakeRegistry(tracker, folder / "registry")
+    # The services are typed by the real adapters; tests/contract holds the fakes to those.
+    ports: Any = SimpleNamespace(
+        tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
+    )
+    promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
+    pilothouse = Pilothouse(
+        settings=settings,
+        params=params,
+        problems={PROBLEM.name: PROBLEM},
+        database=database,
+        runs=RunService(
+            params,
+            {PROBLEM.name: PROBLEM},
+            database,
+            ports.tracker,
+            ports.cluster,
+            settings.home,
+        ),
+        experiments=ExperimentService(database, ports.tracker),
+        promotions=promotions,
+        serving=ports.serving,
+        reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
+        health=ports.health,
+    )
+    return World(tracker, registry, cluster, serving, pilothouse)

@@ -144,7 +144,7 @@ def test_the_threshold_lies_half_way_between_rows(rule: str) -> None:
 
 
 def test_among_equal_thresholds_the_one_nearest_to_a_half_wins() -> None:
-    # Accuracy is 3/4 for a cut above 0.9 as for one above 0.6 and one above 0.1.
+    # Accuracy is 3/4 for a cut just below 0.9 and for one just below 0.6.
     label = np.array([1.0, 0.0, 1.0, 0.0])
     probability = np.array([0.9, 0.8, 0.6, 0.1])
     assert _score("accuracy", label, probability, 0.85) == 0.75

@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import NotFoundError
 from core.problems import load_problem
-from core.problems.contract import Contract, Field, FieldType, Label
+from core.problems.contract import RESERVED, Contract, Field, FieldType, Label
 from tests.unit.core_fakes import PROBLEM
 
 PACKAGES = ("core.problems", "tests.problems")
@@ -73,6 +73,13 @@ def test_a_module_without_a_problem_is_not_one(package: Path) -> None:
 def test_a_column_is_declared_once(changed: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="declared more than once"):
         replace(PROBLEM.contract, **changed)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_an_input_may_not_be_called_what_stages_add(name: str) -> None:
+    field = replace(PROBLEM.contract.fields[0], name=name)
+    with pytest.raises(ValueError, match=name):
+        replace(PROBLEM.contract, fields=(field,))
 
 
 def test_a_fingerprint_follows_the_contract() -> None:

@@ -1,0 +1,118 @@
+"""What replicas serve against what the record says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.deployment.reconciler import Drift, find_drift
+from core.domain import Health, ServedVersion, ServingStatus
+from core.errors import UnavailableError
+from core.scoring.bundle import BundleRef
+from tests.unit.core_fakes import World, make_world
+
+
+def _status(health: Health = Health.HEALTHY, **served: int) -> ServingStatus:
+    versions = tuple(
+        ServedVersion(problem, version, "run", "gbt", 0.5) for problem, version in served.items()
+    )
+    return ServingStatus(health, 1, versions)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "status", "drift"),
+    [
+        ({}, _status(), ()),
+        ({}, _status(plums=3), ()),
+        ({"plums": 3}, _status(plums=3, pears=1), ()),
+        ({"plums": 3}, _status(plums=2), (Drift("plums", 3, 2),)),
+        ({"plums": 3}, _status(), (Drift("plums", 3, None),)),
+        ({"plums": 3}, _status(Health.DOWN), (Drift("plums", 3, None),)),
+        (
+            {"plums": 3, "pears": 2, "figs": 1},
+            _status(plums=4, figs=1),
+            (Drift("pears", 2, None), Drift("plums", 3, 4)),
+        ),
+    ],
+)
+def test_drift(recorded: dict[str, int], status: ServingStatus, drift: tuple[Drift, ...]) -> None:
+    assert find_drift(recorded, status) == drift
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """An installation whose record says v1 and whose replicas serve nothing."""
+    made = make_world(tmp_path)
+    made.pilothouse.promotions.consider(made.train())
+    yield made
+    made.close()
+
+
+def _promote_second(world: World) -> None:
+    world.pilothouse.promotions.consider(world.train(0.9))
+    (request,) = world.pilothouse.promotions.requests(open_only=True)
+    world.pilothouse.promotions.approve(request.id, reason="better by far", actor="bob")
+
+
+def test_what_differs_is_deployed_with_its_files(world: World) -> None:
+    assert world.pilothouse.reconciler.repair() == (Drift("plums", 1, None),)
+    url = world.registry.files_url(world.registry.get("plums", 1))
+    assert world.serving.deployed == [{"plums": BundleRef(problem="plums", version=1, url=url)}]
+
+
+def test_what_agrees_is_left_alone(world: World) -> None:
+    world.serving.shown = _status(plums=1)
+    assert world.pilothouse.reconciler.repair() == ()
+    assert world.serving.deployed == []
+
+
+def test_without_a_record_nothing_is_deployed(tmp_path: Path) -> None:
+    empty = make_world(tmp_path)
+    assert empty.pilothouse.reconciler.recorded() == {}
+    assert empty.pilothouse.reconciler.repair() == ()
+    assert empty.serving.deployed == []
+    empty.close()
+
+
+def test_a_deployment_under_way_is_not_put_again(world: World) -> None:
+    world.pilothouse.reconciler.repair()
+    world.serving.shown = _status(Health.STARTING)
+    assert world.pilothouse.reconciler.repair() == (Drift("plums", 1, None),)
+    assert len(world.serving.deployed) == 1
+
+
+def test_another_record_is_deployed_at_once(world: World) -> None:
+    world.pilothouse.reconciler.repair()
+    world.serving.shown = _status(Health.STARTING)
+    _promote_second(world)
+    world.pilothouse.reconciler.repair()
+    assert [models["plums"].version for models in world.serving.deployed] == [1, 2]
+
+
+def test_a_deployment_that_takes_too_long_is_put_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.pilothouse.reconciler.repair()
+    world.serving.shown = _status(Health.STARTING)
+    monkeypatch.setattr("core.deployment.reconciler.PATIENCE_S", 0.0)
+    world.pilothouse.reconciler.repair()
+    assert len(world.serving.deployed) == 2
+
+
+def test_replicas_that_are_down_again_are_deployed_again(world: World) -> None:
+    world.pilothouse.reconciler.repair()
+    world.serving.shown = _status(Health.DOWN)
+    world.pilothouse.reconciler.repair()
+    assert len(world.serving.deployed) == 2
+
+
+def test_a_deployment_that_failed_is_tried_again(world: World) -> None:
+    world.serving.plug.pulled = True
+    with pytest.raises(UnavailableError):
+        world.pilothouse.reconciler.repair()
+    world.serving.plug.pulled = False
+    world.serving.shown = _status(Health.STARTING)
+    world.pilothouse.reconciler.repair()
+    assert len(world.serving.deployed) == 1

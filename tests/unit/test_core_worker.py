@@ -1,0 +1,99 @@
+"""A beat of the worker: every duty once, whatever the others do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.domain import Health, RunStatus, ServedVersion, ServingStatus
+from core.worker import beat, duties
+from tests.unit.core_fakes import World, make_world
+
+WORKER_LOG = "core.worker"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = make_world(tmp_path)
+    yield made
+    made.close()
+
+
+def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [r.getMessage() for r in caplog.records if r.name == WORKER_LOG]
+    caplog.clear()
+    return lines
+
+
+def test_a_beat_brings_a_finished_run_into_service(world: World) -> None:
+    run = world.start()
+    world.complete(run.id, auc=0.85)
+    failing: set[str] = set()
+    beat(world.pilothouse, failing)
+    assert failing == set()
+    assert world.pilothouse.database.run(run.id).status is RunStatus.FINISHED
+    assert [models["plums"].version for models in world.serving.deployed] == [1]
+
+
+def test_a_failing_duty_does_not_stop_the_others_and_is_logged_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, WORKER_LOG)
+    world.pilothouse.promotions.consider(world.train(0.85))
+    world.train(0.9)
+    world.serving.shown = ServingStatus(
+        Health.HEALTHY, 1, (ServedVersion("plums", 1, "run", "gbt", 0.5),)
+    )
+    active = world.start()
+    world.registry.plug.pulled = True
+    world.tracker.finish(active.id, RunStatus.FAILED, "It broke.")
+    failing: set[str] = set()
+    beat(world.pilothouse, failing)
+    assert failing == {"consider candidates"}
+    assert world.pilothouse.database.run(active.id).status is RunStatus.FAILED
+    assert _said(caplog) == ["consider candidates: MLflow does not answer."]
+    for _ in range(3):
+        beat(world.pilothouse, failing)
+    assert _said(caplog) == []
+
+    world.registry.plug.pulled = False
+    beat(world.pilothouse, failing)
+    assert failing == set()
+    assert world.pilothouse.database.unconsidered_runs() == ()
+
+    world.train(0.95)
+    world.registry.plug.pulled = True
+    beat(world.pilothouse, failing)
+    assert _said(caplog) == ["consider candidates: MLflow does not answer."]
+
+
+def test_a_duty_that_breaks_in_an_unknown_way_leaves_one_trace(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train()
+
+    def break_down() -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(world.pilothouse.runs, "refresh", break_down)
+    failing: set[str] = set()
+    beat(world.pilothouse, failing)
+    beat(world.pilothouse, failing)
+    assert failing == {"follow runs"}
+    (record,) = [r for r in caplog.records if r.name == WORKER_LOG]
+    assert record.exc_info is not None
+    assert "a mistake of ours" in str(record.exc_info[1])
+    assert world.pilothouse.database.unconsidered_runs() == ()
+    assert len(world.serving.deployed) == 2
+
+
+def test_runs_are_followed_before_candidates_are_looked_at(world: World) -> None:
+    assert [name for name, _ in duties(world.pilothouse)] == [
+        "follow runs",
+        "consider candidates",
+        "finish promotions",
+        "reconcile serving",
+    ]
