@@ -27,12 +27,7 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --editable . \
 
 FROM python:3.11-slim-bookworm
 
-# The one system library that the packages lack: LightGBM loads GNU's OpenMP.
-# hadolint ignore=DL3008
-RUN apt-get update \
- && apt-get install --yes --no-install-recommends libgomp1 \
- && rm -rf /var/lib/apt/lists/* \
- && useradd --uid 10001 --create-home pilothouse \
+RUN useradd --uid 10001 --create-home pilothouse \
  && install --directory --owner=pilothouse --group=pilothouse /var/lib/pilothouse
 
 WORKDIR /srv/pilothouse

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -47,13 +47,22 @@ class RayCluster:
             base_url=dashboard_url, timeout=TIMEOUT_S, transport=transport, trust_env=False
         )
 
-    def submit(self, job_id: str, command: str) -> None:
+    def submit(
+        self, job_id: str, command: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         """Starts ``command`` as a job; it survives whoever started it.
+
+        ``environment`` is set on top of the cluster's own.
 
         Raises:
             UnavailableError: Ray does not take the job.
         """
-        self._request("POST", "/api/jobs/", {"entrypoint": command, "submission_id": job_id})
+        body = {
+            "entrypoint": command,
+            "submission_id": job_id,
+            "runtime_env": {"env_vars": dict(environment or {})},
+        }
+        self._request("POST", "/api/jobs/", body)
 
     def status(self, job_id: str) -> JobStatus | None:
         """Where a job stands; ``None`` when the cluster knows no such job."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--ray", choices=[JOINED, PRIVATE], help=argparse.SUPPRESS)
     given = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = load_settings()
         params = load_params(settings.params_file)
@@ -136,7 +138,14 @@ def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
             raise TrainingError(f"Stage {stage} of {problem.name} failed.") from None
         return
     job_id = f"dvc-{problem.name}-{stage}-{uuid.uuid4().hex[:8]}"
-    cluster.submit(job_id, " ".join([*command, JOINED]))
+    # The cluster may have been started from another checkout: the stage is this one's.
+    inherited = inherited_environment().get("PYTHONPATH", "")
+    environment = {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(CODE_ROOT), inherited])),
+        "PILOTHOUSE_PARAMS_FILE": str(settings.params_file.resolve()),
+        "PILOTHOUSE_PROBLEM_PACKAGES": settings.problem_packages,
+    }
+    cluster.submit(job_id, shlex.join([*command, JOINED]), environment)
     _wait_for(cluster, job_id, f"Stage {stage} of {problem.name}")
 
 
