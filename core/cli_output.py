@@ -19,8 +19,12 @@ from rich.text import Text
 from core.errors import InvalidInputError, PilothouseError
 
 FAILED = 1
+#: Columns where there is no terminal to ask: wide enough for a table of runs.
+PIPED_WIDTH = 160
 CONSOLE = Console()
-ERRORS = Console(stderr=True)
+if not CONSOLE.is_terminal:
+    CONSOLE.width = PIPED_WIDTH
+ERRORS = Console(stderr=True, soft_wrap=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 

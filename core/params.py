@@ -106,6 +106,12 @@ class ServingParams(_Frozen):
     max_records: int = Field(ge=1, description="Records in one request.")
     max_body_mb: int = Field(ge=1, description="Size of one request in MiB.")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> ServingParams:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas must not be above max_replicas")
+        return self
+
 
 class PromotionParams(_Frozen):
     """What a candidate must reach to wait for approval."""
@@ -139,6 +145,15 @@ class Params(_Frozen):
             }
             return {**data, "profiles": named}
         return data
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Params:
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile {self.profile!r} is not among profiles")
+        strangers = sorted(set(self.bootstrap) - set(self.problems))
+        if strangers:
+            raise ValueError(f"bootstrap names {', '.join(strangers)}, not among problems")
+        return self
 
     def profile_named(self, name: str) -> Profile:
         """Returns a profile by name.

@@ -25,7 +25,7 @@ DOWN_TIMEOUT_S = 120
 COMMAND_TIMEOUT_S = 420
 PORTS = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
 #: Few candidates: the tests are about the way, not about the model.
-QUICK = {"trials": 2, "families": ["lr", "rf"], "parallel_trials": 2}
+QUICK = {"trials": 2, "families": ["lr", "rf", "gbt"], "parallel_trials": 2}
 
 
 @dataclass(frozen=True)

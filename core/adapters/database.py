@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,8 +29,6 @@ from core.errors import ConflictError, NotFoundError, UnavailableError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
-#: Alembic keeps what it works on in globals of its module.
-_MIGRATING = threading.Lock()
 
 
 class Database:
@@ -48,7 +45,7 @@ class Database:
         """Brings the schema to this release's; several processes may ask at once."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with _MIGRATING, self._begin() as connection:
+        with self._begin() as connection:
             if self._engine.dialect.name == "sqlite":
                 # The panel and the worker start together: the second waits for the first
                 # and finds its work done.

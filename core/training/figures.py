@@ -106,7 +106,9 @@ def _weights(report: EvaluationReport, folder: Path) -> None:
     ranked = sorted(report.weights, key=lambda w: -abs(w.weight))
     shown = ranked[:MAX_WEIGHTS][::-1]
     figure, axes = _canvas(report.weight_kind.capitalize(), report.weight_kind, "")
-    axes.barh([w.feature for w in shown], [w.weight for w in shown], color=INK)
+    # A dollar sign in a column's name would start a formula.
+    names = [w.feature.replace("$", r"\$") for w in shown]
+    axes.barh(names, [w.weight for w in shown], color=INK)
     _save(figure, folder, "weights")
     rows = [(w.feature, w.weight) for w in ranked]
     _write_points(folder, "weights", ["feature", "weight"], rows)

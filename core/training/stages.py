@@ -125,7 +125,8 @@ def _run_on_spark(stage: str, ray: str, params: Params, problem: Problem, ws: Wo
 
 def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
     """Runs the stage where Spark can: in the running cluster, or in a private one."""
-    command = [sys.executable, "-m", "core.training.stages", stage, problem.name, "--ray"]
+    # -P, because the cluster's working folder would come before PYTHONPATH.
+    command = [sys.executable, "-P", "-m", "core.training.stages", stage, problem.name, "--ray"]
     cluster = connect_cluster(settings)
     try:
         cluster.nodes()

@@ -81,9 +81,10 @@ def job_id() -> str:
 
 
 def test_a_job_runs_and_its_output_is_kept(subject: Subject, job_id: str) -> None:
-    subject.cluster.submit(job_id, "echo ripe")
-    assert subject.end_of(job_id, JobStatus.SUCCEEDED, "ripe\n") is JobStatus.SUCCEEDED
-    assert "ripe" in subject.cluster.logs(job_id)
+    subject.cluster.submit(job_id, "sh -c 'echo ripe in $SEASON'", {"SEASON": "late summer"})
+    said = "ripe in late summer\n"
+    assert subject.end_of(job_id, JobStatus.SUCCEEDED, said) is JobStatus.SUCCEEDED
+    assert said in subject.cluster.logs(job_id)
 
 
 def test_a_job_that_exits_with_an_error_has_failed(subject: Subject, job_id: str) -> None:

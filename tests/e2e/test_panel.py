@@ -75,7 +75,7 @@ def test_operator_trains_compares_and_asks_the_model(page: Page, screenshots: Pa
 def see_production(page: Page) -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Production v\d+")).first).to_be_visible()
-    expect(page.get_by_text("AUC on the holdout, 95% interval")).to_be_visible()
+    expect(page.get_by_text("AUC on the holdout, 95% interval").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"Healthy$")).first).to_be_visible()
     assert_calm(page)
 

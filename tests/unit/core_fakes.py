@@ -234,7 +234,9 @@ class FakeCluster:
     jobs: dict[str, JobStatus] = field(default_factory=dict)
     printed: dict[str, str] = field(default_factory=dict)
 
-    def submit(self, job_id: str, command: str) -> None:
+    def submit(
+        self, job_id: str, command: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.plug.check()
         if job_id in self.jobs:
             raise UnavailableError("Ray refused with status 500.")
@@ -269,7 +271,7 @@ class FakeCluster:
 class FakeServing:
     """Replicas that answer with ``shown`` and remember what they were told to serve."""
 
-    shown: ServingStatus = ServingStatus(Health.DOWN, 0, ())
+    shown: ServingStatus = field(default_factory=lambda: ServingStatus(Health.DOWN, 0, ()))
     plug: Plug = field(default_factory=lambda: Plug("Ray"))
     deployed: list[dict[str, BundleRef]] = field(default_factory=list)
     waited_for: list[tuple[str, int]] = field(default_factory=list)
@@ -330,9 +332,7 @@ def report_of(auc: float = 0.85) -> EvaluationReport:
             "brier": Estimate(value=0.1, low=0.08, high=0.12),
         },
         confidence=0.95,
-        confusion=Confusion(
-            true_positive=8, false_positive=1, true_negative=9, false_negative=2
-        ),
+        confusion=Confusion(true_positive=8, false_positive=1, true_negative=9, false_negative=2),
         roc=curve,
         precision_recall=Curve(x=(0.0, 1.0), y=(1.0, 0.5)),
         calibration=(

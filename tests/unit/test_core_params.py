@@ -49,6 +49,9 @@ def test_the_repositorys_own_file_is_fit() -> None:
             lambda d: d["profiles"]["1c-1g"].update(executors=3, cores=4),
             "profiles.1c-1g",
         ),
+        (lambda d: d["serving"].update(min_replicas=3, max_replicas=2), "serving"),
+        (lambda d: d.update(profile="9c-9g"), ""),
+        (lambda d: d.update(bootstrap=["chess"]), ""),
     ],
 )
 def test_a_broken_file_names_the_place(

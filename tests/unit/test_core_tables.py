@@ -24,7 +24,7 @@ TABLE = pa.table({"weight": [40.0, None], "colour": ["blue", "yellow"]})
 
 def test_a_csvs_values_stay_text_and_empty_cells_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "plums.csv"
-    path.write_bytes("\ufeffweight,colour\n007,\nNA,\"a, b\"\n1e3,ärlig\n".encode())
+    path.write_bytes('\ufeffweight,colour\n007,\nNA,"a, b"\n1e3,ärlig\n'.encode())
     table = read_table(path)
     assert table.to_pydict() == {
         "weight": ["007", None, "1e3"],

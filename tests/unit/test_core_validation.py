@@ -38,9 +38,7 @@ BROKEN: list[tuple[str, str | None, str]] = [
 def table_of(rows: list[Row]) -> pa.Table:
     """Rows as a CSV gives them: all text."""
     columns = {
-        name: pa.array(
-            [None if row[name] is None else str(row[name]) for row in rows], pa.string()
-        )
+        name: pa.array([None if row[name] is None else str(row[name]) for row in rows], pa.string())
         for name in GOOD
     }
     return pa.table({"row_id": pa.array(range(len(rows)), pa.int64()), **columns})

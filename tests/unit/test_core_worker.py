@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.domain import Health, RunStatus, ServedVersion, ServingStatus
-from core.worker import beat, duties
+from core.worker import beat
 from tests.unit.core_fakes import World, make_world
 
 WORKER_LOG = "core.worker"
@@ -88,12 +88,3 @@ def test_a_duty_that_breaks_in_an_unknown_way_leaves_one_trace(
     assert "a mistake of ours" in str(record.exc_info[1])
     assert world.pilothouse.database.unconsidered_runs() == ()
     assert len(world.serving.deployed) == 2
-
-
-def test_runs_are_followed_before_candidates_are_looked_at(world: World) -> None:
-    assert [name for name, _ in duties(world.pilothouse)] == [
-        "follow runs",
-        "consider candidates",
-        "finish promotions",
-        "reconcile serving",
-    ]

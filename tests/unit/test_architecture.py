@@ -1,0 +1,112 @@
+"""Rules of the code that no tool checks; import rules are import-linter's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from core.problems import load_problem
+from core.settings import CODE_ROOT
+
+PACKAGES = ("app", "core", "serve")
+PROBLEM_FILE = "core/problems/titanic.py"
+MAX_LINES = 300
+#: module -> why it is longer.
+LONGER: dict[str, str] = {}
+#: Column names that are also words of English; they are looked for as texts alone.
+EVERYDAY = {"Age", "Name", "body"}
+#: (module, text) -> what the text means there.
+OTHER_MEANING = {
+    ("app/components/run_table.py", "Age"): "how long ago a run started",
+    ("serve/http.py", "body"): "ASGI's key for the bytes of a request",
+    ("serve/validation.py", "body"): "the request as a whole",
+}
+
+
+def _modules() -> Iterator[str]:
+    for package in PACKAGES:
+        for path in sorted((CODE_ROOT / package).rglob("*.py")):
+            yield path.relative_to(CODE_ROOT).as_posix()
+
+
+MODULES = tuple(_modules())
+
+
+@cache
+def _source(module: str) -> str:
+    return Path(CODE_ROOT, module).read_text(encoding="utf-8")
+
+
+@cache
+def _nodes(module: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(_source(module))))
+
+
+def _column_names() -> frozenset[str]:
+    problem = load_problem("titanic", ["core.problems"])
+    contract = problem.contract
+    derived = [feature.name for feature in problem.derived]
+    declared = [*contract.names, contract.label.name, *contract.identifiers, *contract.leaky]
+    return frozenset([*declared, *derived])
+
+
+def _texts(module: str) -> set[str]:
+    return {
+        node.value
+        for node in _nodes(module)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_the_rules_see_the_code() -> None:
+    assert {"app/main.py", "core/cli.py", "serve/http.py", PROBLEM_FILE} <= set(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short_or_says_why(module: str) -> None:
+    lines = len(_source(module).splitlines())
+    if module in LONGER:
+        assert lines > MAX_LINES, f"{module} needs its reason no more"
+    else:
+        assert lines <= MAX_LINES
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != PROBLEM_FILE])
+def test_only_a_problems_own_file_knows_its_columns(module: str) -> None:
+    words = {"titanic", *_column_names()} - EVERYDAY
+    pattern = "|".join(re.escape(word) for word in sorted(words))
+    assert re.findall(rf"\b(?:{pattern})\b", _source(module)) == []
+    assert "titanic" not in _source(module).lower()
+    known = {(module, text) for text in _texts(module) & _column_names()}
+    assert known <= set(OTHER_MEANING)
+
+
+@pytest.mark.parametrize(("module", "text"), OTHER_MEANING)
+def test_what_is_let_through_is_still_there(module: str, text: str) -> None:
+    assert text in _texts(module)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "core/settings.py"])
+def test_only_the_settings_read_the_environment(module: str) -> None:
+    for node in _nodes(module):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=attr):
+                assert attr not in {"environ", "environb", "getenv", "getenvb", "putenv"}
+            case ast.ImportFrom(module="os", names=names):
+                assert not {name.name for name in names} & {"environ", "getenv"}
+            case (
+                ast.ImportFrom(module="pydantic_settings")
+                | ast.Import(names=[ast.alias(name="pydantic_settings")])
+            ):
+                pytest.fail("settings are declared in core/settings.py")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nobody_prints(module: str) -> None:
+    calls = [node.func for node in _nodes(module) if isinstance(node, ast.Call)]
+    assert not [func for func in calls if isinstance(func, ast.Name) and func.id == "print"]

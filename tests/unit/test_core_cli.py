@@ -1,0 +1,320 @@
+"""The command line on fakes: what it takes, what it prints, how it fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from core import cli, cli_models
+from core.bootstrap import Pilothouse
+from core.domain import Health, RunStatus, ServedVersion, ServingStatus
+from core.errors import InvalidInputError, Offence
+from core.training.job_spec import LOG_FILE, run_folder
+from tests.unit.core_fakes import World, make_world
+
+REASON = "better [on] every slice"
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = make_world(tmp_path)
+    monkeypatch.setattr(cli_models, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr("core.first_start.POLL_S", 0.0)
+    # Wide enough that no sentence and no cell is broken over lines.
+    monkeypatch.setenv("COLUMNS", "250")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def waiting(world: World) -> str:
+    """Id of the open request for v2 while v1 serves."""
+    world.pilothouse.promotions.consider(world.train(0.85))
+    world.pilothouse.promotions.consider(world.train(0.9))
+    (request,) = world.pilothouse.promotions.requests(open_only=True)
+    return request.id
+
+
+def _invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, arguments)
+
+
+def _json_of(*arguments: str) -> Any:
+    done = _invoke(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Runs the installed command; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["pilothouse", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["no-such-command"],
+            ["run"],
+            ["run", "plums", "--no-such-option"],
+            ["runs", "show"],
+            ["runs", "list", "--limit", "0"],
+            ["runs", "list", "--limit", "many"],
+            ["runs", "logs", "r1", "--tail", "0"],
+            ["promote", "approve", "q1"],
+            ["promote", "reject", "--reason", "because of this"],
+            ["promote", "history"],
+        ],
+    )
+    def test_what_it_does_not_take_is_a_usage_error(self, arguments: list[str]) -> None:
+        done = _invoke(*arguments)
+        assert done.exit_code == 2
+        assert "Usage" in done.output
+
+    @pytest.mark.parametrize(
+        "group",
+        [[], ["run"], ["runs"], ["runs", "list"], ["promote"], ["promote", "approve"], ["serve"]],
+    )
+    def test_every_command_explains_itself(self, group: list[str]) -> None:
+        done = _invoke(*group, "--help")
+        assert done.exit_code == 0
+        assert "Usage" in done.output
+
+    @pytest.mark.parametrize("change", ["search.trials", ""])
+    def test_a_change_needs_a_value(self, world: World, change: str) -> None:
+        done = _invoke("run", "plums", "--set", change)
+        assert isinstance(done.exception, InvalidInputError)
+        assert world.tracker.runs == {}
+
+
+class TestRuns:
+    def test_run_starts_and_returns(self, world: World) -> None:
+        done = _invoke("run", "plums", "--profile", "1c-1g", "--set", "search.trials = 3")
+        assert done.exit_code == 0
+        (run,) = world.pilothouse.runs.list()
+        assert done.stdout == f"Run {run.id} of plums is queued.\n"
+        assert (run.profile, run.started_by) == ("1c-1g", world.pilothouse.settings.operator)
+        (command,) = world.cluster.commands.values()
+        assert '"trials":3' in command
+
+    def test_run_in_json(self, world: World) -> None:
+        found = _json_of("run", "plums")
+        (run,) = world.pilothouse.runs.list()
+        assert found == {
+            "id": run.id,
+            "problem": "plums",
+            "status": "queued",
+            "profile": world.pilothouse.params.profile,
+            "started_by": world.pilothouse.settings.operator,
+            "started_at": run.started_at.isoformat(),
+            "ended_at": None,
+            "progress": None,
+            "error": None,
+            "model_version": None,
+        }
+
+    @pytest.mark.parametrize(
+        ("succeeds", "status", "version", "code"),
+        [(True, "finished", 1, 0), (False, "failed", None, 1)],
+    )
+    def test_waiting_follows_a_run_to_its_end(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        succeeds: bool,
+        status: str,
+        version: int | None,
+        code: int,
+    ) -> None:
+        submit = world.cluster.submit
+
+        def submit_and_end(job_id: str, command: str) -> None:
+            submit(job_id, command)
+            (run,) = world.pilothouse.database.active_runs()
+            if succeeds:
+                world.complete(run.id, auc=0.85)
+            else:
+                world.tracker.finish(run.id, RunStatus.FAILED, "It broke.")
+
+        monkeypatch.setattr(world.cluster, "submit", submit_and_end)
+        # No worker is here that would look at the version.
+        monkeypatch.setattr("core.first_start.CONSIDER_TIMEOUT_S", 0.0)
+        done = _invoke("run", "plums", "--wait", "--json")
+        found = json.loads(done.stdout)
+        assert (found["status"], found["model_version"]) == (status, version)
+        assert done.exit_code == code
+
+    def test_runs_are_listed_newest_first(self, world: World) -> None:
+        assert _json_of("runs", "list") == []
+        ids = [world.train().id for _ in range(3)][::-1]
+        assert [entry["id"] for entry in _json_of("runs", "list")] == ids
+        assert [entry["id"] for entry in _json_of("runs", "list", "--limit", "2")] == ids[:2]
+        assert _json_of("runs", "list", "--problem", "pears") == []
+        shown = _invoke("runs", "list")
+        assert shown.exit_code == 0
+        assert "finished" in shown.stdout
+
+    def test_an_empty_list_says_so(self, world: World) -> None:
+        assert _invoke("runs", "list").stdout == "Runs: none\n"
+
+    def test_a_finished_run_is_shown_with_its_report(self, world: World) -> None:
+        run = world.train(0.875)
+        found = _json_of("runs", "show", run.id)
+        assert (found["id"], found["run"]["model_version"]) == (run.id, 1)
+        assert found["report"]["metrics"]["auc"]["value"] == 0.875
+        shown = _invoke("runs", "show", run.id).stdout
+        assert "0.8750" in shown
+        assert "registered version 1" in shown
+
+    def test_a_run_that_has_not_ended_has_no_report(self, world: World) -> None:
+        run = world.start()
+        assert _json_of("runs", "show", run.id)["report"] is None
+
+    def test_a_log_is_printed_as_it_is(self, world: World) -> None:
+        run = world.start()
+        path = run_folder(world.pilothouse.settings.home, run.id) / LOG_FILE
+        path.parent.mkdir(parents=True)
+        path.write_text("one\n[red]two[/] ärlig\n", encoding="utf-8")
+        assert _invoke("runs", "logs", run.id).stdout == "one\n[red]two[/] ärlig\n"
+        assert _invoke("runs", "logs", run.id, "--tail", "1").stdout == "[red]two[/] ärlig\n"
+
+    def test_cancel_in_json(self, world: World) -> None:
+        run = world.start()
+        found = _json_of("runs", "cancel", run.id)
+        assert (found["id"], found["status"]) == (run.id, "cancelled")
+
+
+class TestPromote:
+    def test_requests_are_listed(self, world: World, waiting: str) -> None:
+        (entry,) = _json_of("promote", "list", "--open")
+        assert (entry["id"], entry["version"], entry["status"]) == (waiting, 2, "open")
+        assert [gate["verdict"] for gate in entry["gates"]] == ["pass"] * 3
+        assert _json_of("promote", "list", "--problem", "pears") == []
+
+    def test_approve_deploys_and_waits_until_it_serves(self, world: World, waiting: str) -> None:
+        found = _json_of("promote", "approve", waiting, "--reason", REASON)
+        assert (found["version"], found["rule"], found["reason"]) == (2, "approval", REASON)
+        assert [models["plums"].version for models in world.serving.deployed] == [2]
+        assert world.serving.waited_for == [("plums", 2)]
+        history = _json_of("promote", "history", "plums")
+        assert [entry["version"] for entry in history] == [2, 1]
+        assert all(entry["id"] for entry in history)
+
+    def test_reject_in_json(self, world: World, waiting: str) -> None:
+        found = _json_of("promote", "reject", waiting, "--reason", REASON)
+        assert (found["id"], found["status"], found["reason"]) == (waiting, "rejected", REASON)
+        assert world.serving.deployed == []
+        assert _json_of("promote", "list", "--open") == []
+
+    def test_brackets_in_a_reason_are_shown(self, world: World, waiting: str) -> None:
+        for reason in ("all [green]slices[/green] win", "mind the [/] in this reason"):
+            world.pilothouse.promotions.consider(world.train(0.95))
+            (request,) = world.pilothouse.promotions.requests(open_only=True)
+            done = _invoke("promote", "reject", request.id, "--reason", reason)
+            assert done.exit_code == 0
+        shown = _invoke("promote", "list")
+        assert shown.exit_code == 0
+        assert "all [green]slices[/green] win" in shown.stdout
+        assert "mind the [/] in this reason" in shown.stdout
+        assert _invoke("promote", "history", "[/]").stdout == "Production of [/]: none\n"
+
+    def test_a_version_that_does_not_come_up_is_an_error(
+        self, world: World, waiting: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.serving.plug.pulled = True
+        assert _main(monkeypatch, "promote", "approve", waiting, "--reason", REASON) == 1
+
+
+class TestServe:
+    def test_status(self, world: World) -> None:
+        served = ServedVersion("plums", 4, "run", "gbt", 0.5)
+        world.serving.shown = ServingStatus(Health.HEALTHY, 2, (served,), "[all] well")
+        found = _json_of("serve", "status")
+        assert found == {
+            "health": "healthy",
+            "replicas": 2,
+            "served": [
+                {
+                    "problem": "plums",
+                    "version": 4,
+                    "run_id": "run",
+                    "family": "gbt",
+                    "threshold": 0.5,
+                }
+            ],
+            "detail": "[all] well",
+        }
+        shown = _invoke("serve", "status").stdout
+        assert "healthy with 2 replicas. [all] well" in shown
+        assert "v4" in shown
+
+
+class TestFailures:
+    def test_an_expected_failure_is_a_sentence_and_its_fix(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert _main(monkeypatch, "runs", "show", "[/]") == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err == "There is no run '[/]'. `pilothouse runs list` shows them.\n"
+
+    def test_every_offence_is_a_line(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            offences = [Offence("weight", "too [light]", 3), Offence("colour", "is missing")]
+            raise InvalidInputError("Two cells are wrong.", fix="Look.", offences=offences)
+
+        monkeypatch.setattr(world.pilothouse.runs, "start", refuse)
+        assert _main(monkeypatch, "run", "plums") == 1
+        assert capsys.readouterr().err.splitlines() == [
+            "Two cells are wrong. Look.",
+            "  weight in row 3: too [light]",
+            "  colour: is missing",
+        ]
+
+    def test_an_unexpected_failure_leaves_its_trace_in_the_log(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        own_logging: None,
+    ) -> None:
+        def break_down() -> Pilothouse:
+            raise RuntimeError("a mistake of ours")
+
+        monkeypatch.setattr(cli_models, "connect", break_down)
+        monkeypatch.setenv("PILOTHOUSE_HOME", str(tmp_path / "home"))
+        assert _main(monkeypatch, "runs", "list") == 1
+        said = capsys.readouterr().err
+        assert "An unexpected RuntimeError. The trace is in" in said
+        assert "a mistake of ours" not in said
+        log = (tmp_path / "home" / "logs" / "command.log").read_text()
+        assert "a mistake of ours" in log
+        assert "Traceback" in log
+
+    def test_a_success_returns_zero(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert _main(monkeypatch, "runs", "list") == 0
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """The command takes the root logger over; the tests want it back."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    root.handlers.clear()
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:] = before
