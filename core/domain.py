@@ -26,9 +26,9 @@ class RunStatus(StrEnum):
 class Stage(StrEnum):
     """The stages of a run, in order."""
 
-    START = "start Spark"
     INGEST = "ingest"
     VALIDATE = "validate"
+    START = "start Spark"
     PREPROCESS = "preprocess"
     TRAIN = "train"
     EVALUATE = "evaluate"
