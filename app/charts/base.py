@@ -34,7 +34,15 @@ def layered(*charts: alt.Chart, title: str, height: int) -> alt.LayerChart:
 
 def run_colour(names: list[str], *, legend: bool = True) -> alt.Color:
     """One colour a run, in the order of ``names``."""
-    below = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=420, symbolType="circle")
+    below = alt.Legend(
+        title=None,
+        orient="bottom",
+        columns=1,
+        labelLimit=420,
+        symbolType="circle",
+        # Of layers that share a legend, the first one's faintness would be taken.
+        symbolOpacity=1,
+    )
     scale = alt.Scale(domain=names)
     return alt.Color("run:N", scale=scale, legend=below if legend else None)
 

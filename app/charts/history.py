@@ -12,6 +12,8 @@ from app.charts.base import HEIGHT, LABEL_GREY, REFERENCE_GREY, layered, run_col
 
 _PARALLEL_HEIGHT = 320
 _MIDDLE = 0.5
+_SPREAD = ("value", "low", "high")
+_AXIS = alt.Axis(labelAngle=-30, labelLimit=150, labelOverlap=False, domain=False, ticks=False)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def parallel_chart(axes: Sequence[Axis], runs: Sequence[str]) -> alt.LayerChart:
         columns=["run", "axis", "height", "value"],
     )
     x = alt.X("axis:N", sort=names, title=None, axis=_AXIS, scale=alt.Scale(padding=0.4))
-    y = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[-0.08, 1.12]))
+    y = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[-0.14, 1.12]))
     base = alt.Chart(frame).encode(
         x=x,
         y=y,
@@ -62,17 +64,17 @@ def parallel_chart(axes: Sequence[Axis], runs: Sequence[str]) -> alt.LayerChart:
         x=x, y=y, y2="top:Q"
     )
     ends = alt.Chart(_ends(axes, placed)).encode(x=x, y=y, text="value:N")
+    upper = ends.transform_filter(alt.datum["height"] > 0).mark_text(color=LABEL_GREY, dy=-12)
+    lower = ends.transform_filter(alt.datum["height"] <= 0).mark_text(color=LABEL_GREY, dy=14)
     return layered(
         poles.mark_rule(color=REFERENCE_GREY, opacity=0.6),
         base.mark_line(strokeWidth=2),
         base.mark_point(filled=True, size=60, opacity=1),
-        ends.mark_text(color=LABEL_GREY, dy=-11),
+        upper,
+        lower,
         title="",
         height=_PARALLEL_HEIGHT + 20 * len(runs),
     )
-
-
-_AXIS = alt.Axis(labelAngle=-30, labelLimit=150, labelOverlap=False, domain=False, ticks=False)
 
 
 def _positions(axis: Axis) -> dict[str, float]:
@@ -96,7 +98,7 @@ def _ends(axes: Sequence[Axis], placed: Sequence[Mapping[str, float]]) -> pd.Dat
     for axis, where in zip(axes, placed, strict=True):
         for run, height in where.items():
             value = axis.values[run]
-            if isinstance(value, str) or height in (0.0, _MIDDLE, 1.0):
+            if isinstance(value, str) or height in (0.0, 1.0) or len(set(where.values())) == 1:
                 rows[axis.name, height] = _text(value)
     return pd.DataFrame(
         [{"axis": name, "height": height, "value": text} for (name, height), text in rows.items()],
@@ -134,6 +136,3 @@ def versions_chart(points: Sequence[VersionMetric], *, metric: str) -> alt.Layer
     line = base.mark_line(strokeWidth=1.5).encode(y=y)
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(y=y)
     return layered(spread, line, dots, title="", height=HEIGHT)
-
-
-_SPREAD = ("value", "low", "high")
