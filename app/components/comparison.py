@@ -96,8 +96,8 @@ def _show_curves(comparison: Comparison) -> None:
     if comparison.bands:
         confidence = next(iter(comparison.evaluations.values())).confidence
         st.caption(
-            f"Shaded: {confidence:.0%} bootstrap bands over the holdout's rows, each point of a "
-            "curve by itself."
+            f"Shaded: {confidence:.0%} bands, each point of a curve by itself; by bootstrap over "
+            "the holdout's rows, for calibration by Wilson's interval of each bin."
         )
 
 
@@ -118,7 +118,7 @@ def _show_confusions(comparison: Comparison, contract: Contract) -> None:
             _draw(drawing, f"Confusion matrix of {name}")
             note = f"Threshold {report.threshold:.3f}, chosen by {report.threshold_rule}"
             if comparison.candidates:
-                note += "; the baseline" if is_baseline else "; small figures: difference to it"
+                note += "; the baseline" if is_baseline else "; small: difference to the baseline"
             st.caption(note)
 
 

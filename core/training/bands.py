@@ -1,8 +1,9 @@
-"""Pointwise bootstrap bands around the curves of one run: how far the holdout's rows carry."""
+"""Pointwise bands around the curves of one run: how far the holdout's rows carry."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -39,36 +40,46 @@ def curve_bands(predictions: HoldoutPredictions, how: Resampling) -> CurveBands:
 
     ROC: true positive rate by false positive rate (vertical averaging, Fawcett, "An
     introduction to ROC analysis", 2006). Precision by recall: the precision at the highest
-    threshold that reaches the recall. Calibration: the observed rate in each bin, bins
-    and their mean prediction held fixed.
+    threshold that reaches the recall. Calibration is not resampled, see ``_wilson``.
     """
     label, probability = predictions.label, predictions.probability
     random = np.random.default_rng(how.seed)
     grid = np.linspace(0, 1, GRID_POINTS)
-    bins = calibration_rows(probability)
-    drawn: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+    drawn: list[tuple[FloatArray, FloatArray]] = []
     for samples in chunks_of(how.samples, label.size):
         weights = draw_weights(label, samples, random)
-        positive, negative = _cumulated(label, probability, weights)
-        drawn.append(
-            (
-                _true_positive_rates(positive, negative, grid),
-                _precisions(positive, negative, grid),
-                _observed_rates(label, bins, weights),
-            )
-        )
-    roc, precision, rates = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
-    centres = np.array([probability[rows].mean() for rows in bins])
+        counts = _cumulated(label, probability, weights)
+        drawn.append((_true_positive_rates(*counts, grid), _precisions(*counts, grid)))
+    roc, precision = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     return CurveBands(
         roc=_band(grid, roc, how.confidence),
         precision_recall=_band(grid, precision, how.confidence),
-        calibration=_band(centres, rates, how.confidence),
+        calibration=_wilson(label, probability, how.confidence),
     )
+
+
+def _wilson(label: FloatArray, probability: FloatArray, confidence: float) -> Band:
+    """Interval of the observed rate in each calibration bin (Wilson, JASA 22, 1927).
+
+    A bin with no positive row has none in any resample either: the bootstrap would be
+    certain of a rate of 0 after a dozen rows.
+    """
+    bins = calibration_rows(probability)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rate = np.array([label[rows].mean() for rows in bins])
+    rows = np.array([len(rows) for rows in bins])
+    centre = (rate + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z / (1 + z**2 / rows) * np.sqrt(rate * (1 - rate) / rows + (z / (2 * rows)) ** 2)
+    x = [probability[rows].mean() for rows in bins]
+    # Rounding must not leave the unit interval, nor the rate of 0 or 1 outside.
+    low = np.minimum(np.clip(centre - half, 0, 1), rate)
+    high = np.maximum(np.clip(centre + half, 0, 1), rate)
+    return Band(tuple(map(float, x)), tuple(map(float, low)), tuple(map(float, high)))
 
 
 def _band(x: FloatArray, values: FloatArray, confidence: float) -> Band:
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(values, [tail, 1 - tail], axis=0)
+    low, high = np.quantile(values, [tail, 1 - tail], axis=0)
     return Band(tuple(map(float, x)), tuple(map(float, low)), tuple(map(float, high)))
 
 
@@ -113,14 +124,3 @@ def _precisions(positive: FloatArray, negative: FloatArray, grid: FloatArray) ->
             hits[reached], predicted, out=np.ones(grid.size), where=predicted > 0
         )
     return out
-
-
-def _observed_rates(
-    label: FloatArray, bins: list[npt.NDArray[np.intp]], weights: FloatArray
-) -> FloatArray:
-    rates = np.full((weights.shape[0], len(bins)), np.nan)
-    for index, rows in enumerate(bins):
-        total = weights[:, rows].sum(axis=1)
-        hits = weights[:, rows] @ label[rows]
-        np.divide(hits, total, out=rates[:, index], where=total > 0)
-    return rates

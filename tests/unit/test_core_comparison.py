@@ -248,5 +248,15 @@ def test_a_perfect_model_has_no_spread() -> None:
     assert set(bands.precision_recall.low) == {1.0}
 
 
+def test_a_bin_without_positives_is_not_certain_of_none() -> None:
+    model = predictions(0)
+    band = curve_bands(model, HOW).calibration
+    rows = calibration(model.label, model.probability)[0].rows
+    assert band.low[0] == 0.0
+    # Wilson's upper end for none of n is z²/(n + z²).
+    assert band.high[0] == pytest.approx(1.959964**2 / (rows + 1.959964**2), abs=1e-6)
+    assert band.high[-1] == 1.0
+
+
 def named(slices: list[tuple[str, npt.NDArray[np.intp]]]) -> dict[str, list[int]]:
     return {name: rows.tolist() for name, rows in slices}
