@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components.failures import Failure, attempt, show_failure
+from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
 
 if TYPE_CHECKING:
@@ -36,10 +37,19 @@ def report(run_id: str) -> EvaluationReport | Failure:
     return attempt(lambda: _report(run_id))
 
 
+@st.cache_resource(max_entries=64, show_spinner="Reading the predictions…")
+def _predictions(run_id: str) -> HoldoutPredictions:
+    return pilothouse().experiments.predictions(run_id)
+
+
+def predictions(run_id: str) -> HoldoutPredictions | Failure:
+    """What a run's model says of the holdout; read once, as the evaluation is."""
+    return attempt(lambda: _predictions(run_id))
+
+
 def forget() -> None:
     """Drops what is remembered of the installation; the next page connects anew."""
-    pilothouse.clear()
-    _report.clear()
+    st.cache_resource.clear()
 
 
 def choose_problem(core: Pilothouse) -> Problem:

@@ -68,6 +68,7 @@ def pick_runs(
     query: str,
     mode: Literal["single-row", "multi-row"],
     height: int | Literal["auto"] = "auto",
+    hidden: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Draws the table and returns the ids of the picked rows, in table order.
 
@@ -77,8 +78,11 @@ def pick_runs(
         query: name in the address under which the pick is kept, separated by commas.
         mode: whether one or several rows may be picked.
         height: pixels, or as high as ten rows.
+        hidden: runs that a filter keeps out of the table; a pick of theirs is kept, and
+            returned after those of the table.
     """
     wanted = st.query_params.get(query, "").split(",")
+    kept = [run_id for run_id in hidden if run_id in wanted]
     rows = [index for index, run_id in enumerate(run_ids) if run_id in wanted]
     # A selection is kept as row numbers. A new run moves every row, so another set of
     # runs is another table, which starts from the ids in the address.
@@ -88,7 +92,7 @@ def pick_runs(
     def remember() -> None:
         picked = st.session_state[key]["selection"]["rows"]
         names = [run_id for index, run_id in enumerate(run_ids) if index in picked]
-        st.query_params[query] = ",".join(names)
+        st.query_params[query] = ",".join([*names, *kept])
 
     st.dataframe(
         frame,
@@ -101,7 +105,7 @@ def pick_runs(
         selection_default={"selection": {"rows": rows}},
         placeholder="",
     )
-    return tuple(run_ids[row] for row in rows)
+    return (*(run_ids[row] for row in rows), *kept)
 
 
 def _versions(runs: Sequence[Run]) -> Sequence[str]:

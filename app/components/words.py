@@ -28,6 +28,8 @@ METRICS = {
     "log_loss": "Log-loss",
     "brier": "Brier score",
 }
+#: What a run cost, under MLflow's names, in the order of reading.
+COSTS = {"wall_seconds": "Wall time (s)"}
 _SERVICES = {"mlflow": "MLflow"}
 #: Metrics of which less is better.
 LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
@@ -38,6 +40,11 @@ def family_name(family: str | None) -> str:
     if not family:
         return NOTHING
     return _FAMILIES.get(family, family)
+
+
+def family_short(family: str) -> str:
+    """A model family in few letters, for the tick of an axis."""
+    return family.upper()
 
 
 def service_name(service: str) -> str:
@@ -64,6 +71,11 @@ def run_label(run: Run, family: str | None) -> str:
 def number(value: float, digits: int = 3) -> str:
     """A metric with a fixed number of decimals."""
     return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A difference with its sign, a true minus for less."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def interval(estimate: Estimate) -> str:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app.compare.files import table_csv
+from app.compare.filters import matching
 from app.components import installation, navigation, words
 from app.components.comparison import MAX_COMPARED, show_comparison
 from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components.picked import gather, show_downloads
 from app.components.run_table import pick_runs, summaries_frame
+from app.components.versions import show_versions
 from core.domain import RunStatus
-from core.training.report import EvaluationReport
 
 if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
     from core.problems.contract import Problem
     from core.training.experiments import RunSummary
 
@@ -43,14 +47,31 @@ def render() -> None:
     if isinstance(summaries, Failure):
         show_failure(summaries)
         return
-    if only_finished:
-        summaries = tuple(one for one in summaries if one.run.status is RunStatus.FINISHED)
     if not summaries:
         _show_nothing(problem)
         return
-    picked = _show_table(summaries)
+    shown = _filtered(summaries, only_finished)
+    picked = _show_table(summaries, shown, problem)
     with guarded():
-        _show_picked(summaries, picked, problem)
+        show_versions(summaries)
+    with guarded():
+        _show_picked(core, summaries, picked, problem)
+
+
+def _filtered(summaries: Sequence[RunSummary], only_finished: bool) -> tuple[RunSummary, ...]:
+    text = st.text_input(
+        "Search",
+        key="search",
+        bind="query-params",
+        icon=":material/search:",
+        placeholder="words and conditions, such as: gbt operator auc>0.86 maxDepth=5",
+        help="Every part must be met. Words are looked for in all of a row; conditions ask a "
+        "metric or a parameter by its name.",
+    )
+    finished = [
+        one for one in summaries if not only_finished or one.run.status is RunStatus.FINISHED
+    ]
+    return matching(finished, text or "")
 
 
 def _show_nothing(problem: Problem) -> None:
@@ -60,40 +81,47 @@ def _show_nothing(problem: Problem) -> None:
     st.code(f"pilothouse run {problem.name} --wait", language="bash")
 
 
-def _show_table(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
-    frame = summaries_frame(summaries, datetime.now(UTC))
-    rows = min(len(summaries), _ROWS_SHOWN)
+def _show_table(
+    summaries: Sequence[RunSummary], shown: Sequence[RunSummary], problem: Problem
+) -> tuple[str, ...]:
+    told = words.count(len(shown), "run")
+    if len(shown) < len(summaries):
+        told = f"{len(shown):,} of {words.count(len(summaries), 'run')}"
     st.caption(
-        f"{words.count(len(summaries), 'run')}, newest first. Tick the boxes on the left to "
-        "compare runs; click a heading to sort."
+        f"{told}, newest first. Tick the boxes on the left to compare runs; click a heading to "
+        "sort. What is ticked stays ticked while you search for more."
     )
-    return pick_runs(
-        frame,
-        [one.run.id for one in summaries],
-        query="runs",
-        mode="multi-row",
-        height=(rows + 1) * _ROW_HEIGHT + 3,
-    )
+    frame = summaries_frame(shown, datetime.now(UTC))
+    ids = [one.run.id for one in shown]
+    hidden = [one.run.id for one in summaries if one.run.id not in set(ids)]
+    rows = min(len(shown), _ROWS_SHOWN)
+    height = (rows + 1) * _ROW_HEIGHT + 3
+    picked = pick_runs(frame, ids, query="runs", mode="multi-row", height=height, hidden=hidden)
+    if shown:
+        st.download_button(
+            "Table as CSV",
+            lambda: table_csv(frame, ids),
+            file_name=f"{problem.name}-runs.csv",
+            mime="text/csv",
+            icon=":material/table_view:",
+            on_click="ignore",
+        )
+    return picked
 
 
-def _show_picked(summaries: Sequence[RunSummary], picked: Sequence[str], problem: Problem) -> None:
+def _show_picked(
+    core: Pilothouse, summaries: Sequence[RunSummary], picked: Sequence[str], problem: Problem
+) -> None:
     if not picked:
         st.info("Tick one run to read its evaluation, several to compare them.")
         return
     if len(picked) > MAX_COMPARED:
         st.warning(f"{len(picked)} runs are ticked; the {MAX_COMPARED} newest are compared.")
-    by_id = {one.run.id: one for one in summaries}
-    evaluations: dict[str, EvaluationReport] = {}
-    for run_id in picked[:MAX_COMPARED]:
-        summary = by_id[run_id]
-        name = words.run_label(summary.run, summary.family)
-        report = installation.report(run_id)
-        if isinstance(report, Failure):
-            show_failure(Failure(f"{name}: {report.message}", report.fix, calm=True))
-        else:
-            evaluations[name] = report
-    if evaluations:
-        show_comparison(evaluations, problem.contract)
+    chosen = [one for one in summaries if one.run.id in picked][:MAX_COMPARED]
+    comparison = gather(core, chosen, problem)
+    if comparison is not None:
+        show_downloads(comparison, problem)
+        show_comparison(comparison, problem.contract)
 
 
 if __name__ == "__main__":

@@ -202,9 +202,12 @@ class RunTracker:
 
     def read_file(self, run_id: str, name: str, scratch: Path) -> str:
         """Returns a text artifact; ``scratch`` is a folder the copy may go to."""
+        return self.fetch_file(run_id, name, scratch).read_text(encoding="utf-8")
+
+    def fetch_file(self, run_id: str, name: str, scratch: Path) -> Path:
+        """Copies an artifact into the folder ``scratch`` and returns the copy's path."""
         with translated_errors(f"file {name} of run {run_id}"):
-            local = self._client.download_artifacts(run_id, name, str(scratch))
-        return Path(local).read_text(encoding="utf-8")
+            return Path(self._client.download_artifacts(run_id, name, str(scratch)))
 
 
 def _prefixed(tags: Mapping[str, str]) -> dict[str, str]:

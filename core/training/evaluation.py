@@ -146,15 +146,19 @@ def _curve(x: FloatArray, y: FloatArray) -> Curve:
     return Curve(x=tuple(map(float, x[step])), y=tuple(map(float, y[step])))
 
 
+def calibration_rows(probability: FloatArray) -> list[npt.NDArray[np.intp]]:
+    """Rows of each bin of equal numbers of rows (quantile bins), least probable first."""
+    order = np.argsort(probability, kind="stable")
+    return np.array_split(order, min(CALIBRATION_BINS, probability.size))
+
+
 def calibration(label: FloatArray, probability: FloatArray) -> tuple[CalibrationBin, ...]:
     """Observed rate in bins of equal numbers of rows (quantile bins)."""
-    order = np.argsort(probability, kind="stable")
-    bins = np.array_split(order, min(CALIBRATION_BINS, label.size))
     return tuple(
         CalibrationBin(
             mean_predicted=float(probability[rows].mean()),
             observed_rate=float(label[rows].mean()),
             rows=int(rows.size),
         )
-        for rows in bins
+        for rows in calibration_rows(probability)
     )

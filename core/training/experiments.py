@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.domain import Run
-from core.errors import NotFoundError
+from core.errors import InvalidInputError, NotFoundError
+from core.training.predictions import HoldoutPredictions, read_predictions
 from core.training.report import EvaluationReport
-from core.training.tracking import REPORT_FILE
+from core.training.tracking import PREDICTIONS_FILE, REPORT_FILE
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,22 @@ class ExperimentService:
                 f"The report of run {run_id[:8]} is of another release.",
                 fix="Run the training again.",
             ) from exc
+
+    def predictions(self, run_id: str) -> HoldoutPredictions:
+        """What a finished run's model says of every row of the holdout.
+
+        Raises:
+            NotFoundError: the run is of a release that kept none, or it was deleted.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            path = self._tracker.fetch_file(run_id, PREDICTIONS_FILE, Path(scratch))
+            try:
+                return read_predictions(path)
+            except InvalidInputError as exc:
+                raise NotFoundError(
+                    f"The predictions of run {run_id[:8]} cannot be read.",
+                    fix="Run the training again.",
+                ) from exc
 
 
 def _run(problem: str, tracked: TrackedRun) -> Run:

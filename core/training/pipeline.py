@@ -34,6 +34,7 @@ from core.scoring.scorer import Scorer
 from core.training import evaluation
 from core.training.figures import draw_figures
 from core.training.fit import FitResult
+from core.training.predictions import write_predictions
 from core.training.preprocessing import (
     LABEL,
     add_derived,
@@ -227,6 +228,7 @@ def evaluate_stage(problem: Problem, params: TrainingParams, ws: Workspace) -> E
     label = holdout.column(LABEL).to_numpy()
     scorer = Scorer(problem, ws.onnx.read_bytes())
     probability = scorer.probabilities(contract_columns(holdout, problem.contract))
+    write_predictions(holdout, probability, problem.contract, ws.predictions)
     chosen = params.evaluation
     report = EvaluationReport(
         problem=problem.name,

@@ -15,6 +15,7 @@ from core.training.report import EvaluationReport
 from core.training.workspace import Workspace
 
 REPORT_FILE = "report/report.json"
+PREDICTIONS_FILE = "report/predictions.parquet"
 
 
 def track_run(
@@ -46,6 +47,7 @@ def track_run(
             candidate.fold_auc,
         )
     tracker.log_files(run_id, ws.report, "report")
+    tracker.log_files(run_id, ws.predictions, "report")
     tracker.log_files(run_id, ws.figures, "report/figures")
     tracker.log_files(run_id, ws.reference, "reference")
     tracker.log_files(run_id, ws.columns, "data")

@@ -75,6 +75,11 @@ class Workspace:
         return self.root / "evaluation" / "report.json"
 
     @property
+    def predictions(self) -> Path:
+        """The holdout's rows with label and probability."""
+        return self.root / "evaluation" / "predictions.parquet"
+
+    @property
     def figures(self) -> Path:
         """Folder of pictures and curves."""
         return self.root / "evaluation" / "figures"

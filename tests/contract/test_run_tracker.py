@@ -126,6 +126,9 @@ def test_files_are_read_back(tracker: Tracker, problem: str, tmp_path: Path) -> 
     assert tracker.read_file(run_id, "report/roc.csv", scratch) == "x,y\n"
     assert tracker.read_file(run_id, "report/figures/roc.csv", scratch) == "x,y\n"
     assert tracker.read_file(run_id, "report/figures/deep/note.txt", scratch) == "ärlig"
+    copy = tracker.fetch_file(run_id, "report/roc.csv", scratch)
+    assert copy.is_relative_to(scratch)
+    assert copy.read_bytes() == b"x,y\n"
 
 
 def test_a_file_that_is_not_there_is_not_found(

@@ -108,10 +108,19 @@ def compare_with_the_next_older(page: Page) -> None:
     expect(columns_of_metrics(page)).to_have_count(1)
     tick_row(page, 1)
     expect(columns_of_metrics(page)).to_have_count(2)
-    for heading in ("Curves", "Confusion matrices", "What the models look at"):
+    for heading in (
+        "Which one is better",
+        "Slices of the holdout",
+        "Curves",
+        "Confusion matrices",
+        "What the models look at",
+    ):
         expect(page.get_by_role("heading", name=heading)).to_be_visible()
-    # Intervals, three overlays, and for both runs a confusion matrix and weights.
-    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(8)
+    # The sentence, with a number read off the same rows of both runs.
+    expect(page.get_by_text(re.compile(r"Against the baseline: AUC [+−]\d"))).to_be_visible()
+    # A metric over the versions, intervals, parallel axes, three overlays, and for both runs
+    # a confusion matrix and weights.
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(10)
     assert_calm(page)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import pytest
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
@@ -36,6 +37,7 @@ from core.params import Params, load_params
 from core.problems.contract import Problem, Value
 from core.problems.titanic import PROBLEM as TITANIC
 from core.settings import CODE_ROOT, Settings
+from core.training.predictions import HoldoutPredictions
 from core.training.report import (
     CalibrationBin,
     Candidate,
@@ -167,6 +169,25 @@ def make_report(number: int = 0, *, family: str = "gbt") -> EvaluationReport:
     )
 
 
+def make_predictions(number: int = 0, *, rows: int = 178) -> HoldoutPredictions:
+    """A model on the same rows whatever its number; higher ones up to 3 rank them better."""
+    random = np.random.default_rng(0)
+    sex = np.where(random.random(rows) < 0.65, "male", "female").astype(object)
+    pclass = random.choice([1.0, 2.0, 3.0], size=rows, p=[0.25, 0.2, 0.55])
+    age = random.normal(30, 14, rows).clip(0.5).round(0)
+    age[::6] = np.nan
+    fare = np.exp(random.normal(4.2 - 0.8 * pclass, 0.5)).round(2)
+    truth = 2.4 * (sex == "female") - 0.8 * (pclass - 2) - 1.2
+    label = (random.random(rows) < 1 / (1 + np.exp(-truth))).astype(float)
+    own = np.random.default_rng(number).normal(0, 1.6 - 0.4 * (number % 4), rows)
+    return HoldoutPredictions(
+        row_id=np.arange(rows) * 5,
+        label=label,
+        probability=1 / (1 + np.exp(-(truth + own))),
+        columns={"Pclass": pclass, "Sex": sex, "Age": age, "Fare": fare},
+    )
+
+
 def make_request(number: int) -> PromotionRequest:
     return PromotionRequest(
         id=f"req-{number}",
@@ -249,6 +270,8 @@ class FakeRuns:
 class FakeExperiments:
     runs: FakeRuns
     failure: PilothouseError | None = None
+    #: As runs of an older release are.
+    without_predictions: bool = False
 
     def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
         if self.failure:
@@ -263,6 +286,8 @@ class FakeExperiments:
         number = int(run.id[8:], 16)
         report = make_report(number, family=FAMILIES[number % 3])
         metrics = {name: one.value for name, one in report.metrics.items()}
+        metrics |= {"auc_low": report.metrics["auc"].low, "auc_high": report.metrics["auc"].high}
+        metrics["wall_seconds"] = 97.0 + number
         params = {"family": report.family} | {
             f"model.{key}": str(value) for key, value in report.params.items()
         }
@@ -275,6 +300,13 @@ class FakeExperiments:
             raise NotFoundError("This run has no evaluation.", fix="Pick a finished run.")
         number = int(run_id[8:], 16)
         return make_report(number, family=FAMILIES[number % 3])
+
+    def predictions(self, run_id: str) -> HoldoutPredictions:
+        if self.failure:
+            raise self.failure
+        if self.without_predictions or self.runs.get(run_id).status is not RunStatus.FINISHED:
+            raise NotFoundError("MLflow has no such file.")
+        return make_predictions(int(run_id[8:], 16))
 
 
 @dataclass

@@ -144,10 +144,16 @@ class FakeTracker:
                 self._files[run_id, f"{folder}/{name}"] = file.read_bytes()
 
     def read_file(self, run_id: str, name: str, scratch: Path) -> str:
+        return self.fetch_file(run_id, name, scratch).read_text(encoding="utf-8")
+
+    def fetch_file(self, run_id: str, name: str, scratch: Path) -> Path:
         self.get(run_id)
         if (run_id, name) not in self._files:
             raise NotFoundError(f"MLflow has no file {name} of run {run_id}.")
-        return self._files[run_id, name].decode("utf-8")
+        copy = scratch / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(self._files[run_id, name])
+        return copy
 
     def forget(self, run_id: str) -> None:
         """What somebody does who deletes a run in MLflow's own pages."""

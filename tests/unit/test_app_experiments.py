@@ -5,12 +5,6 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from app.components.comparison import (
-    candidates_frame,
-    columns_frame,
-    metrics_frame,
-    parameters_frame,
-)
 from app.components.run_table import runs_frame, summaries_frame
 from core.domain import RunStatus
 from core.errors import UnavailableError
@@ -20,7 +14,6 @@ from tests.unit.app_fakes import (
     FakeRuns,
     active_run,
     make_core,
-    make_report,
     make_run,
     open_panel,
     run_id,
@@ -44,8 +37,9 @@ def test_two_runs_are_laid_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None
     assert "largest difference in probability 6.1e-07" in said
     table = panel.table[0].value
     assert list(table.columns) == [f"v2 · lr · {run_id(2)[:8]}", f"v1 · rf · {run_id(1)[:8]}"]
-    # Interval chart, three overlays, then a confusion matrix and weights for each run.
-    assert len(panel.get("vega_lite_chart")) == 8
+    # Over versions, intervals, parallel axes, three overlays, then a confusion matrix and
+    # weights for each run.
+    assert len(panel.get("vega_lite_chart")) == 10
 
 
 def test_nothing_picked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,38 +99,85 @@ def test_durations_sort_as_durations() -> None:
     assert frame["Started (UTC)"][0] - frame["Started (UTC)"][1] == timedelta(minutes=1)
 
 
-def test_best_metric_is_bold_unless_all_agree() -> None:
-    frame = metrics_frame({"a": make_report(1), "b": make_report(2)})
-    assert list(frame.loc["AUC"]) == [
-        "0.872 \\[0.832, 0.902]",
-        "**0.884** \\[0.844, 0.914]",
-    ]
-    assert list(frame.loc["Recall"]) == ["0.735 \\[0.695, 0.765]"] * 2
-    assert list(frame.loc["CV AUC"]) == ["0.868", "0.880"]
-    better = make_report(1).model_copy(
-        update={"metrics": {"log_loss": make_report().metrics["brier"]}}
-    )
-    frame = metrics_frame({"a": make_report(1), "b": better})
-    assert list(frame.loc["Log-loss (less is better)"]) == [
-        "0.421 \\[0.381, 0.451]",
-        "**0.132** \\[0.092, 0.162]",
-    ]
-    assert list(frame.loc["AUC"])[1] == "–"
+def test_picked_runs_are_held_against_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(3), make_run(2), make_run(1))
+    picked = f"{run_id(3)},{run_id(1)}"
+    panel = open_panel(monkeypatch, core, "experiments", runs=picked)
+    new, old = f"v3 · gbt · {run_id(3)[:8]}", f"v1 · rf · {run_id(1)[:8]}"
+    assert panel.selectbox(key=baseline_key(3, 1)).value == old
+    assert f"**{new}** is better than **{old}** with probability" in texts(panel)
+    assert "Slices of the holdout" in texts(panel)
+    slices = panel.dataframe[1].value
+    assert {"Pclass", "Sex", "Age", "Fare"} == set(slices["Column"])
+    assert f"**{new}** against **{old}**" in texts(panel)
 
 
-def test_parameters_of_different_families_share_one_table() -> None:
-    other = make_report(2, family="lr").model_copy(update={"params": {"regParam": 0.01}})
-    frame = parameters_frame({"a": make_report(1), "b": other})
-    assert list(frame.loc["maxDepth"]) == ["5", "–"]
-    assert list(frame.loc["regParam"]) == ["–", "0.01"]
-    assert list(frame.loc["Family"]) == ["Gradient-Boosted Trees", "Logistic Regression"]
+def test_another_baseline_turns_the_comparison_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(3), make_run(1))
+    picked = f"{run_id(3)},{run_id(1)}"
+    panel = open_panel(monkeypatch, core, "experiments", runs=picked)
+    before = panel.table[0].value
+    new, old = before.columns
+    assert ":green[" in before[new]["AUC"]
+    panel.selectbox(key=baseline_key(3, 1)).set_value(new).run()
+    after = panel.table[0].value
+    assert ":red[" in after[old]["AUC"]
+    assert ":" not in after[new]["AUC"]
+    assert panel.query_params["baseline"] == run_id(3)
+    assert f"**{old}** against **{new}**" in texts(panel)
 
 
-def test_details_list_best_candidate_first_and_imputation() -> None:
-    report = make_report()
-    candidates = candidates_frame(report.candidates)
-    assert candidates["Candidate"].tolist() == list(range(11, -1, -1))
-    assert candidates["Parameters"][0] == "maxDepth=14, maxIter=15"
-    columns = columns_frame(report.columns)
-    assert columns["Share missing"].tolist() == ["19.8%", "0.3%", "0.0%"]
-    assert columns["A missing value becomes"].tolist() == ["28", "S", "nothing: it must be given"]
+def test_the_serving_run_is_the_baseline_to_start_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(3), make_run(2), make_run(1), production=2)
+    picked = ",".join(run_id(number) for number in (3, 2, 1))
+    panel = open_panel(monkeypatch, core, "experiments", runs=picked)
+    assert panel.selectbox(key=baseline_key(3, 2, 1)).value.startswith("v2")
+    asked = open_panel(monkeypatch, core, "experiments", runs=picked, baseline=run_id(3))
+    assert asked.selectbox(key=baseline_key(3, 2, 1)).value.startswith("v3")
+
+
+def test_one_run_has_nothing_to_be_held_against(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(make_run(1)), "experiments", runs=run_id(1))
+    said = texts(panel)
+    assert "Metrics on the holdout" in said
+    assert "Which one is better" not in said
+    assert "Slices" not in said
+    assert not panel.warning
+
+
+def test_runs_without_predictions_are_still_laid_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core(make_run(2), make_run(1))
+    core.experiments.without_predictions = True
+    panel = open_panel(monkeypatch, core, "experiments", runs=f"{run_id(2)},{run_id(1)}")
+    assert "no comparison row by row" in panel.warning[0].value
+    said = texts(panel)
+    assert "cannot be held against the baseline row by row" in said
+    assert "Curves" in said
+    assert "Slices" not in said
+
+
+def test_search_narrows_the_table_and_keeps_what_is_ticked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core(make_run(3), make_run(2), make_run(1))
+    panel = open_panel(monkeypatch, core, "experiments", runs=run_id(1))
+    panel.text_input(key="search").set_value("auc>0.88").run()
+    assert list(panel.dataframe[0].value["Version"]) == ["v3", "v2"]
+    assert "2 of 3 runs, newest first" in texts(panel)
+    assert list(panel.table[0].value.columns) == [f"v1 · rf · {run_id(1)[:8]}"]
+    panel.text_input(key="search").set_value("nothing-like-it").run()
+    assert "0 of 3 runs" in texts(panel)
+    assert not panel.exception
+
+
+def test_comparison_can_be_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(2), make_run(1))
+    panel = open_panel(monkeypatch, core, "experiments", runs=f"{run_id(2)},{run_id(1)}")
+    labels = [button.proto.label for button in panel.get("download_button")]
+    assert labels == ["Table as CSV", "Comparison as CSV", "Report as HTML"]
+
+
+def baseline_key(*numbers: int) -> str:
+    return "-".join(["baseline", *map(run_id, numbers)])

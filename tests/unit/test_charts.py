@@ -6,8 +6,10 @@ import altair as alt
 import pytest
 
 from app import charts
+from core.training.bands import curve_bands
+from core.training.comparison import Resampling
 from core.training.report import Confusion, FeatureWeight
-from tests.unit.app_fakes import make_report
+from tests.unit.app_fakes import make_predictions, make_report
 
 TWO = {"v2 · gbt": make_report(2), "v1 · rf": make_report(1)}
 
@@ -103,3 +105,58 @@ def test_probability_chart_marks_the_threshold_if_it_is_known(
     assert {"probability": 0.25} in rows_of(spec)
     texts = [row["text"] for row in rows_of(spec) if "text" in row]
     assert set(texts) == (set() if threshold is None else {f"threshold {threshold:.3f}"})
+
+
+def test_bands_lie_under_their_curves_in_their_colours() -> None:
+    bands = {"v1 · rf": curve_bands(make_predictions(1), Resampling(50, 0.95, 1))}
+    for draw in (charts.roc_chart, charts.precision_recall_chart, charts.calibration_chart):
+        spec = spec_of(draw(TWO, bands))
+        area, line = spec["layer"][1], spec["layer"][2]
+        assert area["mark"]["type"] == "area"
+        assert line["mark"]["type"] == "line"
+        assert area["encoding"]["color"] == line["encoding"]["color"]
+        drawn = {row["run"].split(" (")[0] for row in rows_of(spec) if "high" in row}
+        assert drawn == {"v1 · rf"}
+
+
+def test_confusion_cells_say_how_many_more_than_the_baseline() -> None:
+    now = Confusion(true_positive=30, false_positive=5, true_negative=50, false_negative=10)
+    before = Confusion(true_positive=28, false_positive=5, true_negative=51, false_negative=12)
+    spec = spec_of(
+        charts.confusion_chart(now, positive="yes", negative="no", title="v1", baseline=before)
+    )
+    changes = {(row["actual"], row["predicted"]): row["change"] for row in rows_of(spec)}
+    assert changes == {
+        ("yes", "yes"): "+2",
+        ("yes", "no"): "-2",
+        ("no", "yes"): "±0",
+        ("no", "no"): "-1",
+    }
+
+
+def test_parallel_axes_stretch_numbers_order_words_and_turn_losses() -> None:
+    axes = (
+        charts.Axis("family", {"a": "RF", "b": "GBT", "c": "RF"}),
+        charts.Axis("AUC", {"a": 0.8, "b": 0.9, "c": 0.85}),
+        charts.Axis("Brier", {"a": 0.1, "b": 0.2, "c": None}, less_is_better=True),
+        charts.Axis("depth", {"a": 5, "b": 5, "c": 5}),
+    )
+    spec = spec_of(charts.parallel_chart(axes, ["a", "b", "c"]))
+    rows = [row for row in rows_of(spec) if "run" in row]
+    heights = {(row["axis"], row["run"]): row["height"] for row in rows}
+    assert [heights["family", run] for run in "abc"] == [1, 0, 1]
+    assert [heights["AUC", run] for run in "abc"] == pytest.approx([0, 1, 0.5])
+    assert [heights["Brier", run] for run in "abc"] == [1, 0, None]
+    assert [heights["depth", run] for run in "abc"] == [0.5] * 3
+    ends = {(r["axis"], r["value"]) for r in rows_of(spec) if "value" in r and "run" not in r}
+    assert ends == {
+        *(("family", "RF"), ("family", "GBT"), ("AUC", "0.8"), ("AUC", "0.9")),
+        *(("Brier", "0.1"), ("Brier", "0.2"), ("depth", "5")),
+    }
+
+
+def test_versions_keep_their_order_and_their_intervals() -> None:
+    points = [charts.VersionMetric(number, 0.8, 0.7, None) for number in (2, 10)]
+    spec = spec_of(charts.versions_chart(points, metric="AUC"))
+    assert [row["version"] for row in rows_of(spec)] == ["v2", "v10"]
+    assert spec["layer"][1]["encoding"]["x"]["sort"] == ["v2", "v10"]

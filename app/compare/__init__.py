@@ -1,0 +1,1 @@
+"""Picked runs side by side, as values: tables, sentences and files. No Streamlit."""
