@@ -58,8 +58,8 @@ def parameters_frame(evaluations: charts.Evaluations) -> pd.DataFrame:
 
 
 def candidates_frame(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """The search, best candidate first."""
-    ordered = sorted(candidates, key=lambda one: one.mean_auc, reverse=True)
+    """The search, best candidate first; those that were given up come last."""
+    ordered = sorted(candidates, key=lambda one: (one.pruned, -one.mean_auc))
     return pd.DataFrame(
         {
             "Candidate": [one.index for one in ordered],
@@ -67,7 +67,7 @@ def candidates_frame(candidates: Sequence[Candidate]) -> pd.DataFrame:
             "Parameters": [_listed(one.params) for one in ordered],
             "Mean AUC": [one.mean_auc for one in ordered],
             "Standard error": [one.standard_error for one in ordered],
-            "Folds": [", ".join(words.number(auc) for auc in one.fold_auc) for one in ordered],
+            "Folds": [_folds(one) for one in ordered],
             "Time (s)": [one.seconds for one in ordered],
         }
     )
@@ -210,6 +210,11 @@ def _facts(report: EvaluationReport) -> dict[str, str]:
         "Rows of the holdout": f"{report.holdout_rows:,}",
         "Candidates tried": str(len(report.candidates)),
     }
+
+
+def _folds(candidate: Candidate) -> str:
+    listed = ", ".join(words.number(auc) for auc in candidate.fold_auc)
+    return f"{listed}, then given up" if candidate.pruned else listed
 
 
 def _listed(params: Mapping[str, float | int | str]) -> str:

@@ -132,6 +132,14 @@ def test_parameters_of_different_families_share_one_table() -> None:
     assert list(frame.loc["Family"]) == ["Gradient-Boosted Trees", "Logistic Regression"]
 
 
+def test_candidates_that_were_given_up_come_last_and_say_so() -> None:
+    first, *rest = make_report().candidates
+    given_up = {"pruned": True, "fold_auc": (0.99,), "mean_auc": 0.99, "standard_error": None}
+    table = candidates_frame([first.model_copy(update=given_up), *rest])
+    assert table["Candidate"].tolist()[-1] == first.index
+    assert table["Folds"].tolist()[-1] == "0.990, then given up"
+
+
 def test_details_list_best_candidate_first_and_imputation() -> None:
     report = make_report()
     candidates = candidates_frame(report.candidates)
