@@ -79,6 +79,11 @@ class Budget:
     trials: int
     seconds: float | None = None
 
+    def allows(self, tried: int, elapsed_s: float) -> bool:
+        """Whether one more candidate may start; the first always may."""
+        in_time = self.seconds is None or elapsed_s < self.seconds or not tried
+        return tried < self.trials and in_time
+
 
 def search_adaptively(
     proposer: Proposer,
@@ -89,11 +94,8 @@ def search_adaptively(
 ) -> tuple[Candidate, ...]:
     """Tries what ``proposer`` proposes, ``parallel`` trials at a time.
 
-    A proposal that was tried before is answered from memory and costs no budget. At
-    least one candidate is tried, whatever the seconds.
-
-    Returns:
-        The candidates in order of proposal; the first is never given up.
+    A proposal that was tried before is answered from memory and costs no budget.
+    Candidates come in order of proposal; the first is never given up.
     """
     candidates: list[Candidate] = []
     known: dict[tuple[object, ...], Future[Candidate]] = {}
@@ -101,8 +103,7 @@ def search_adaptively(
     began, repeats = clock(), 0
 
     def goes_on() -> bool:
-        in_time = budget.seconds is None or clock() - began < budget.seconds or not known
-        return len(known) < budget.trials and repeats < REPEATS and in_time
+        return repeats < REPEATS and budget.allows(len(known), clock() - began)
 
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="trial") as pool:
         while True:
