@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.adapters.database import Database
@@ -16,10 +16,11 @@ from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
 from core.params import Params, load_params
 from core.problems import load_problem
-from core.problems.contract import Problem
+from core.problems.contract import Problem, SearchSpace
 from core.promotion.promotions import PromotionService
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings
+from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
 
@@ -42,6 +43,14 @@ class Pilothouse:
 
 #: provider of a data set -> its reader.
 PROVIDERS: Providers = {"nannyml": load_reference, "file": read_file_source}
+
+
+def propose_by_tpe(space: SearchSpace, families: Sequence[str], trials: int, seed: int) -> Proposer:
+    """Builds what chooses the trials of an adaptive search."""
+    # Optuna takes a third of a second to import, and most processes never search.
+    from core.adapters.optuna import TpeProposer
+
+    return TpeProposer(space, families, trials, seed)
 
 
 @dataclass(frozen=True)

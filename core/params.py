@@ -59,8 +59,20 @@ class SearchParams(_Frozen):
     families: tuple[Literal["lr", "rf", "gbt"], ...] = Field(
         min_length=1, description="Model families to search."
     )
-    trials: int = Field(ge=1, description="Candidates to try, shared among the families.")
+    strategy: Literal["grid", "tpe"] = Field(
+        description="How candidates are chosen: from the grid alone, or learning from earlier ones."
+    )
+    trials: int = Field(ge=1, description="Most candidates to try, shared among the families.")
+    seconds: float | None = Field(
+        gt=0, description="Seconds after which `tpe` starts no candidate; `null` for no limit."
+    )
     parallel_trials: int = Field(ge=1, le=16, description="Candidates fitted at a time.")
+
+    @model_validator(mode="after")
+    def _budget_fits_strategy(self) -> SearchParams:
+        if self.strategy == "grid" and self.seconds is not None:
+            raise ValueError("seconds is a budget of tpe; with grid it must be null")
+        return self
 
 
 class EvaluationParams(_Frozen):

@@ -87,7 +87,7 @@ def prepare(folder: Path) -> Installation:
     orchard.write_orchard(package / "orchard.csv", rows=600, seed=3)
     params = yaml.safe_load((CODE_ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["problems"] = ["titanic", "orchard"]
-    params["training"]["search"] = QUICK
+    params["training"]["search"] |= QUICK
     params["training"]["evaluation"]["parity_records"] = 2000
     params_file = folder / "params.yaml"
     params_file.write_text(yaml.safe_dump(params), encoding="utf-8")

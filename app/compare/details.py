@@ -11,8 +11,8 @@ from core.training.report import Candidate, ColumnSummary
 
 
 def candidates_frame(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """The search, best candidate first."""
-    ordered = sorted(candidates, key=lambda one: one.mean_auc, reverse=True)
+    """The search, best candidate first; those that were given up come last."""
+    ordered = sorted(candidates, key=lambda one: (one.pruned, -one.mean_auc))
     return pd.DataFrame(
         {
             "Candidate": [one.index for one in ordered],
@@ -20,7 +20,7 @@ def candidates_frame(candidates: Sequence[Candidate]) -> pd.DataFrame:
             "Parameters": [_listed(one.params) for one in ordered],
             "Mean AUC": [one.mean_auc for one in ordered],
             "Standard error": [one.standard_error for one in ordered],
-            "Folds": [", ".join(words.number(auc) for auc in one.fold_auc) for one in ordered],
+            "Folds": [_folds(one) for one in ordered],
             "Time (s)": [one.seconds for one in ordered],
         }
     )
@@ -39,6 +39,11 @@ def columns_frame(columns: Sequence[ColumnSummary]) -> pd.DataFrame:
             "A missing value becomes": [_fill(one.fill_value) for one in columns],
         }
     )
+
+
+def _folds(candidate: Candidate) -> str:
+    listed = ", ".join(words.number(auc) for auc in candidate.fold_auc)
+    return f"{listed}, then given up" if candidate.pruned else listed
 
 
 def _listed(params: Mapping[str, float | int | str]) -> str:

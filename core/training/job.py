@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
-from core.bootstrap import PROVIDERS, Tracking, connect_tracking
+from core.bootstrap import PROVIDERS, Tracking, connect_tracking, propose_by_tpe
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
 from core.problems import load_problem
@@ -111,7 +111,7 @@ def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking)
         begin(Stage.PREPROCESS)
         pipeline.preprocess_stage(spark, problem, spec.training, ws)
         begin(Stage.TRAIN)
-        pipeline.train_stage(spark, problem, spec.training, ws, training_progress)
+        pipeline.train_stage(spark, problem, spec.training, ws, training_progress, propose_by_tpe)
     begin(Stage.EVALUATE)
     report = pipeline.evaluate_stage(problem, spec.training, ws)
     begin(Stage.REGISTER)

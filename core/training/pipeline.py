@@ -32,6 +32,7 @@ from core.scoring.generate import generate_records
 from core.scoring.parity import compare, spark_probabilities
 from core.scoring.scorer import Scorer
 from core.training import evaluation
+from core.training.adaptive import Proposers
 from core.training.figures import draw_figures
 from core.training.fit import FitResult
 from core.training.predictions import write_predictions
@@ -44,7 +45,7 @@ from core.training.preprocessing import (
     join_stages,
 )
 from core.training.report import ColumnSummary, EvaluationReport, ParityResult
-from core.training.search import OutOfFold, cross_validate, plan_trials
+from core.training.search import OutOfFold, search
 from core.training.splits import (
     FOLD,
     HOLDOUT_FOLD,
@@ -122,6 +123,7 @@ def train_stage(
     params: TrainingParams,
     ws: Workspace,
     on_progress: OnProgress,
+    propose: Proposers,
 ) -> None:
     """Training part -> the chosen model as ONNX beside Spark's, and the reference.
 
@@ -131,16 +133,11 @@ def train_stage(
     frame = spark.read.parquet(f"file://{ws.train}")
     rows = frame.count()
     train = pin_partitions(frame, partitions_for(rows, params.spark.rows_per_partition)).cache()
-    trials = plan_trials(
-        problem.search_space, params.search.families, params.search.trials, params.split.seed
-    )
-    result = cross_validate(
+    result = search(
         train,
         problem,
-        trials,
-        folds=params.split.folds,
-        seed=params.split.seed,
-        parallel=params.search.parallel_trials,
+        params,
+        propose,
         on_trial=lambda done, total, best: on_progress(
             0.8 * done / total, f"candidate {done} of {total}, best AUC {best:.3f}"
         ),

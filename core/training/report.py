@@ -56,11 +56,15 @@ class Candidate(_Frozen):
     index: int
     family: str
     params: Mapping[str, float | int | str]
+    #: One value a fold, in order; fewer than there are folds where the search gave it up.
     fold_auc: tuple[float, ...]
     mean_auc: float
-    #: Standard error of the mean over the folds.
-    standard_error: float
+    #: Standard error of the mean over the folds; None where there is one fold alone.
+    standard_error: float | None
+    #: Time of its fits; a fit that scores several candidates is divided among them.
     seconds: float
+    #: Given up before its last fold, being too far behind the best.
+    pruned: bool = False
 
 
 class ParityResult(_Frozen):

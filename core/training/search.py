@@ -1,29 +1,31 @@
-"""Searches model families by cross-validation in Spark.
+"""Searches model families by cross-validation in Spark, over a grid or adaptively.
 
-Work is not repeated: features are fitted once per fold and kept in memory, and
-candidates run side by side on one session.
+Work is not repeated: features are fitted once per fold and kept in memory, candidates
+run side by side on one session, and one fit scores every candidate that is a part of it.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
-import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.ml import PipelineModel
+from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sklearn.metrics import roc_auc_score
 
 from core.data.tables import ROW_ID
-from core.problems.contract import Problem, SearchSpace
+from core.params import TrainingParams
+from core.problems.contract import Problem
+from core.training.adaptive import Budget, GiveUp, Proposers, best_of, search_adaptively
+from core.training.prefixes import gbt_prefix
 from core.training.preprocessing import (
     LABEL,
     LINEAR_FEATURES,
@@ -33,18 +35,12 @@ from core.training.preprocessing import (
 )
 from core.training.report import Candidate
 from core.training.splits import FOLD
+from core.training.trials import ITERATIONS, Trial, plan_trials, share_fits
 
 LOG = logging.getLogger(__name__)
-ParamValues = Mapping[str, float | int | str]
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One point of the search space."""
-
-    family: str
-    params: ParamValues
+#: Hears, after each trial, how many are done, of how many, and the best mean AUC so far.
+OnTrial = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -74,37 +70,36 @@ class _Fold:
     valid: DataFrame
 
 
-def plan_trials(
-    space: SearchSpace, families: Sequence[str], budget: int, seed: int
-) -> tuple[Trial, ...]:
-    """Chooses up to ``budget`` distinct models, the families taking turns.
+def search(
+    train: DataFrame,
+    problem: Problem,
+    params: TrainingParams,
+    propose: Proposers,
+    on_trial: OnTrial,
+) -> SearchResult:
+    """Searches by the strategy of ``params``; on equal AUC the earlier trial wins."""
+    chosen, seed = params.search, params.split.seed
+    if chosen.strategy == "grid":
+        trials = plan_trials(problem.search_space, chosen.families, chosen.trials, seed)
+        return cross_validate(
+            train,
+            problem,
+            trials,
+            folds=params.split.folds,
+            seed=seed,
+            parallel=chosen.parallel_trials,
+            on_trial=on_trial,
+        )
+    proposer = propose(problem.search_space, chosen.families, chosen.trials, seed)
+    with _prepared(train, problem, params.split.folds) as folds:
+        record = _Record(chosen.trials, on_trial)
 
-    Each family's grid is shuffled with the seed; grid points that are the same model
-    (``elasticNetParam`` means nothing where ``regParam`` is 0) count once.
-    """
-    queues = [_shuffled_grid(family, space[family], seed) for family in families]
-    turns = itertools.chain.from_iterable(itertools.zip_longest(*queues))
-    return tuple(itertools.islice((t for t in turns if t is not None), budget))
+        def evaluate(index: int, trial: Trial, give_up: GiveUp) -> Candidate:
+            return record.add(_attempt([index], [trial], folds, seed, give_up))[0]
 
-
-def _shuffled_grid(
-    family: str, grid: Mapping[str, tuple[float | int | str, ...]], seed: int
-) -> list[Trial]:
-    names = sorted(grid)
-    points = [dict(zip(names, values, strict=True)) for values in _product(grid, names)]
-    for point in points:
-        if point.get("regParam") == 0:
-            point["elasticNetParam"] = 0.0
-    distinct = {tuple(sorted(point.items())): Trial(family, point) for point in points}
-    trials = list(distinct.values())
-    random.Random(f"{seed}:{family}").shuffle(trials)  # noqa: S311 - a plan, not a secret
-    return trials
-
-
-def _product(
-    grid: Mapping[str, tuple[float | int | str, ...]], names: Sequence[str]
-) -> Iterable[tuple[float | int | str, ...]]:
-    return itertools.product(*(grid[name] for name in names))
+        budget = Budget(chosen.trials, chosen.seconds)
+        search_adaptively(proposer, evaluate, budget, chosen.parallel_trials)
+    return record.result()
 
 
 def cross_validate(
@@ -115,31 +110,61 @@ def cross_validate(
     folds: int,
     seed: int,
     parallel: int,
-    on_trial: Callable[[int, int, float], None],
+    on_trial: OnTrial,
 ) -> SearchResult:
     """Fits every trial on every fold and keeps the one with the best mean AUC.
 
-    ``on_trial`` hears, after each trial, how many are done, of how many, and the best
-    mean AUC so far. On equal AUC the earlier trial wins.
+    On equal AUC the earlier trial wins.
     """
-    prepared = [_prepare(train, problem, index) for index in range(folds)]
-    done: dict[int, tuple[Candidate, OutOfFold]] = {}
+    record = _Record(len(trials), on_trial)
+    with _prepared(train, problem, folds) as prepared:
 
-    def attempt(index: int) -> None:
-        done[index] = _attempt(index, trials[index], prepared, seed)
-        on_trial(len(done), len(trials), max(c.mean_auc for c, _ in list(done.values())))
+        def attempt(group: Sequence[int]) -> None:
+            members = [trials[index] for index in group]
+            record.add(_attempt(group, members, prepared, seed, _never))
 
-    try:
         with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="trial") as pool:
-            for future in [pool.submit(attempt, index) for index in range(len(trials))]:
+            for future in [pool.submit(attempt, group) for group in share_fits(trials)]:
                 future.result()
+    return record.result()
+
+
+def _never(_: Sequence[float]) -> bool:
+    return False
+
+
+class _Record:
+    """What is done, in whatever order threads finish; it tells how far the search is."""
+
+    def __init__(self, planned: int, on_trial: OnTrial) -> None:
+        self._planned = planned
+        self._on_trial = on_trial
+        self._done: dict[int, tuple[Candidate, OutOfFold]] = {}
+
+    def add(self, done: Sequence[tuple[Candidate, OutOfFold]]) -> list[Candidate]:
+        for candidate, predictions in done:
+            self._done[candidate.index] = (candidate, predictions)
+            best = best_of([c for c, _ in list(self._done.values())])
+            self._on_trial(len(self._done), self._planned, best.mean_auc if best else 0.0)
+        return [candidate for candidate, _ in done]
+
+    def result(self) -> SearchResult:
+        candidates = tuple(self._done[index][0] for index in sorted(self._done))
+        best = best_of(candidates)
+        if best is None:
+            raise AssertionError("a search keeps its first candidate")
+        return SearchResult(candidates, best, self._done[best.index][1])
+
+
+@contextmanager
+def _prepared(train: DataFrame, problem: Problem, folds: int) -> Iterator[list[_Fold]]:
+    prepared = [_prepare(train, problem, index) for index in range(folds)]
+    try:
+        yield prepared
     finally:
         for fold in prepared:
             fold.train.unpersist()
             fold.valid.unpersist()
-    candidates = tuple(done[index][0] for index in range(len(trials)))
-    best = max(candidates, key=lambda c: (c.mean_auc, -c.index))
-    return SearchResult(candidates, best, done[best.index][1])
 
 
 def _prepare(train: DataFrame, problem: Problem, fold: int) -> _Fold:
@@ -154,34 +179,72 @@ def _prepare(train: DataFrame, problem: Problem, fold: int) -> _Fold:
 
 
 def _attempt(
-    index: int, trial: Trial, folds: Sequence[_Fold], seed: int
-) -> tuple[Candidate, OutOfFold]:
+    indexes: Sequence[int],
+    trials: Sequence[Trial],
+    folds: Sequence[_Fold],
+    seed: int,
+    give_up: GiveUp,
+) -> list[tuple[Candidate, OutOfFold]]:
+    """Cross-validates trials that share their fits; the time is divided among them."""
     started = time.perf_counter()
-    parts = [_fit_and_score(trial, fold, seed) for fold in folds]
-    scores = [float(roc_auc_score(part.label, part.probability)) for part in parts]
+    parts: list[list[OutOfFold]] = [[] for _ in trials]
+    scores: list[list[float]] = [[] for _ in trials]
+    for fold in folds:
+        if scores[0] and all(give_up(known) for known in scores):
+            break
+        for i, part in enumerate(_fit_and_score(trials, fold, seed)):
+            parts[i].append(part)
+            scores[i].append(float(roc_auc_score(part.label, part.probability)))
+    seconds = (time.perf_counter() - started) / len(trials)
+    pruned = len(scores[0]) < len(folds)
+    candidates = [
+        _candidate(index, trial, aucs, seconds, pruned)
+        for index, trial, aucs in zip(indexes, trials, scores, strict=True)
+    ]
+    return [(one, _joined(own)) for one, own in zip(candidates, parts, strict=True)]
+
+
+def _candidate(
+    index: int, trial: Trial, scores: Sequence[float], seconds: float, pruned: bool
+) -> Candidate:
+    spread = float(np.std(scores, ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else None
     candidate = Candidate(
         index=index,
         family=trial.family,
         params=trial.params,
         fold_auc=tuple(scores),
         mean_auc=float(np.mean(scores)),
-        standard_error=float(np.std(scores, ddof=1) / np.sqrt(len(scores))),
-        seconds=time.perf_counter() - started,
+        standard_error=spread,
+        seconds=seconds,
+        pruned=pruned,
     )
     LOG.info(
-        "trial %d %s %s: AUC %.4f in %.1f s",
+        "trial %d %s %s: AUC %.4f in %.1f s%s",
         index,
         trial.family,
         dict(trial.params),
         candidate.mean_auc,
         candidate.seconds,
+        f", given up after fold {len(scores)}" if pruned else "",
     )
-    return candidate, _joined(parts)
+    return candidate
 
 
-def _fit_and_score(trial: Trial, fold: _Fold, seed: int) -> OutOfFold:
-    estimator = build_estimator(trial.family, trial.params, seed, fold.features)
+def _fit_and_score(trials: Sequence[Trial], fold: _Fold, seed: int) -> list[OutOfFold]:
+    largest = max(trials, key=_iterations)
+    estimator = build_estimator(largest.family, largest.params, seed, fold.features)
     model = estimator.fit(fold.train)
+    return [
+        _score(model if one is largest else gbt_prefix(model, _iterations(one)), fold)
+        for one in trials
+    ]
+
+
+def _iterations(trial: Trial) -> int:
+    return int(trial.params.get(ITERATIONS, 0))
+
+
+def _score(model: Transformer, fold: _Fold) -> OutOfFold:
     probability = vector_to_array(F.col("probability")).getItem(1)
     rows = model.transform(fold.valid).select(ROW_ID, LABEL, probability.alias("p")).collect()
     return OutOfFold(

@@ -22,7 +22,7 @@ import httpx
 
 from core.adapters.ray import JobStatus, RayCluster
 from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
-from core.bootstrap import PROVIDERS, connect_cluster, connect_tracking
+from core.bootstrap import PROVIDERS, connect_cluster, connect_tracking, propose_by_tpe
 from core.domain import RunStatus
 from core.errors import PilothouseError, TrainingError, UnavailableError
 from core.params import Params, load_params
@@ -119,7 +119,12 @@ def _run_on_spark(stage: str, ray: str, params: Params, problem: Problem, ws: Wo
             pipeline.preprocess_stage(spark, problem, training, ws)
         else:
             pipeline.train_stage(
-                spark, problem, training, ws, lambda _, message: LOG.info("%s", message)
+                spark,
+                problem,
+                training,
+                ws,
+                lambda _, message: LOG.info("%s", message),
+                propose_by_tpe,
             )
 
 

@@ -11,7 +11,7 @@ from core.adapters.mlflow_registry import ModelRegistry
 from core.data.tables import file_md5
 from core.problems.contract import Problem
 from core.scoring.bundle import BundleFacts
-from core.training.report import EvaluationReport
+from core.training.report import Candidate, EvaluationReport
 from core.training.workspace import Workspace
 
 REPORT_FILE = "report/report.json"
@@ -39,11 +39,7 @@ def track_run(
             run_id,
             f"{candidate.index:03d}-{candidate.family}",
             {"family": candidate.family, **candidate.params},
-            {
-                "cv_auc": candidate.mean_auc,
-                "cv_auc_standard_error": candidate.standard_error,
-                "seconds": candidate.seconds,
-            },
+            _candidate_metrics(candidate),
             candidate.fold_auc,
         )
     tracker.log_files(run_id, ws.report, "report")
@@ -73,6 +69,13 @@ def track_run(
         metrics=metrics,
         model_sha256=hashlib.sha256(onnx).hexdigest(),
     )
+
+
+def _candidate_metrics(candidate: Candidate) -> dict[str, float]:
+    metrics = {"cv_auc": candidate.mean_auc, "seconds": candidate.seconds}
+    if candidate.standard_error is not None:
+        metrics["cv_auc_standard_error"] = candidate.standard_error
+    return {**metrics, "pruned": float(candidate.pruned)}
 
 
 def _intervals(report: EvaluationReport) -> dict[str, float]:

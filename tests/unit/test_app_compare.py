@@ -270,3 +270,11 @@ def test_details_list_best_candidate_first_and_imputation() -> None:
     assert columns["Share missing"].tolist() == ["19.8%", "0.3%", "0.0%"]
     assert columns["A missing value becomes"].tolist() == ["28", "S", "nothing: it must be given"]
     assert isinstance(columns, pd.DataFrame)
+
+
+def test_candidates_that_were_given_up_come_last_and_say_so() -> None:
+    first, *rest = make_report().candidates
+    given_up = {"pruned": True, "fold_auc": (0.99,), "mean_auc": 0.99, "standard_error": None}
+    table = candidates_frame([first.model_copy(update=given_up), *rest])
+    assert table["Candidate"].tolist()[-1] == first.index
+    assert table["Folds"].tolist()[-1] == "0.990, then given up"

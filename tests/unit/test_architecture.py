@@ -23,6 +23,7 @@ EVERYDAY = {"Age", "Name", "body"}
 #: (module, text) -> what the text means there.
 OTHER_MEANING = {
     ("app/components/run_table.py", "Age"): "how long ago a run started",
+    ("app/compare/files.py", "Age"): "how long ago a run started",
     ("serve/http.py", "body"): "ASGI's key for the bytes of a request",
     ("serve/validation.py", "body"): "the request as a whole",
 }

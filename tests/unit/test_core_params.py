@@ -138,6 +138,7 @@ def test_no_override_changes_nothing() -> None:
         ("search.trials", "0"),
         ("search.trials", "many"),
         ("search.trials", ""),
+        ("search.strategy", "random"),
         ("search.families", "[lr"),
         ("search", "3"),
         ("split.holdout_fraction", "0.9"),
@@ -147,6 +148,21 @@ def test_a_bad_override_names_its_key(key: str, text: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         override_training(PARAMS.training, {key: text})
     assert refused.value.offences[0].field.startswith(key)
+
+
+def test_seconds_are_a_budget_of_tpe_alone() -> None:
+    def chosen(**changes: str) -> float | None:
+        dotted = {f"search.{key}": value for key, value in changes.items()}
+        return override_training(PARAMS.training, dotted).search.seconds
+
+    assert chosen(strategy="tpe", seconds="90") == 90
+    assert chosen(strategy="tpe", seconds="null") is None
+    for seconds in ("0", "-1", ".nan"):
+        with pytest.raises(InvalidInputError) as refused:
+            chosen(strategy="tpe", seconds=seconds)
+        assert refused.value.offences[0].field == "search.seconds"
+    with pytest.raises(InvalidInputError, match="with grid it must be null"):
+        chosen(strategy="grid", seconds="90")
 
 
 def test_recorded_parameters_are_read_back() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def _kind(annotation: Any) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
         return f"list of {_kind(arguments[0]).removeprefix('one of ')}"
+    if origin is types.UnionType:
+        return " or ".join("null" if one is type(None) else _kind(one) for one in arguments)
     return {int: "whole number", float: "number", str: "text"}[annotation]
 
 
