@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from core.adapters.database_tables import (
     ACTIVE,
@@ -62,7 +62,9 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except OperationalError as exc:
+        except IntegrityError:
+            raise
+        except DatabaseError as exc:
             raise UnavailableError(
                 "The database does not answer.",
                 fix="Check the disk and the rights of PILOTHOUSE_HOME.",
@@ -89,6 +91,13 @@ class Database:
         """Writes what has changed of a run."""
         with self._begin() as connection:
             connection.execute(RUNS.update().where(RUNS.c.id == run.id).values(**run_values(run)))
+
+    def save_active_run(self, run: Run) -> bool:
+        """Writes what has changed of a run if it is still active; says whether it was."""
+        active = (RUNS.c.id == run.id) & ACTIVE
+        with self._begin() as connection:
+            changed = connection.execute(RUNS.update().where(active).values(**run_values(run)))
+        return changed.rowcount == 1
 
     def run(self, run_id: str) -> Run:
         """Reads one run.

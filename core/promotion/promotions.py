@@ -139,6 +139,8 @@ class PromotionService:
         ):
             stale = replace(request, status=RequestStatus.STALE, decided_by=actor, decided_at=now)
             self._database.decide(request=stale)
+            self._registry.drop_alias(request.problem, STAGING)
+            self._tag(request.problem, request.version, "stale")
             raise ConflictError(
                 "Another version went live since this request was opened; it is stale.",
                 fix="Train a new candidate against the version that serves now.",

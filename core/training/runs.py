@@ -106,8 +106,8 @@ class RunService:
         )
         try:
             self._database.add_run(run)
-        except ConflictError:
-            self._tracker.finish(run_id, RunStatus.CANCELLED, "another run was faster")
+        except PilothouseError as exc:
+            self._tell_mlflow(replace(run, status=RunStatus.CANCELLED), str(exc))
             raise
         try:
             self._cluster.submit(_job_id(run), _command(spec))
@@ -175,7 +175,19 @@ class RunService:
                     "Ray has not ended the run yet.", fix="Look again in a minute."
                 )
             time.sleep(STOP_POLL_S)
+        self._refuse_finished(run)
         return self._end(run, RunStatus.CANCELLED, f"cancelled by {actor}")
+
+    def _refuse_finished(self, run: Run) -> None:
+        """A run may have reached its end while it was being stopped; then it has a version."""
+        try:
+            tracked = self._tracker.get(run.id)
+        except (NotFoundError, UnavailableError) as exc:
+            LOG.info("what run %s reached is not known: %s", run.id, exc)
+            return
+        if tracked.status is RunStatus.FINISHED:
+            self._save_if_active(_merged(run, tracked))
+            raise ConflictError(f"Run {run.id[:8]} finished while it was being stopped.")
 
     def refresh(self) -> None:
         """Brings every active run up to date; a service that is down changes nothing."""
@@ -188,14 +200,15 @@ class RunService:
         try:
             tracked = self._tracker.get(run.id)
         except NotFoundError:
-            return self._save(_ended(run, RunStatus.FAILED, "The run was deleted in MLflow."))
+            gone = _ended(run, RunStatus.FAILED, "The run was deleted in MLflow.")
+            return self._save_if_active(gone)
         except UnavailableError as exc:
             LOG.info("run %s is not refreshed: %s", run.id, exc)
             return run
         current = _merged(run, tracked)
         if tracked.status is RunStatus.RUNNING and self._is_lost(run):
-            return self._end(current, RunStatus.FAILED, LOST)
-        return self._save(current) if current != run else run
+            return self._give_up(current)
+        return self._save_if_active(current) if current != run else run
 
     def _is_lost(self, run: Run) -> bool:
         age = datetime.now(UTC) - run.started_at
@@ -212,16 +225,28 @@ class RunService:
         status = self._cluster.status(_job_id(run))
         return status is None or status.is_over
 
+    def _give_up(self, run: Run) -> Run:
+        lost = _ended(run, RunStatus.FAILED, LOST)
+        saved = self._save_if_active(lost)
+        if saved == lost:
+            self._tell_mlflow(lost, LOST)
+        return saved
+
     def _end(self, run: Run, status: RunStatus, why: str) -> Run:
+        ended = _ended(run, status, why)
+        self._tell_mlflow(ended, why)
+        self._database.save_run(ended)
+        return ended
+
+    def _tell_mlflow(self, run: Run, why: str) -> None:
         try:
-            self._tracker.finish(run.id, status, why)
+            self._tracker.finish(run.id, run.status, why)
         except PilothouseError as exc:
             LOG.warning("MLflow was not told that run %s ended: %s", run.id, exc)
-        return self._save(_ended(run, status, why))
 
-    def _save(self, run: Run) -> Run:
-        self._database.save_run(run)
-        return run
+    def _save_if_active(self, run: Run) -> Run:
+        """Whoever only follows a run does not overwrite what somebody decided meanwhile."""
+        return run if self._database.save_active_run(run) else self._database.run(run.id)
 
 
 def _job_id(run: Run) -> str:

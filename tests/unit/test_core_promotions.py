@@ -184,6 +184,7 @@ class TestApprove:
         (request,) = promotions.requests()
         assert (request.status, request.decided_by) == (RequestStatus.STALE, "bob")
         assert _serves(world) == 7
+        assert STAGING not in _aliases(world)
         with pytest.raises(ConflictError, match="not open"):
             promotions.approve(request_id, reason=REASON, actor="bob")
 

@@ -308,6 +308,29 @@ class TestCancel:
             world.pilothouse.runs.cancel(run.id, actor="bob")
         assert world.pilothouse.runs.get(run.id) == run
 
+    def test_a_run_that_finishes_while_it_is_stopped_keeps_its_version(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = _start(world)
+
+        def finish_first(job_id: str) -> None:
+            world.tracker.tag(run.id, {"model_version": "7"})
+            world.tracker.finish(run.id, RunStatus.FINISHED)
+            world.cluster.jobs[job_id] = JobStatus.SUCCEEDED
+
+        monkeypatch.setattr(world.cluster, "stop", finish_first)
+        with pytest.raises(ConflictError, match="finished while"):
+            world.pilothouse.runs.cancel(run.id, actor="bob")
+        found = world.pilothouse.runs.get(run.id)
+        assert (found.status, found.model_version) == (RunStatus.FINISHED, 7)
+
+    def test_a_follower_does_not_overwrite_a_cancelled_run(self, world: World) -> None:
+        run = _start(world)
+        world.pilothouse.runs.cancel(run.id, actor="bob")
+        database = world.pilothouse.database
+        assert not database.save_active_run(replace(run, status=RunStatus.FAILED))
+        assert database.run(run.id).status is RunStatus.CANCELLED
+
     def test_ray_down_cancels_nothing(self, world: World) -> None:
         run = _start(world)
         world.cluster.plug.pulled = True
