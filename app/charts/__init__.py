@@ -11,6 +11,7 @@ from app.charts.outcomes import (
     probability_chart,
     weights_chart,
 )
+from app.charts.search import search_chart
 
 __all__ = [
     "RATE_METRICS",
@@ -26,6 +27,7 @@ __all__ = [
     "precision_recall_chart",
     "probability_chart",
     "roc_chart",
+    "search_chart",
     "versions_chart",
     "weights_chart",
 ]

@@ -144,6 +144,10 @@ def _show_details(report: EvaluationReport) -> None:
             "Time (s)": NumberColumn(format="%.1f"),
         },
     )
+    _draw(
+        charts.search_chart(report.candidates),
+        "Mean AUC of each candidate of the search and the best so far",
+    )
     st.markdown("**Data columns** of the training part")
     st.dataframe(columns_frame(report.columns), hide_index=True)
     parity = report.parity

@@ -30,6 +30,8 @@ METRICS = {
 }
 #: What a run cost, under MLflow's names, in the order of reading.
 COSTS = {"wall_seconds": "Wall time (s)"}
+#: Search strategies of ``params.yaml`` in words.
+STRATEGIES = {"grid": "Grid", "tpe": "Adaptive (TPE)"}
 _SERVICES = {"mlflow": "MLflow"}
 #: Metrics of which less is better.
 LOWER_IS_BETTER = frozenset({"log_loss", "brier"})

@@ -67,6 +67,15 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
         format_func=words.family_name,
         help="Which kinds of model the search tries",
     )
+    strategy = st.segmented_control(
+        "Search strategy",
+        list(words.STRATEGIES),
+        default=params.training.search.strategy,
+        required=True,
+        format_func=words.STRATEGIES.__getitem__,
+        help="The grid tries listed values; the adaptive search learns from earlier candidates "
+        "and gives hopeless ones up",
+    )
     trials = st.number_input(
         "Search budget (candidates)",
         min_value=1,
@@ -83,14 +92,18 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
     if st.button(
         "Start the run", type="primary", icon=":material/play_arrow:", disabled=not families
     ):
-        _start(core, problem, profile, _changes(core, trials, families))
+        _start(core, problem, profile, _changes(core, strategy, trials, families))
 
 
-def _changes(core: Pilothouse, trials: int, families: Sequence[str]) -> dict[str, str]:
+def _changes(
+    core: Pilothouse, strategy: str, trials: int, families: Sequence[str]
+) -> dict[str, str]:
     # Only what differs from params.yaml, so that a run with nothing changed is
     # recorded as just that.
     search = core.params.training.search
     changes = {}
+    if strategy != search.strategy:
+        changes["search.strategy"] = strategy
     if trials != search.trials:
         changes["search.trials"] = str(trials)
     if set(families) != set(search.families):

@@ -119,8 +119,8 @@ def compare_with_the_next_older(page: Page) -> None:
     # The sentence, with a number read off the same rows of both runs.
     expect(page.get_by_text(re.compile(r"Against the baseline: AUC [+−]\d"))).to_be_visible()
     # A metric over the versions, intervals, parallel axes, three overlays, and for both runs
-    # a confusion matrix and weights.
-    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(10)
+    # a confusion matrix, weights and the course of the search.
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(12)
     assert_calm(page)
 
 

@@ -37,9 +37,9 @@ def test_two_runs_are_laid_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None
     assert "largest difference in probability 6.1e-07" in said
     table = panel.table[0].value
     assert list(table.columns) == [f"v2 · lr · {run_id(2)[:8]}", f"v1 · rf · {run_id(1)[:8]}"]
-    # Over versions, intervals, parallel axes, three overlays, then a confusion matrix and
-    # weights for each run.
-    assert len(panel.get("vega_lite_chart")) == 10
+    # Over versions, intervals, parallel axes, three overlays, then a confusion matrix, weights
+    # and the course of the search for each run.
+    assert len(panel.get("vega_lite_chart")) == 12
 
 
 def test_nothing_picked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,14 @@ def test_budget_and_families_become_overrides(monkeypatch: pytest.MonkeyPatch) -
     assert core.runs.started[0][2] == {"search.trials": "3", "search.families": "[lr]"}
 
 
+def test_another_strategy_becomes_an_override(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    panel = open_panel(monkeypatch, core, "train")
+    panel.button_group[1].set_value("tpe").run()
+    panel.button[0].click().run()
+    assert core.runs.started[0][2] == {"search.strategy": "tpe"}
+
+
 def test_no_family_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
     panel = open_panel(monkeypatch, make_core(), "train")
     panel.button_group[0].set_value([]).run()

@@ -160,3 +160,20 @@ def test_versions_keep_their_order_and_their_intervals() -> None:
     spec = spec_of(charts.versions_chart(points, metric="AUC"))
     assert [row["version"] for row in rows_of(spec)] == ["v2", "v10"]
     assert spec["layer"][1]["encoding"]["x"]["sort"] == ["v2", "v10"]
+
+
+def test_the_search_shows_every_candidate_and_the_best_so_far() -> None:
+    first, second, *rest = make_report().candidates
+    candidates = [
+        first.model_copy(update={"index": 0, "mean_auc": 0.8}),
+        second.model_copy(update={"index": 1, "mean_auc": 0.9, "pruned": True}),
+        *(
+            one.model_copy(update={"index": at, "mean_auc": mean})
+            for one, at, mean in zip(rest, (2, 3), (0.85, 0.82), strict=False)
+        ),
+    ]
+    rows = sorted(rows_of(spec_of(charts.search_chart(candidates))), key=lambda row: row["trial"])
+    assert [row["trial"] for row in rows] == [1, 2, 3, 4]
+    # The second was given up: its mean is of fewer folds and is nobody's best.
+    assert [row["best"] for row in rows] == [0.8, 0.8, 0.85, 0.85]
+    assert rows[1]["outcome"] == "given up"
