@@ -29,7 +29,11 @@ METRICS = {
     "brier": "Brier score",
 }
 #: What a run cost, under MLflow's names, in the order of reading.
-COSTS = {"wall_seconds": "Wall time (s)"}
+COSTS = {
+    "wall_seconds": "Wall time (s)",
+    "core_seconds": "Core time of Spark (s)",
+    "peak_rss_mb": "Peak memory of Spark (MiB)",
+}
 #: Search strategies of ``params.yaml`` in words.
 STRATEGIES = {"grid": "Grid", "tpe": "Adaptive (TPE)"}
 _SERVICES = {"mlflow": "MLflow"}

@@ -14,8 +14,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
 from core.adapters.mlflow import RunTracker
-from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
+from core.adapters.raydp import RayConnection, SparkProcesses, connect_ray, spark_on_ray
 from core.bootstrap import PROVIDERS, Tracking, connect_tracking, propose_by_tpe
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
@@ -25,7 +27,8 @@ from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.provenance import environment_snapshot
-from core.training.tracking import register_version, track_run
+from core.training.resources import Part, Sampler
+from core.training.tracking import register_version, track_resources, track_run
 from core.training.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
@@ -102,16 +105,20 @@ def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking)
     pipeline.validate_stage(problem, ws)
     begin(Stage.START, f"profile {spec.profile.name}")
     connect_ray(RayConnection("auto", f"run-{spec.run_id}"))
-    with spark_on_ray(
-        f"{spec.problem}-{spec.run_id[:8]}",
-        spec.profile,
-        spec.training.spark,
-        _end_process(spec.run_id, tracker),
-    ) as spark:
+    with (
+        spark_on_ray(
+            f"{spec.problem}-{spec.run_id[:8]}",
+            spec.profile,
+            spec.training.spark,
+            _end_process(spec.run_id, tracker),
+        ) as spark,
+        Sampler(_finder(spark)) as sampler,
+    ):
         begin(Stage.PREPROCESS)
         pipeline.preprocess_stage(spark, problem, spec.training, ws)
         begin(Stage.TRAIN)
         pipeline.train_stage(spark, problem, spec.training, ws, training_progress, propose_by_tpe)
+    track_resources(tracker, spec.run_id, sampler.samples, spec.profile.cores, ws)
     begin(Stage.EVALUATE)
     report = pipeline.evaluate_stage(problem, spec.training, ws)
     begin(Stage.REGISTER)
@@ -126,6 +133,16 @@ def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking)
     )
     register_version(tracker, tracking.registry, problem, facts, ws)
     shutil.rmtree(ws.scratch, ignore_errors=True)
+
+
+def _finder(spark: SparkSession) -> Callable[[], dict[int, Part]]:
+    processes = SparkProcesses(spark)
+
+    def find() -> dict[int, Part]:
+        executors = dict.fromkeys(processes.executors(), Part.EXECUTOR)
+        return {processes.driver: Part.DRIVER, **executors}
+
+    return find
 
 
 def _end_process(run_id: str, tracker: RunTracker) -> Callable[[PilothouseError], None]:

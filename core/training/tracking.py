@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
@@ -12,6 +13,7 @@ from core.data.tables import file_md5
 from core.problems.contract import Problem
 from core.scoring.bundle import BundleFacts
 from core.training.report import Candidate, EvaluationReport
+from core.training.resources import Sample, summarize
 from core.training.workspace import Workspace
 
 REPORT_FILE = "report/report.json"
@@ -76,6 +78,32 @@ def _candidate_metrics(candidate: Candidate) -> dict[str, float]:
     if candidate.standard_error is not None:
         metrics["cv_auc_standard_error"] = candidate.standard_error
     return {**metrics, "pruned": float(candidate.pruned)}
+
+
+def track_resources(
+    tracker: RunTracker, run_id: str, samples: Sequence[Sample], cores: int, ws: Workspace
+) -> None:
+    """Logs what Spark cost: totals as metrics, every sample as a file."""
+    usage = summarize(samples, cores)
+    if usage is None:
+        return
+    with ws.resources.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["at_s", "pid", "part", "cpu_s", "rss_mb"])
+        for one in samples:
+            row = [f"{one.at_s:.2f}", one.pid, one.part, f"{one.cpu_s:.2f}", f"{one.rss_mb:.1f}"]
+            writer.writerow(row)
+    tracker.log_files(run_id, ws.resources, "resources")
+    tracker.log(
+        run_id,
+        {},
+        {
+            "spark_wall_seconds": usage.wall_s,
+            "core_seconds": usage.core_seconds,
+            "peak_rss_mb": usage.peak_rss_mb,
+            "mean_utilization": usage.mean_utilization,
+        },
+    )
 
 
 def _intervals(report: EvaluationReport) -> dict[str, float]:

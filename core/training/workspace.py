@@ -85,6 +85,11 @@ class Workspace:
         return self.root / "evaluation" / "figures"
 
     @property
+    def resources(self) -> Path:
+        """CPU time and memory of the run's processes, a line a look."""
+        return self.root / "resources.csv"
+
+    @property
     def scratch(self) -> Path:
         """Folder for what may be thrown away."""
         return self.root / "scratch"

@@ -91,6 +91,15 @@ def test_a_run_leaves_everything_in_mlflow(installation: Installation) -> None:
     metrics = {metric["key"] for metric in data["metrics"]}
     assert {"auc", "auc_low", "auc_high", "brier", "log_loss", "cv_auc"} <= metrics
     assert "parity_max_difference" in metrics
+    bill = {m["key"]: m["value"] for m in data["metrics"]}
+    assert bill["core_seconds"] > 1
+    # A driver and an executor hold a JVM each.
+    assert bill["peak_rss_mb"] > 300
+    samples = (
+        installation.settings.home / "runs" / run["id"] / "workspace" / "resources.csv"
+    ).read_text()
+    assert ",driver," in samples
+    assert ",executor," in samples
     files = httpx.get(
         f"{base}/artifacts/list", params={"run_id": run["id"], "path": "report/figures"}
     ).json()["files"]

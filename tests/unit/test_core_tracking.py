@@ -20,7 +20,8 @@ from core.errors import NotFoundError, UnavailableError
 from core.scoring.bundle import BundleFacts
 from core.training.figures import MAX_WEIGHTS, draw_figures
 from core.training.report import EvaluationReport, FeatureWeight
-from core.training.tracking import REPORT_FILE, register_version, track_run
+from core.training.resources import Part, Sample
+from core.training.tracking import REPORT_FILE, register_version, track_resources, track_run
 from core.training.workspace import Workspace, write_json
 from tests.unit.core_fakes import PROBLEM, FakeRegistry, FakeTracker, World, make_world, report_of
 
@@ -48,6 +49,39 @@ def _tracked(tracker: FakeTracker, ws: Workspace) -> BundleFacts:
     adapter: Any = tracker
     run_id = tracker.create(PROBLEM.name, "run", {})
     return track_run(adapter, run_id, PROBLEM, report_of(), ws, "abc123", ENVIRONMENT)
+
+
+class TestResources:
+    SAMPLES = (
+        Sample(0.0, 1, Part.DRIVER, 10.0, 100.0),
+        Sample(2.0, 1, Part.DRIVER, 13.0, 150.0),
+    )
+
+    def test_the_bill_is_logged_with_every_sample(self, ws: Workspace) -> None:
+        tracker: Any = FakeTracker()
+        run_id = tracker.create(PROBLEM.name, "run", {})
+        track_resources(tracker, run_id, self.SAMPLES, 2, ws)
+        assert tracker.get(run_id).metrics == pytest.approx(
+            {
+                "spark_wall_seconds": 2.0,
+                "core_seconds": 3.0,
+                "peak_rss_mb": 150.0,
+                "mean_utilization": 0.75,
+            }
+        )
+        lines = ws.resources.read_text().splitlines()
+        assert lines == [
+            "at_s,pid,part,cpu_s,rss_mb",
+            "0.00,1,driver,10.00,100.0",
+            "2.00,1,driver,13.00,150.0",
+        ]
+
+    def test_without_samples_nothing_is_claimed(self, ws: Workspace) -> None:
+        tracker: Any = FakeTracker()
+        run_id = tracker.create(PROBLEM.name, "run", {})
+        track_resources(tracker, run_id, (), 2, ws)
+        assert tracker.get(run_id).metrics == {}
+        assert not ws.resources.exists()
 
 
 class TestTracking:
