@@ -41,9 +41,13 @@ def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; Playwright brings only the means to drive it."""
+    """The system's Chromium; Playwright brings only the means to drive it.
+
+    Closed with its module: while it is open an event loop runs in the tests' own thread,
+    and whatever comes later could start none.
+    """
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         pytest.fail("no Chromium on this machine; `apt install chromium` brings one")

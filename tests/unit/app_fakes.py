@@ -214,7 +214,7 @@ def make_promotion(number: int = 1) -> Promotion:
         rule="bootstrap",
         decided_by="pilothouse",
         reason="first version of an empty registry",
-        since=NOW - timedelta(hours=2, minutes=58),
+        since=datetime.now(UTC) - timedelta(hours=2, minutes=30),
     )
 
 
