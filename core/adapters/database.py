@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -29,6 +30,8 @@ from core.errors import ConflictError, NotFoundError, UnavailableError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 15_000
+#: Alembic keeps the migration in progress in a global: threads of a process take turns.
+_MIGRATING = threading.Lock()
 
 
 class Database:
@@ -45,7 +48,7 @@ class Database:
         """Brings the schema to this release's; several processes may ask at once."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._begin() as connection:
+        with _MIGRATING, self._begin() as connection:
             if self._engine.dialect.name == "sqlite":
                 # The panel and the worker start together: the second waits for the first
                 # and finds its work done.
