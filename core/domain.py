@@ -63,15 +63,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A measured value with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class ModelVersion:
     """One registered version of a problem's model."""
 
