@@ -56,7 +56,7 @@ class SplitParams(_Frozen):
 class SearchParams(_Frozen):
     """Which candidates are tried."""
 
-    families: tuple[Literal["lr", "rf", "gbt"], ...] = Field(
+    families: tuple[Literal["lr", "rf", "gbt", "xgb"], ...] = Field(
         min_length=1, description="Model families to search."
     )
     strategy: Literal["grid", "tpe"] = Field(

@@ -16,6 +16,7 @@ _FAMILIES = {
     "lr": "Logistic Regression",
     "rf": "Random Forest",
     "gbt": "Gradient-Boosted Trees",
+    "xgb": "XGBoost",
 }
 #: Metrics in words, in the order of reading.
 METRICS = {

@@ -126,5 +126,10 @@ PROBLEM = Problem(
             "maxDepth": (3, 5),
             "stepSize": (0.05, 0.1),
         },
+        "xgb": {
+            "n_estimators": (50, 100),
+            "max_depth": (3, 5),
+            "learning_rate": (0.05, 0.1),
+        },
     },
 )

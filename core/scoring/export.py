@@ -20,14 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.errors import TrainingError
 from core.problems.contract import Problem
-from core.scoring.export_saved import (
-    SavedClassifier,
-    SavedFeatures,
-    SavedLinear,
-    SavedTrees,
-    read_saved,
-)
+from core.scoring.export_saved import read_saved
 from core.scoring.export_trees import ML_DOMAIN, ensemble_node
+from core.scoring.saved_model import SavedClassifier, SavedFeatures, SavedLinear, SavedTrees
 
 OUTPUT = "probability"
 #: Versions that onnxruntime reads; fixed, so that the bytes do not follow the library.
@@ -180,13 +175,16 @@ def _linear(
 
 
 def _trees(graph: _Graph, model: SavedTrees, indexes: list[str], numbers: list[str]) -> str:
-    """Boosted: sigmoid of twice the margin, as Spark's log loss has it; else the mean share."""
+    """Boosted: sigmoid of the margin, scaled and moved; else the mean share."""
     matrix = graph.concat([*(graph.cast(i, TensorProto.FLOAT) for i in indexes), *numbers])
     total = graph.name()
     graph.nodes.append(ensemble_node(model, matrix, total))
     total = graph.cast(total, TensorProto.DOUBLE)
     if model.boosted:
-        return graph.add("Sigmoid", graph.add("Mul", total, graph.constant(np.array(2.0))))
+        margin = graph.add("Mul", total, graph.constant(np.array(model.slope)))
+        if model.offset:
+            margin = graph.add("Add", margin, graph.constant(np.array(model.offset)))
+        return graph.add("Sigmoid", margin)
     return graph.add("Div", total, graph.constant(np.array(float(len(model.trees)))))
 
 

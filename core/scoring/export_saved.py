@@ -7,77 +7,24 @@ layouts are those of Spark 3.5.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import NotFoundError, RowCountError, TrainingError
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class SavedFeatures:
-    """What the feature steps learned.
-
-    ``labels`` are the known values of each categorical feature in the order of their
-    indexes; ``medians`` hold one value a numeric feature; ``means`` and ``scales``
-    have one a slot of the linear vector: (value - mean) * scale.
-    """
-
-    labels: tuple[tuple[str, ...], ...]
-    medians: Floats
-    means: Floats
-    scales: Floats
-
-
-@dataclass(frozen=True)
-class SavedLinear:
-    """Logistic regression; ``coefficients`` has one value a slot of the linear vector."""
-
-    coefficients: Floats
-    intercept: float
-
-
-@dataclass(frozen=True)
-class SavedNode:
-    """One node of a tree, named by its place in preorder; a leaf has no ``left``.
-
-    ``left_categories`` is empty for a split at ``threshold``, where values up to and
-    including it go left. ``prediction`` is the leaf's margin and ``positive`` its share
-    of positive rows.
-    """
-
-    left: int
-    right: int
-    feature: int
-    threshold: float
-    left_categories: tuple[int, ...]
-    prediction: float
-    positive: float
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether the node ends a path."""
-        return self.left < 0
-
-
-@dataclass(frozen=True)
-class SavedTrees:
-    """A tree ensemble; ``boosted`` ones add weighted margins, others average shares."""
-
-    boosted: bool
-    trees: tuple[tuple[SavedNode, ...], ...]
-    weights: tuple[float, ...]
-
-
-SavedClassifier = SavedLinear | SavedTrees
+from core.scoring.export_xgboost import read_xgboost
+from core.scoring.saved_model import (
+    Floats,
+    SavedClassifier,
+    SavedFeatures,
+    SavedLinear,
+    SavedNode,
+    SavedTrees,
+)
 
 
 def read_saved(folder: Path) -> tuple[SavedFeatures, SavedClassifier]:
@@ -99,9 +46,7 @@ def read_saved(folder: Path) -> tuple[SavedFeatures, SavedClassifier]:
         columns = _metadata(stages["ImputerModel"])["paramMap"]["inputCols"]
         medians = np.array([row[column] for column in columns])
     scaler = stages.get("StandardScalerModel")
-    classifiers = [name for name in stages if name.endswith("ClassificationModel")]
-    if "LogisticRegressionModel" in stages:
-        classifiers.append("LogisticRegressionModel")
+    classifiers = [name for name in stages if name in _READERS]
     if len(classifiers) != 1 or scaler is None:
         raise TrainingError(f"{folder.name} does not hold feature steps and one classifier.")
     (row,) = _rows(scaler)
@@ -109,22 +54,30 @@ def read_saved(folder: Path) -> tuple[SavedFeatures, SavedClassifier]:
     # A constant slot has no spread; Spark makes it 0.
     scales = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread != 0)
     features = SavedFeatures(labels, medians, _dense(row["mean"]), scales)
-    return features, _read_classifier(classifiers[0], stages[classifiers[0]])
+    (kind,) = classifiers
+    return features, _READERS[kind](stages[kind])
 
 
-def _read_classifier(kind: str, folder: Path) -> SavedClassifier:
-    if kind == "LogisticRegressionModel":
-        (row,) = _rows(folder)
-        return SavedLinear(
-            coefficients=_dense_row(row["coefficientMatrix"]),
-            intercept=float(_dense(row["interceptVector"])[0]),
-        )
-    if kind in ("RandomForestClassificationModel", "GBTClassificationModel"):
-        return _read_trees(folder, boosted=kind.startswith("GBT"))
-    raise TrainingError(f"A {kind} cannot be exported.", fix="Search the families lr, rf, gbt.")
+def _read_linear(folder: Path) -> SavedLinear:
+    (row,) = _rows(folder)
+    return SavedLinear(
+        coefficients=_dense_row(row["coefficientMatrix"]),
+        intercept=float(_dense(row["interceptVector"])[0]),
+    )
 
 
-def _read_trees(folder: Path, *, boosted: bool) -> SavedTrees:
+def _read_forest(folder: Path) -> SavedTrees:
+    trees, weights = _read_trees(folder)
+    return SavedTrees(boosted=False, trees=trees, weights=weights)
+
+
+def _read_boosted(folder: Path) -> SavedTrees:
+    # Spark's log loss has the probability as the sigmoid of twice the margin.
+    trees, weights = _read_trees(folder)
+    return SavedTrees(boosted=True, trees=trees, weights=weights, slope=2.0)
+
+
+def _read_trees(folder: Path) -> tuple[tuple[tuple[SavedNode, ...], ...], tuple[float, ...]]:
     expected = int(_metadata(folder)["numTrees"])
     weights = {row["treeID"]: float(row["weights"]) for row in _rows(folder, "treesMetadata")}
     table = _table(folder, "data")
@@ -136,13 +89,10 @@ def _read_trees(folder: Path, *, boosted: bool) -> SavedTrees:
             "A part of the trees was lost when the model was saved.",
             fix="Save to a folder that every executor shares.",
         )
-    return SavedTrees(
-        boosted=boosted,
-        trees=tuple(
-            tuple(_node(tree[place]) for place in range(len(tree))) for tree in nodes.values()
-        ),
-        weights=tuple(weights[tree] for tree in range(expected)),
+    trees = tuple(
+        tuple(_node(tree[place]) for place in range(len(tree))) for tree in nodes.values()
     )
+    return trees, tuple(weights[tree] for tree in range(expected))
 
 
 def _is_whole(tree: Mapping[int, Mapping[str, Any]]) -> bool:
@@ -231,3 +181,11 @@ def _dense_row(matrix: Mapping[str, Any]) -> Floats:
     out = np.zeros(matrix["numCols"])
     out[places] = values
     return out
+
+
+_READERS: Mapping[str, Callable[[Path], SavedClassifier]] = {
+    "LogisticRegressionModel": _read_linear,
+    "RandomForestClassificationModel": _read_forest,
+    "GBTClassificationModel": _read_boosted,
+    "SparkXGBClassifierModel": read_xgboost,
+}

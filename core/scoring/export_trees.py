@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from core.scoring.export_saved import SavedNode, SavedTrees
+from core.scoring.saved_model import SavedNode, SavedTrees
 
 ML_DOMAIN = "ai.onnx.ml"
 

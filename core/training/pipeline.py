@@ -33,13 +33,13 @@ from core.scoring.parity import compare, spark_probabilities
 from core.scoring.scorer import Scorer
 from core.training import evaluation
 from core.training.adaptive import Proposers
+from core.training.estimators import build_estimator
 from core.training.figures import draw_figures
 from core.training.fit import FitResult
 from core.training.predictions import write_predictions
 from core.training.preprocessing import (
     LABEL,
     add_derived,
-    build_estimator,
     column_summaries,
     fit_features,
     join_stages,

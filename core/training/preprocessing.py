@@ -1,4 +1,4 @@
-"""From a frame of contract columns to feature vectors, and from there to an estimator.
+"""From a frame of contract columns to feature vectors.
 
 Features are fitted on a training part alone and come out as one ``PipelineModel``
 that holds every step, so that a saved model needs nothing but the derived columns
@@ -25,8 +25,7 @@ import numpy as np
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark import cloudpickle
-from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
-from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
+from pyspark.ml import Pipeline, PipelineModel, Transformer
 from pyspark.ml.feature import (
     Imputer,
     ImputerModel,
@@ -41,7 +40,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
-from core.errors import InvalidInputError, Offence, TrainingError
+from core.errors import TrainingError
 from core.problems.contract import Columns, Problem
 from core.training.report import ColumnSummary
 
@@ -50,12 +49,8 @@ LABEL = "label"
 TREE_FEATURES = "tree_features"
 LINEAR_FEATURES = "linear_features"
 
-#: Spark's own default; more bins are taken only where a category has more values.
-FEWEST_BINS = 32
 #: Rank error of the median; exact up to 10,000 rows.
 MEDIAN_ERROR = 1e-4
-
-_ESTIMATORS = {"lr": LogisticRegression, "rf": RandomForestClassifier, "gbt": GBTClassifier}
 
 
 def add_derived(frame: DataFrame, problem: Problem) -> DataFrame:
@@ -159,42 +154,6 @@ def fit_features(train: DataFrame, problem: Problem) -> PipelineModel:
         if not empty:
             raise
         raise _no_value(empty) from exc
-
-
-def build_estimator(
-    family: str, params: Mapping[str, float | int | str], seed: int, features: PipelineModel
-) -> Estimator:
-    """Returns an unfitted classifier that reads the output of ``features``.
-
-    Args:
-        family: ``lr``, ``rf`` or ``gbt``.
-        params: hyper-parameters under Spark's names.
-        seed: seed of every random choice; with one seed and one partitioning, one model.
-        features: what ``fit_features`` returned; trees need as many bins as the
-            largest category has values.
-
-    Raises:
-        InvalidInputError: Spark's classifier has no parameter of that name.
-    """
-    estimator = _ESTIMATORS[family](labelCol=LABEL)
-    offences = [Offence(name, "unknown") for name in params if not estimator.hasParam(name)]
-    if offences:
-        raise InvalidInputError(
-            f"Family {family} has no parameter called {offences[0].field!r}.",
-            fix="Use the names of Spark's classifier in the problem's search space.",
-            offences=offences,
-        )
-    fixed: dict[str, float | int | str]
-    if family == "lr":
-        # Already standardised, so the penalty is as Spark's own standardisation makes it.
-        fixed = {"featuresCol": LINEAR_FEATURES, "standardization": False, "family": "binomial"}
-    else:
-        sizes = [len(labels) + 1 for labels in category_labels(features)]
-        bins = max([int(params.get("maxBins", FEWEST_BINS)), *sizes])
-        fixed = {"featuresCol": TREE_FEATURES, "seed": seed, "maxBins": bins}
-    for name, value in {**params, **fixed}.items():
-        estimator.set(estimator.getParam(name), value)
-    return estimator
 
 
 def join_stages(features: PipelineModel, classifier: Transformer) -> PipelineModel:

@@ -25,12 +25,12 @@ from core.data.tables import ROW_ID
 from core.params import TrainingParams
 from core.problems.contract import Problem
 from core.training.adaptive import Budget, GiveUp, Proposers, best_of, search_adaptively
+from core.training.estimators import build_estimator
 from core.training.prefixes import gbt_prefix
 from core.training.preprocessing import (
     LABEL,
     LINEAR_FEATURES,
     TREE_FEATURES,
-    build_estimator,
     fit_features,
 )
 from core.training.report import Candidate

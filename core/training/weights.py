@@ -33,9 +33,18 @@ def feature_weights(
     if isinstance(classifier, LogisticRegressionModel):
         weights = _paired(_linear_slots(features, problem), classifier.coefficients.toArray())
     else:
-        names = model_columns(problem)
-        weights = _paired(names, classifier.featureImportances.toArray())
+        weights = _paired(
+            model_columns(problem), _importances(classifier, len(model_columns(problem)))
+        )
     return tuple(sorted(weights, key=lambda w: (-abs(w.weight), w.feature)))
+
+
+def _importances(classifier: Transformer, features: int) -> Sequence[float]:
+    if not hasattr(classifier, "get_booster"):
+        return list(classifier.featureImportances.toArray())
+    gains = classifier.get_booster().get_score(importance_type="total_gain")
+    total = sum(gains.values()) or 1.0
+    return [gains.get(f"f{slot}", 0.0) / total for slot in range(features)]
 
 
 def model_columns(problem: Problem) -> tuple[str, ...]:

@@ -22,15 +22,16 @@ from core.errors import InvalidInputError, NotFoundError, RowCountError, Trainin
 from core.problems.contract import Columns, Problem
 from core.problems.titanic import PROBLEM as TITANIC
 from core.scoring.export import export_onnx
-from core.scoring.export_saved import SavedTrees, read_saved
+from core.scoring.export_saved import read_saved
 from core.scoring.export_trees import float32_not_above
 from core.scoring.generate import generate_records
 from core.scoring.parity import compare, spark_probabilities
+from core.scoring.saved_model import SavedTrees
 from core.scoring.scorer import Scorer
+from core.training.estimators import build_estimator
 from core.training.preprocessing import (
     LABEL,
     add_derived,
-    build_estimator,
     column_summaries,
     fit_features,
     join_stages,
@@ -47,6 +48,7 @@ CANDIDATES = {
     "lr": {"regParam": 0.0, "elasticNetParam": 0.0},
     "rf": {"numTrees": 20, "maxDepth": 8},
     "gbt": {"maxIter": 10, "maxDepth": 4, "stepSize": 0.1},
+    "xgb": {"n_estimators": 20, "max_depth": 4, "learning_rate": 0.1},
 }
 
 pytestmark = [
@@ -173,7 +175,7 @@ def on_thresholds(data: Data, saved: Path) -> Columns:
     return {name: np.array(rows[name], dtype=data.holdout[name].dtype) for name in rows}
 
 
-@pytest.mark.parametrize("family", ["lr", "rf", "gbt"])
+@pytest.mark.parametrize("family", list(CANDIDATES))
 def test_export_agrees_with_spark(
     spark: SparkSession, data: Data, family: str, tmp_path: Path
 ) -> None:
@@ -218,7 +220,7 @@ def test_a_problem_may_have_inputs_of_one_kind(
         assert compare(expected, found, TOLERANCE).max_difference <= TOLERANCE
 
 
-@pytest.mark.parametrize("family", ["lr", "gbt"])
+@pytest.mark.parametrize("family", ["lr", "gbt", "xgb"])
 def test_weights_name_every_feature(data: Data, family: str) -> None:
     problem = data.problem
     weights = feature_weights(data.features, fit(data, data.features, family), problem)

@@ -16,8 +16,8 @@ from core.data.tables import ROW_ID
 from core.params import load_params, override_training
 from core.problems.titanic import PROBLEM as TITANIC
 from core.settings import CODE_ROOT
+from core.training.estimators import build_estimator
 from core.training.prefixes import gbt_prefix
-from core.training.preprocessing import build_estimator
 from core.training.search import SearchResult, cross_validate, search
 from core.training.splits import FOLD
 from core.training.trials import make_trial, plan_trials
