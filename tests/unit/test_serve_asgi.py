@@ -242,6 +242,8 @@ def test_the_served_version_is_described(store: ModelStore) -> None:
     assert (inputs["Pclass"]["minimum"], inputs["Pclass"]["maximum"]) == (1, 3)
     assert inputs["Embarked"]["categories"] == ["C", "Q", "S"]
     assert body["signature"]["label"]["positive"] == 1
+    reduced = {text["name"]: text["into"] for text in body["signature"]["reduced"]}
+    assert reduced == {"Name": "Title", "Cabin": "Deck"}
 
 
 def test_health_and_readiness(store: ModelStore) -> None:
@@ -306,10 +308,12 @@ def test_openapi_says_what_the_server_does(store: ModelStore) -> None:
     request = {**content["schema"], **components}
     jsonschema.Draft202012Validator.check_schema(request)
     jsonschema.validate(content["example"], request)
+    named = {"records": [{**RECORD, "Name": "Braund, Mr. Owen Harris", "Cabin": None}]}
+    jsonschema.validate(named, request)
     answer = call(store, "POST", "/predict/titanic", json=content["example"])
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     jsonschema.validate(answer.json(), {**schema, **components})
-    for change in ({"Pclass": 4}, {"Age": "x"}, {"Sex": None}, {"Colour": 1}):
+    for change in ({"Pclass": 4}, {"Age": "x"}, {"Sex": None}, {"Colour": 1}, {"Name": 5}):
         bad = {"records": [{**RECORD, **change}]}
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, request)
