@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,20 @@ def test_openapi_says_what_the_server_does(store: ModelStore) -> None:
         refused = call(store, "POST", "/predict/titanic", json=bad)
         error = operation["responses"]["422"]["content"]["application/json"]["schema"]
         jsonschema.validate(refused.json(), {**error, **components})
+
+
+def test_a_name_is_neither_answered_nor_logged(
+    store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    planted = {"Name": "Quetzalcoatl, Master. Xerxes", "Cabin": "C987654"}
+    with caplog.at_level(logging.DEBUG):
+        for change in ({}, {"Pclass": 9}, {"Cabin": [planted["Name"]]}):
+            body = {"records": [{**RECORD, **planted, **change}]}
+            response = call(store, "POST", "/predict/titanic", json=body)
+            assert response.status_code == (422 if change else 200)
+            for word in ("Quetzalcoatl", "Xerxes", "987654"):
+                assert word not in response.text
+                assert word not in caplog.text
 
 
 def test_every_route_is_in_the_document(store: ModelStore) -> None:
