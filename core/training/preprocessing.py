@@ -155,7 +155,7 @@ def fit_features(train: DataFrame, problem: Problem) -> PipelineModel:
         return Pipeline(stages=stages).fit(train)
     except Py4JJavaError as exc:
         # Asked only now: counting on every fit would cost a pass over the rows.
-        counted = _count_missing(train, problem, _model_inputs(problem))
+        counted = _count_missing(train, _model_inputs(problem))
         empty = [name for name, missing, rows in counted if missing == rows]
         if not empty:
             raise
@@ -287,16 +287,13 @@ def _model_inputs(problem: Problem) -> list[str]:
     return [*problem.categorical_features, *problem.numeric_features]
 
 
-def _count_missing(
-    frame: DataFrame, problem: Problem, names: Sequence[str]
-) -> list[tuple[str, int, int]]:
+def _count_missing(frame: DataFrame, names: Sequence[str]) -> list[tuple[str, int, int]]:
     """Name, missing values and rows of each column, in the order of ``names``."""
-    fields = {f.name for f in problem.contract.fields if f.type.is_numeric}
-    numeric = fields | set(problem.numeric_features)
+    texts = {name for name, kind in frame.dtypes if kind == "string"}
     counts = [F.count(F.lit(1))]
     for name in names:
         column = F.col(_quote(name))
-        empty = F.isnan(column.cast("double")) if name in numeric else column == ""
+        empty = column == "" if name in texts else F.isnan(column.cast("double"))
         counts.append(F.count(F.when(column.isNull() | empty, 1)))
     rows, *missing = frame.select(*counts).first()
     return [(name, int(count), int(rows)) for name, count in zip(names, missing, strict=True)]
