@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.problems.contract import Contract, Field, FieldType, Problem
+from core.problems.contract import Contract, Field, FieldType, Problem, ReducedInput
 from serve.predictor import example_record
 from serve.schemas import integer_bounds
 
@@ -96,11 +96,22 @@ def _record_schema(contract: Contract) -> Schema:
         name: {"description": "Accepted and ignored"}
         for name in [*contract.identifiers, *contract.leaky]
     }
+    fields = {f.name: _field_schema(f) for f in contract.fields}
+    texts = {source.name: _text_schema(source) for source in contract.reduced}
     return {
         "type": "object",
-        "properties": {**{f.name: _field_schema(f) for f in contract.fields}, **ignored},
+        "properties": {**fields, **texts, **ignored},
         "required": [f.name for f in contract.fields if not f.nullable],
         "additionalProperties": False,
+    }
+
+
+def _text_schema(source: ReducedInput) -> Schema:
+    description = f"{source.description}. Only {source.into} is kept; not read where that is given"
+    return {
+        "type": ["string", "null"],
+        "description": description,
+        "examples": [source.example],
     }
 
 

@@ -138,7 +138,21 @@ def signature(contract: Contract) -> dict[str, Any]:
         "positive_meaning": contract.label.positive_meaning,
         "negative_meaning": contract.label.negative_meaning,
     }
-    return {"inputs": inputs, "ignored": contract.identifiers, "label": label}
+    reduced = [
+        {
+            "name": source.name,
+            "description": source.description,
+            "into": source.into,
+            "example": source.example,
+        }
+        for source in contract.reduced
+    ]
+    return {
+        "inputs": inputs,
+        "reduced": reduced,
+        "ignored": contract.identifiers,
+        "label": label,
+    }
 
 
 def _read(ref: BundleRef, cache: Path) -> tuple[bytes, BundleFacts]:

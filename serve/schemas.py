@@ -69,13 +69,15 @@ class RecordDecoder:
         ignored = {
             f"i{index}": name for index, name in enumerate([*contract.identifiers, *contract.leaky])
         }
+        texts = {f"r{index}": source for index, source in enumerate(contract.reduced)}
         # Column names such as ``sugar.brix`` are no identifiers of Python, hence the renaming.
         record: Any = msgspec.defstruct(
             "Record",
             [_definition(attribute, field) for attribute, field in attributes.items()]
+            + [(attribute, str | None, None) for attribute in texts]
             # Raw is a view of the bytes: nothing is built for what nobody reads.
             + [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in ignored],
-            rename={**{a: field.name for a, field in attributes.items()}, **ignored},
+            rename={a: named.name for a, named in (attributes | texts).items()} | ignored,
             forbid_unknown_fields=True,
             kw_only=True,
             gc=False,
@@ -87,6 +89,8 @@ class RecordDecoder:
         )
         self._decoder = msgspec.json.Decoder(request)
         self._columns = [(field, attrgetter(name)) for name, field in attributes.items()]
+        self._contract = contract
+        self._texts = {source.into: (source, attrgetter(name)) for name, source in texts.items()}
 
     def columns(self, body: bytes) -> dict[str, npt.NDArray[np.generic]]:
         """Returns one array of shape (rows,) a contract column, as ``Columns`` says.
@@ -99,6 +103,10 @@ class RecordDecoder:
         columns: dict[str, npt.NDArray[np.generic]] = {}
         for field, getter in self._columns:
             values = [getter(record) for record in records]
+            if field.name in self._texts:
+                source, text = self._texts[field.name]
+                texts = [text(record) for record in records]
+                values = self._contract.fill_reduced(source, values, texts)
             if not field.type.is_numeric:
                 columns[field.name] = np.array(values, dtype=object)
                 continue

@@ -81,6 +81,10 @@ def _offences(document: object, contract: Contract, max_records: int) -> Iterato
         yield Offence("records", f"holds {len(records):,} records; at most {max_records:,} fit")
     else:
         fields = {field.name: field for field in contract.fields}
+        for source in contract.reduced:
+            fields[source.name] = Field(
+                source.name, FieldType.CATEGORY, source.description, source.example, nullable=True
+            )
         ignored = {*contract.identifiers, *contract.leaky}
         for row, record in enumerate(records):
             yield from _record_offences(row, record, fields, ignored)

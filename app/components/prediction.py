@@ -13,7 +13,7 @@ from app import charts
 from app.components import words
 from app.components.failures import Failure, attempt, show_failure
 from core.domain import PredictionAnswer, ServedVersion
-from core.problems.contract import Contract, Field, FieldType, Value
+from core.problems.contract import Contract, Field, FieldType, ReducedInput, Value
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -78,8 +78,16 @@ def hint(field: Field) -> str:
     return " ".join(parts)
 
 
+def text_hint(source: ReducedInput) -> str:
+    """What may be entered as a text that is reduced, and what becomes of it."""
+    return (
+        f"{source.description}. Only {source.into} is kept of it, "
+        f"and it is not read where {source.into} is given."
+    )
+
+
 def unusual(contract: Contract, record: Record) -> tuple[str, ...]:
-    """Says which values the model has hardly seen; the contract accepts them all the same."""
+    """Says which values the model has hardly seen, or not read; all are accepted the same."""
     remarks = []
     for field in contract.fields:
         value = record.get(field.name)
@@ -94,6 +102,11 @@ def unusual(contract: Contract, record: Record) -> tuple[str, ...]:
             remarks.append(
                 f"{field.name} = “{value}” is not a known category: scored as an unknown one."
             )
+    remarks += [
+        f"{source.name} was not read, because {source.into} is given."
+        for source in contract.reduced
+        if record.get(source.name) and record.get(source.into)
+    ]
     return tuple(remarks)
 
 
@@ -113,8 +126,28 @@ def _form(problem: Problem) -> Record | None:
             for column, field in zip(st.columns(_PER_ROW), row, strict=False):
                 with column:
                     record[field.name] = _input(problem.name, field)
+        record |= _texts(problem)
         sent = st.form_submit_button("Predict", type="primary", icon=":material/bolt:")
     return record if sent else None
+
+
+def _texts(problem: Problem) -> dict[str, Value | None]:
+    """What was entered in the fields for texts; those left empty are not in it."""
+    sources = problem.contract.reduced
+    entered: dict[str, Value | None] = {}
+    for start in range(0, len(sources), _PER_ROW):
+        row = sources[start : start + _PER_ROW]
+        for column, source in zip(st.columns(_PER_ROW), row, strict=False):
+            with column:
+                text = st.text_input(
+                    source.name,
+                    key=f"{problem.name}.{source.name}",
+                    placeholder=f"such as {source.example}",
+                    help=text_hint(source),
+                )
+            if text:
+                entered[source.name] = text
+    return entered
 
 
 def _input(problem: str, field: Field) -> Value | None:

@@ -173,5 +173,6 @@ def _example(problem: Problem) -> pd.DataFrame:
         field.name: np.array([field.example], dtype=np.float32 if field.type.is_numeric else object)
         for field in problem.contract.fields
     }
-    frame = pd.DataFrame(problem.with_derived(columns))
+    features = [*problem.numeric_features, *problem.categorical_features]
+    frame = pd.DataFrame(problem.with_derived(columns))[features]
     return frame.astype(dict.fromkeys(problem.numeric_features, "float32"))

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from core.data.tables import ROW_ID, read_table, write_table
 from core.errors import InvalidInputError, Offence
-from core.problems.contract import DatasetSource, Problem
+from core.problems.contract import Contract, DatasetSource, Problem
 
 #: provider -> function from a data set's name to its rows.
 Providers = Mapping[str, Callable[[str], pa.Table]]
@@ -23,13 +23,14 @@ def read_file_source(name: str) -> pa.Table:
 def ingest(problem: Problem, providers: Providers, target: Path) -> int:
     """Writes the problem's rows to ``target`` and returns their number.
 
-    Identifiers, leaky columns and everything the contract does not name are dropped;
-    ``row_id`` is the row's index in the source.
+    Identifiers, leaky columns and everything the contract does not name are dropped; of
+    the texts that it reduces, no more than their category is kept. ``row_id`` is the
+    row's index in the source.
 
     Raises:
         InvalidInputError: the source lacks columns of the contract.
     """
-    table = _load(problem.source, providers)
+    table = reduce_texts(_load(problem.source, providers), problem.contract)
     wanted = [*problem.contract.names, problem.contract.label.name]
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
@@ -42,6 +43,32 @@ def ingest(problem: Problem, providers: Providers, target: Path) -> int:
     ids = pa.array(range(table.num_rows), type=pa.int64())
     write_table(kept.add_column(0, ROW_ID, ids), target)
     return int(table.num_rows)
+
+
+def reduce_texts(table: pa.Table, contract: Contract) -> pa.Table:
+    """Replaces the texts that the contract reduces by the fields that are kept of them.
+
+    Those fields are in the result even where the table has neither them nor the texts:
+    then every value is missing.
+    """
+    for source in contract.reduced:
+        if source.into in table.column_names and source.name not in table.column_names:
+            continue
+        values = contract.fill_reduced(
+            source, _texts(table, source.into), _texts(table, source.name)
+        )
+        named = [name for name in (source.name, source.into) if name in table.column_names]
+        kept = pa.array(values, pa.string())
+        table = table.drop_columns(named).append_column(source.into, kept)
+    return table
+
+
+def _texts(table: pa.Table, name: str) -> list[str | None]:
+    """A column as texts, shape (rows,); a column that is not there is all missing."""
+    if name not in table.column_names:
+        return [None] * int(table.num_rows)
+    values = table.column(name).to_pylist()
+    return [None if value is None else str(value) for value in values]
 
 
 def _load(source: DatasetSource, providers: Providers) -> pa.Table:

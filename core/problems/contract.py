@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -45,6 +45,7 @@ class Field:
 
     Hard: ``type``, ``nullable``, ``minimum``, ``maximum`` (both inclusive).
     Soft: ``usual`` (inclusive range), ``categories`` (known values).
+    Where ``feature`` is false, a model sees it through derived features only.
     """
 
     name: str
@@ -57,6 +58,24 @@ class Field:
     maximum: float | None = None
     usual: tuple[float, float] | None = None
     categories: tuple[str, ...] = ()
+    feature: bool = True
+
+
+@dataclass(frozen=True)
+class ReducedInput:
+    """A text that may be given in place of a field, and of which that field alone is kept.
+
+    An example is a person's name, of which a field keeps the title. The text is reduced
+    at the door, before anything is checked, stored or logged. ``reduce`` takes any text
+    and returns ``None`` where it finds nothing.
+    """
+
+    name: str
+    description: str
+    example: str
+    #: The field that is kept: a nullable category with known values.
+    into: str
+    reduce: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -75,31 +94,60 @@ class Contract:
     """Columns a caller sends, the label, and the columns that never reach a model.
 
     ``identifiers`` are ignored in a request; ``leaky`` columns tell the label
-    and are dropped on the way in; any other unknown column is refused in a request.
+    and are dropped on the way in; ``reduced`` ones may be given in place of a field; any
+    other unknown column is refused in a request.
     """
 
     fields: tuple[Field, ...]
     label: Label
     identifiers: tuple[str, ...] = ()
     leaky: tuple[str, ...] = ()
+    reduced: tuple[ReducedInput, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [*self.names, self.label.name, *self.identifiers, *self.leaky]
+        texts = [source.name for source in self.reduced]
+        names = [*self.names, self.label.name, *self.identifiers, *self.leaky, *texts]
         taken = sorted(set(self.names) & RESERVED)
         if taken:
             raise ValueError(f"names that the product uses itself: {', '.join(taken)}")
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"columns declared more than once: {', '.join(repeated)}")
+        fillable = {f.name for f in self.fields if f.nullable and f.categories}
+        wrong = [source.name for source in self.reduced if source.into not in fillable]
+        if wrong or len({source.into for source in self.reduced}) < len(texts):
+            raise ValueError(
+                "each reduced input needs a nullable field of its own with known categories: "
+                f"{', '.join(wrong or texts)}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Input columns in contract order."""
         return tuple(f.name for f in self.fields)
 
+    def fill_reduced(
+        self, source: ReducedInput, given: Sequence[str | None], texts: Sequence[str | None]
+    ) -> list[str | None]:
+        """Values of the field ``source.into``: what was given, else what the text comes to.
+
+        Only known categories come out of a text, so the text itself never gets through,
+        whatever ``reduce`` returns. Both sequences have one entry a row.
+        """
+        (known,) = [f.categories for f in self.fields if f.name == source.into]
+
+        def kept(text: str | None) -> str | None:
+            value = source.reduce(text) if text else None
+            return value if value in known else None
+
+        return [value or kept(text) for value, text in zip(given, texts, strict=True)]
+
     def fingerprint(self) -> str:
-        """SHA-256 of the contract, hexadecimal; equal contracts, equal fingerprints."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        """SHA-256 of the contract, hexadecimal; equal contracts, equal fingerprints.
+
+        Of a function its name counts, not what it does.
+        """
+        text = json.dumps(asdict(self), sort_keys=True, default=lambda function: function.__name__)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -155,7 +203,7 @@ class Problem:
         return tuple(name for name, type_ in self._features() if not type_.is_numeric)
 
     def _features(self) -> list[tuple[str, FieldType]]:
-        given = [(f.name, f.type) for f in self.contract.fields]
+        given = [(f.name, f.type) for f in self.contract.fields if f.feature]
         return given + [(d.name, d.type) for d in self.derived]
 
     def with_derived(self, columns: Columns) -> dict[str, npt.NDArray[np.generic]]:

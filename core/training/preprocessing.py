@@ -150,7 +150,8 @@ def fit_features(train: DataFrame, problem: Problem) -> PipelineModel:
         return Pipeline(stages=stages).fit(train)
     except Py4JJavaError as exc:
         # Asked only now: counting on every fit would cost a pass over the rows.
-        empty = [name for name, missing, rows in _count_missing(train, problem) if missing == rows]
+        counted = _count_missing(train, _model_inputs(problem))
+        empty = [name for name, missing, rows in counted if missing == rows]
         if not empty:
             raise
         raise _no_value(empty) from exc
@@ -164,7 +165,10 @@ def join_stages(features: PipelineModel, classifier: Transformer) -> PipelineMod
 def column_summaries(
     train: DataFrame, problem: Problem, features: PipelineModel
 ) -> tuple[ColumnSummary, ...]:
-    """Missing values of every model input in ``train``, and what ``features`` fills in."""
+    """Missing values of every input in ``train``, and what ``features`` fills in.
+
+    Model inputs come first, in feature order; then the fields that no model reads itself.
+    """
     fills: dict[str, float | str] = {}
     for stage in features.stages:
         if isinstance(stage, StringIndexerModel):
@@ -173,6 +177,7 @@ def column_summaries(
             medians = [float(np.float32(value)) for value in stage.surrogateDF.first()]
             fills |= dict(zip(problem.numeric_features, medians, strict=True))
     never = {f.name for f in problem.contract.fields if not f.nullable}
+    unread = [f.name for f in problem.contract.fields if not f.feature]
     return tuple(
         ColumnSummary(
             column=name,
@@ -180,7 +185,9 @@ def column_summaries(
             missing=missing,
             fill_value=None if name in never else fills.get(name),
         )
-        for name, missing, rows in _count_missing(train, problem)
+        for name, missing, rows in _count_missing(
+            train, problem, [*_model_inputs(problem), *unread]
+        )
     )
 
 
@@ -235,14 +242,17 @@ def _no_value(names: Sequence[str]) -> TrainingError:
     )
 
 
-def _count_missing(frame: DataFrame, problem: Problem) -> list[tuple[str, int, int]]:
-    """Name, missing values and rows of every model input, in feature order."""
-    names = [*problem.categorical_features, *problem.numeric_features]
-    numeric = set(problem.numeric_features)
+def _model_inputs(problem: Problem) -> list[str]:
+    return [*problem.categorical_features, *problem.numeric_features]
+
+
+def _count_missing(frame: DataFrame, names: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Name, missing values and rows of each column, in the order of ``names``."""
+    texts = {name for name, kind in frame.dtypes if kind == "string"}
     counts = [F.count(F.lit(1))]
     for name in names:
         column = F.col(_quote(name))
-        empty = F.isnan(column.cast("double")) if name in numeric else column == ""
+        empty = column == "" if name in texts else F.isnan(column.cast("double"))
         counts.append(F.count(F.when(column.isNull() | empty, 1)))
     rows, *missing = frame.select(*counts).first()
     return [(name, int(count), int(rows)) for name, count in zip(names, missing, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pyspark.ml import PipelineModel, Transformer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import lit
 
+from core.data.ingest import reduce_texts
 from core.errors import InvalidInputError, NotFoundError, RowCountError, TrainingError
 from core.problems.contract import Columns, Problem
 from core.problems.titanic import PROBLEM as TITANIC
@@ -96,6 +98,7 @@ def spark() -> Iterator[SparkSession]:
 def split(spark: SparkSession, problem: Problem, table: pa.Table, folder: Path) -> Data:
     """Every fifth row is the holdout; the rest goes to Spark with a label of 0 and 1."""
     contract = problem.contract
+    table = reduce_texts(table, contract)
     positive = np.array(
         [v == contract.label.positive for v in table[contract.label.name].to_pylist()]
     )
@@ -151,6 +154,18 @@ def data(request: pytest.FixtureRequest) -> Data:
     return request.getfixturevalue(request.param)
 
 
+def titles_and_decks(titanic: Data) -> Columns:
+    """Holdout rows with every title and deck, known, unseen and missing, beside each sex."""
+    fields = {field.name: field for field in TITANIC.contract.fields}
+    options = [[*fields[name].categories, "zz?", "", None] for name in ("Title", "Deck", "Sex")]
+    combined = list(itertools.product(*options))
+    rows = np.arange(len(combined)) % len(titanic.holdout["Sex"])
+    columns = {name: values[rows] for name, values in titanic.holdout.items()}
+    for name, values in zip(("Title", "Deck", "Sex"), zip(*combined, strict=True), strict=True):
+        columns[name] = np.array(values, dtype=object)
+    return columns
+
+
 def on_thresholds(data: Data, saved: Path) -> Columns:
     """Holdout rows with one number each put on a split of the model or 1 ulp beside it."""
     _, classifier = read_saved(saved)
@@ -187,6 +202,8 @@ def test_export_agrees_with_spark(
     scorer = Scorer(problem, exported)
 
     records = {"holdout": data.holdout, "generated": generated(problem)}
+    if problem is TITANIC:
+        records["titles and decks"] = titles_and_decks(data)
     if family != "lr":
         records["thresholds"] = on_thresholds(data, tmp_path / "model")
     for name, columns in records.items():
@@ -252,6 +269,9 @@ def test_summaries_tell_what_is_missing_and_what_fills_it(data: Data) -> None:
         ages = sorted(row["Age"] for row in rows if row["Age"] is not None)
         assert found["Embarked"].fill_value == "S"
         assert found["Age"].fill_value == ages[(len(ages) - 1) // 2]
+        assert found["Deck"].missing > len(rows) / 2
+        assert found["Deck"].fill_value is None
+        assert found["CabinDeck"].missing == 0
         assert found["Sex"].fill_value is None
 
 

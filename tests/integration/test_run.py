@@ -166,6 +166,13 @@ def test_dvc_repro_gives_what_the_run_gave(installation: Installation, tmp_path:
     repro = clone / "data" / "titanic"
     for name in DATA_FILES:
         assert (panel / name).read_bytes() == (repro / name).read_bytes(), name
+    # A passenger of the data; of a name no more than the title may be kept.
+    stored = [path for root in (panel, repro) for path in root.rglob("*") if path.is_file()]
+    assert {panel / name for name in DATA_FILES} <= {*stored}
+    assert [path for path in stored if b"Heikkinen" in path.read_bytes()] == []
+    columns = set(pq.read_schema(panel / "model" / "reference.parquet").names)
+    assert {"Title", "Deck"} <= columns
+    assert not {"Name", "Cabin"} & columns
     reports = [
         EvaluationReport.model_validate_json((root / "evaluation" / "report.json").read_text())
         for root in (panel, repro)

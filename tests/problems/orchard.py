@@ -8,6 +8,7 @@ file, wherever the file is; ``write_orchard`` makes it.
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,19 @@ from core.problems.contract import (
     FieldType,
     Label,
     Problem,
+    ReducedInput,
 )
 
 SOURCE = Path(__file__).with_name("orchard.csv")
 CULTIVARS = ("Cox's Orange", "Ärlig ☃", *(f"cultivar {number}" for number in range(40)))
+
+ROOTSTOCKS = ("M9", "M26", "MM106")
+
+
+def rootstock_of(tag: str) -> str | None:
+    """The rootstock that is named on a tree's tag, wherever on it."""
+    found = re.search(r"\bMM?\d+\b", tag)
+    return found[0] if found else None
 
 
 def _density(columns: Columns) -> npt.NDArray[np.float64]:
@@ -77,6 +87,14 @@ PROBLEM = Problem(
                 usual=(90, 190),
             ),
             Field("cultivar", FieldType.CATEGORY, "Cultivar", "cultivar 3", categories=CULTIVARS),
+            Field(
+                "root.stock",
+                FieldType.CATEGORY,
+                "Rootstock",
+                "M9",
+                nullable=True,
+                categories=ROOTSTOCKS,
+            ),
             Field("diameter", FieldType.NUMBER, "Diameter", 70.0, "mm", minimum=5, maximum=300),
         ),
         label=Label(
@@ -88,6 +106,11 @@ PROBLEM = Problem(
         ),
         identifiers=("tree no.",),
         leaky=("picked on",),
+        reduced=(
+            ReducedInput(
+                "tree's tag", "What the tag says", "M9 for Ann, 2011", "root.stock", rootstock_of
+            ),
+        ),
     ),
     source=DatasetSource("file", str(SOURCE)),
     derived=(
@@ -115,10 +138,11 @@ def write_orchard(path: Path = SOURCE, rows: int = 600, seed: int = 3) -> Path:
     ripe = rng.random(rows) < 1.0 / (1.0 + np.exp(-logit))
     soil_missing = rng.random(rows) < 0.1
     brix_missing = rng.random(rows) < 0.15
+    rootstock = rng.choice([*ROOTSTOCKS, "no", "M7"], rows, p=[0.5, 0.2, 0.2, 0.05, 0.05])
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
-        names = PROBLEM.contract.names
-        out.writerow(["tree no.", *names, "picked on", "state"])
+        names = [name for name in PROBLEM.contract.names if name != "root.stock"]
+        out.writerow(["tree no.", *names, "tree's tag", "picked on", "state"])
         for i in range(rows):
             out.writerow(
                 [
@@ -129,6 +153,7 @@ def write_orchard(path: Path = SOURCE, rows: int = 600, seed: int = 3) -> Path:
                     days[i],
                     CULTIVARS[cultivar[i]],
                     diameter[i],
+                    f"{rootstock[i]} for grower {i}",
                     f"day {days[i] + 3}" if ripe[i] else "",
                     "ripe" if ripe[i] else "unripe",
                 ]

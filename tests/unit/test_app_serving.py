@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from app.components.prediction import curl_command, examples, hint, label_meaning, unusual
+from app.components.prediction import (
+    curl_command,
+    examples,
+    hint,
+    label_meaning,
+    text_hint,
+    unusual,
+)
 from core.domain import Health, PredictionAnswer, ServingStatus
 from core.errors import InvalidInputError, Offence, UnavailableError
 from core.problems.contract import Field, FieldType
@@ -44,6 +51,20 @@ def test_emptied_fields_are_sent_as_missing(monkeypatch: pytest.MonkeyPatch) -> 
     record = core.serving.asked[0][1]
     assert record["Age"] is None
     assert record["Embarked"] is None
+
+
+def test_a_text_is_sent_only_where_it_is_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(1), production=1)
+    panel = open_panel(monkeypatch, core, "serving")
+    panel.text_input(key="titanic.Name").set_value("Palsson, Master. Gosta")
+    panel.button[0].click().run()
+    record = core.serving.asked[0][1]
+    assert record["Name"] == "Palsson, Master. Gosta"
+    assert "Cabin" not in record
+    assert [info.value for info in panel.info] == ["Name was not read, because Title is given."]
+    panel.selectbox(key="titanic.Title").set_value(None)
+    panel.button[0].click().run()
+    assert not panel.info
 
 
 def test_offences_are_shown_field_by_field(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +123,13 @@ def test_hint_names_bounds_usual_range_and_need() -> None:
     assert hint(fields["Sex"]).endswith("treated as an unknown category. Required.")
     assert "at least 2." in hint(Field("x", FieldType.NUMBER, "X", example=3, minimum=2))
     assert "at most 2." in hint(Field("x", FieldType.NUMBER, "X", example=1, maximum=2))
+
+
+def test_hint_of_a_text_says_what_is_kept() -> None:
+    name, _ = CONTRACT.reduced
+    assert text_hint(name) == (
+        "Name with its title. Only Title is kept of it, and it is not read where Title is given."
+    )
 
 
 def test_unusual_values_are_remarked_upon_and_usual_ones_are_not() -> None:

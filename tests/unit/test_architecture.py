@@ -53,7 +53,8 @@ def _column_names() -> frozenset[str]:
     contract = problem.contract
     derived = [feature.name for feature in problem.derived]
     declared = [*contract.names, contract.label.name, *contract.identifiers, *contract.leaky]
-    return frozenset([*declared, *derived])
+    texts = [source.name for source in contract.reduced]
+    return frozenset([*declared, *derived, *texts])
 
 
 def _texts(module: str) -> set[str]:

@@ -14,8 +14,9 @@ def test_a_problems_bundled_rows_have_its_columns() -> None:
     table = load_reference(problem.source.name)
     assert table.num_rows == 891
     dropped = {*problem.contract.identifiers, *problem.contract.leaky}
-    named = {*problem.contract.names, problem.contract.label.name, *dropped}
-    assert set(table.column_names) == named
+    texts = {source.name: source.into for source in problem.contract.reduced}
+    given = {*problem.contract.names} - {*texts.values()}
+    assert set(table.column_names) == {*given, *texts, problem.contract.label.name, *dropped}
 
 
 def test_an_unknown_data_set_is_not_found_and_the_others_are_named() -> None:

@@ -93,7 +93,7 @@ def test_a_fingerprint_follows_the_contract() -> None:
 def test_features_are_the_fields_and_then_what_is_derived() -> None:
     orchard = load_problem("orchard", PACKAGES)
     assert orchard.numeric_features == ("weight", "sugar.brix", "days", "diameter", "density")
-    assert orchard.categorical_features == ("soil type", "cultivar", "sweetness")
+    assert orchard.categorical_features == ("soil type", "cultivar", "root.stock", "sweetness")
     columns = {
         "weight": np.array([150.0]),
         "sugar.brix": np.array([np.nan]),
@@ -103,6 +103,12 @@ def test_features_are_the_fields_and_then_what_is_derived() -> None:
     assert derived["density"] == pytest.approx(150 / (np.pi / 6 * 343))
     assert derived["sweetness"].tolist() == [None]
     assert set(columns) == {"weight", "sugar.brix", "diameter"}
+
+
+def test_a_field_may_be_there_for_derived_features_alone() -> None:
+    titanic = load_problem("titanic", PACKAGES)
+    assert {"Title", "Deck"} <= set(titanic.contract.names)
+    assert titanic.categorical_features == ("Sex", "Embarked", "PersonKind", "CabinDeck")
 
 
 def test_every_problem_of_this_repository_keeps_its_own_contract() -> None:

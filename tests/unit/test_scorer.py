@@ -65,6 +65,8 @@ def test_scorer_derives_features_and_passes_missing_values() -> None:
         "Parch": np.array([2.0, 0.0, 0.0]),
         "Fare": np.array([0.5, 0.75, np.nan]),
         "Embarked": np.array(["S", None, "C"], dtype=object),
+        "Title": np.array(["Mr", None, "Mrs"], dtype=object),
+        "Deck": np.array([None, None, "B"], dtype=object),
     }
     probabilities = Scorer(TITANIC, tiny_model()).probabilities(columns)
     assert probabilities.dtype == np.float64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,8 @@ def test_the_served_version_is_described(store: ModelStore) -> None:
     assert (inputs["Pclass"]["minimum"], inputs["Pclass"]["maximum"]) == (1, 3)
     assert inputs["Embarked"]["categories"] == ["C", "Q", "S"]
     assert body["signature"]["label"]["positive"] == 1
+    reduced = {text["name"]: text["into"] for text in body["signature"]["reduced"]}
+    assert reduced == {"Name": "Title", "Cabin": "Deck"}
 
 
 def test_health_and_readiness(store: ModelStore) -> None:
@@ -306,16 +309,32 @@ def test_openapi_says_what_the_server_does(store: ModelStore) -> None:
     request = {**content["schema"], **components}
     jsonschema.Draft202012Validator.check_schema(request)
     jsonschema.validate(content["example"], request)
+    named = {"records": [{**RECORD, "Name": "Braund, Mr. Owen Harris", "Cabin": None}]}
+    jsonschema.validate(named, request)
     answer = call(store, "POST", "/predict/titanic", json=content["example"])
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     jsonschema.validate(answer.json(), {**schema, **components})
-    for change in ({"Pclass": 4}, {"Age": "x"}, {"Sex": None}, {"Colour": 1}):
+    for change in ({"Pclass": 4}, {"Age": "x"}, {"Sex": None}, {"Colour": 1}, {"Name": 5}):
         bad = {"records": [{**RECORD, **change}]}
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, request)
         refused = call(store, "POST", "/predict/titanic", json=bad)
         error = operation["responses"]["422"]["content"]["application/json"]["schema"]
         jsonschema.validate(refused.json(), {**error, **components})
+
+
+def test_a_name_is_neither_answered_nor_logged(
+    store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    planted = {"Name": "Quetzalcoatl, Master. Xerxes", "Cabin": "C987654"}
+    with caplog.at_level(logging.DEBUG):
+        for change in ({}, {"Pclass": 9}, {"Cabin": [planted["Name"]]}):
+            body = {"records": [{**RECORD, **planted, **change}]}
+            response = call(store, "POST", "/predict/titanic", json=body)
+            assert response.status_code == (422 if change else 200)
+            for word in ("Quetzalcoatl", "Xerxes", "987654"):
+                assert word not in response.text
+                assert word not in caplog.text
 
 
 def test_every_route_is_in_the_document(store: ModelStore) -> None:

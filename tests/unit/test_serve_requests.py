@@ -57,6 +57,30 @@ def test_identifiers_and_leaky_columns_are_ignored_whatever_they_hold() -> None:
     assert list(DECODER.columns(body_of(record))) == list(TITANIC.contract.names)
 
 
+def test_a_text_is_reduced_and_gone() -> None:
+    named = {**RECORD, "Name": "Braund, Mr. Owen Harris", "Cabin": "F G73"}
+    columns = DECODER.columns(body_of(named, {**named, "Title": "Master"}, RECORD))
+    assert list(columns) == list(TITANIC.contract.names)
+    assert columns["Title"].tolist() == ["Mr", "Master", None]
+    assert columns["Deck"].tolist() == ["F", "F", None]
+
+
+def test_a_refusal_does_not_repeat_what_was_sent() -> None:
+    secret = "Quetzalcoatl, Mr. Xerxes"
+    bodies = [
+        body_of({**RECORD, "Name": secret, "Age": -1}),
+        body_of({**RECORD, "Name": [secret], "Cabin": {secret: 1}}),
+        body_of({**RECORD, "Name": secret + "\ud800"}),
+        body_of({**RECORD, "Name": secret})[:-3],
+        body_of({**RECORD, "Name": secret}).replace(b'"Age"', b'"Name": "y", "Age": "x", "Age"'),
+    ]
+    for body in bodies:
+        with pytest.raises(REFUSALS) as refused:
+            DECODER.columns(body)
+        error = explain(body, TITANIC.contract, 1000, str(refused.value))
+        assert "Xerxes" not in f"{refused.value} {error} {error.fix} {error.offences}"
+
+
 def test_unseen_categories_and_whole_floats_pass() -> None:
     columns = DECODER.columns(body_of({**RECORD, "Sex": "unknown", "SibSp": 2.0}))
     assert columns["Sex"].tolist() == ["unknown"]
@@ -83,6 +107,9 @@ def test_unseen_categories_and_whole_floats_pass() -> None:
         ("Sex", None, "must not be null"),
         ("Sex", {}, "must be text, not an object"),
         ("Sex", "\ud800", "must be valid Unicode"),
+        ("Name", 5, "must be text, not a number"),
+        ("Cabin", ["C85"], "must be text, not a list"),
+        ("Name", "\ud800", "must be valid Unicode"),
         ("Survived", 1, "unknown field"),
         ("age", 1, "unknown field"),
     ],
@@ -162,7 +189,9 @@ _VALUES = st.one_of(
     st.sampled_from([1, 2, 3, 0.5, "male", "S", 1e300, -0.0]),
     st.lists(st.integers(), max_size=2),
 )
-_RECORDS = st.dictionaries(st.sampled_from([*RECORD, "Ticket", "boat", "other"]), _VALUES)
+_RECORDS = st.dictionaries(
+    st.sampled_from([*RECORD, "Ticket", "boat", "other", "Name", "Deck"]), _VALUES
+)
 
 
 @settings(max_examples=300, deadline=None)
