@@ -32,7 +32,7 @@ from core.training.workspace import Workspace
 LOG = logging.getLogger(__name__)
 BOOSTED = "gbt"
 #: Enough that both JVMs have loaded and compiled what a family needs.
-WARM_UP_FOLDS = 2
+WARM_UP_FOLDS, WARM_UP_RECORDS = 2, 1000
 
 
 class Meter(Protocol):
@@ -174,17 +174,23 @@ def _searching(training: TrainingParams, **changes: object) -> TrainingParams:
 
 
 def _warm_up(spark: SparkSession, plan: SweepPlan, tools: SweepTools, ws: Workspace) -> None:
-    """One candidate a family on two folds, not counted.
+    """One candidate a family on few folds and records, not counted.
 
     The first work on a session loads classes and is interpreted until the JVMs have
     compiled it; the family that happens to come first would pay for that alone.
     """
-    split = plan.training.split.model_copy(update={"folds": WARM_UP_FOLDS})
+    small = plan.training.model_copy(
+        update={
+            "split": plan.training.split.model_copy(update={"folds": WARM_UP_FOLDS}),
+            "evaluation": plan.training.evaluation.model_copy(
+                update={"parity_records": WARM_UP_RECORDS}
+            ),
+        }
+    )
+    pipeline.preprocess_stage(spark, plan.problem, small, ws)
     for family in plan.families:
-        training = _searching(plan.training, families=(family,), trials=1)
-        small = training.model_copy(update={"split": split})
-        pipeline.preprocess_stage(spark, plan.problem, small, ws)
-        pipeline.train_stage(spark, plan.problem, small, ws, _silent, tools.propose)
+        training = _searching(small, families=(family,), trials=1)
+        pipeline.train_stage(spark, plan.problem, training, ws, _silent, tools.propose)
 
 
 def _measure(
