@@ -82,9 +82,10 @@ def section(report: SweepReport) -> str:
 
 def _facts(report: SweepReport) -> Iterator[str]:
     repeats = len({one.repeat for one in report.measurements})
+    commit, dash, dirty = report.git_commit.partition("-")
     yield (
         f"Measured on {report.started_at:%Y-%m-%d} on a machine with {report.physical_cores} "
-        f"physical cores, commit `{report.git_commit[:12]}`: {report.problem}, "
+        f"physical cores, commit `{commit[:12]}{dash}{dirty}`: {report.problem}, "
         f"{report.train_rows} training rows, {report.folds} folds, {repeats} repeats. "
         "Factors compare with the first row of their table."
     )
@@ -118,6 +119,7 @@ def _costs(report: SweepReport) -> Iterator[str]:
         (
             mean.profile.name,
             mean.family,
+            f"{mean.candidates}",
             f"{mean.cv_auc:.4f}",
             f"{mean.seconds:.1f} s",
             f"{mean.seconds_range:.1f} s",
@@ -127,7 +129,7 @@ def _costs(report: SweepReport) -> Iterator[str]:
         )
         for mean in means
     ]
-    header = ["profile", "family", "AUC", "time", "repeats differ by", "core-seconds"]
+    header = ["profile", "family", "candidates", "AUC", "time", "repeats differ by", "core-seconds"]
     yield from _table([*header, "memory with driver", "utilization"], rows)
     yield "## Efficiency frontier"
     yield ""

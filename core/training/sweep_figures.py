@@ -167,11 +167,13 @@ def _boosting(report: SweepReport) -> Figure:
     points = sorted(report.boosting, key=lambda p: (p.max_depth, p.iterations))
     for place, (depth, group) in enumerate(groupby(points, key=lambda p: p.max_depth)):
         curve = list(group)
-        style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
+        colour, mark = COLOURS[place % len(COLOURS)], MARKS[place % len(MARKS)]
         auc = [point.cv_auc for point in curve]
         label = f"depth {depth}"
-        panels[0].plot([point.iterations for point in curve], auc, label=label, **style)
-        panels[1].plot([point.seconds for point in curve], auc, label=label, **style)
+        iterations = [point.iterations for point in curve]
+        seconds = [point.seconds for point in curve]
+        panels[0].plot(iterations, auc, label=label, color=colour, marker=mark)
+        panels[1].plot(seconds, auc, label=label, color=colour, marker=mark)
     for axes, x in zip(panels, ("Iterations", "Seconds"), strict=True):
         title = f"Boosting: AUC by {x.lower()}"
         axes.set(title=title, xlabel=x, ylabel="Cross-validated AUC")

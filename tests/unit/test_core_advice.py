@@ -13,7 +13,7 @@ from core.training.advice import (
     efficiency_frontier,
     saturation,
 )
-from core.training.profile_means import profile_means, profile_totals
+from core.training.profile_means import profile_totals
 from core.training.sweep_report import SweepReport, Topic
 from tests.unit.sweep_values import (
     LARGE,
@@ -247,3 +247,66 @@ class TestFrontier:
         report = sweep_of(measured(seconds=10), measured(repeat=2, seconds=20))
         (point,) = efficiency_frontier(report, "seconds")
         assert (point.seconds, point.seconds_range, point.repeats) == (15, 10, 2)
+
+
+class TestRecorded:
+    """The sweep of docs/resources.md, and copies of it with one thing changed."""
+
+    def test_what_is_advised_was_measured(self) -> None:
+        report = recorded_report()
+        advice = advise(report)
+        assert advice.profile in {one.profile.name for one in report.measurements}
+        assert advice.family in {one.family for one in report.measurements}
+        topics = {reason.topic for reason in advice.reasons}
+        assert {Topic.PROFILE, Topic.FAMILY, Topic.CORES, Topic.MEMORY, Topic.BOOSTING} <= topics
+
+    def test_a_family_has_one_auc_on_every_profile(self) -> None:
+        """Partitions are pinned: a profile changes the cost, not the model."""
+        by_family: dict[str, set[float]] = {}
+        for one in recorded_report().measurements:
+            by_family.setdefault(one.family, set()).add(round(one.cv_auc, 9))
+        assert all(len(values) == 1 for values in by_family.values())
+
+    def test_with_garbage_collection_memory_is_raised(self) -> None:
+        changed = edited(
+            recorded_report(),
+            lambda one: one.model_copy(
+                update={"usage": one.usage.model_copy(update={"gc_s": 0.3 * one.usage.task_s})}
+            ),
+        )
+        assert "garbage collection took 30%" in _texts(changed, Topic.MEMORY)
+
+    def test_with_idle_cores_more_of_them_do_not_help(self) -> None:
+        changed = edited(
+            recorded_report(),
+            lambda one: one.model_copy(
+                update={
+                    "usage": one.usage.model_copy(
+                        update={"core_seconds": 0.31 * one.usage.wall_s * one.usage.cores}
+                    )
+                }
+            ),
+        )
+        assert "More cores will not help: 31%" in _texts(changed, Topic.CORES)
+
+    def test_with_unsteady_repeats_profiles_cannot_be_told_apart(self) -> None:
+        changed = edited(
+            recorded_report(),
+            lambda one: one.model_copy(update={"seconds": 100.0 if one.repeat == 1 else 900.0}),
+        )
+        text = _texts(changed, Topic.PROFILE)
+        others = len(profile_totals(changed)) - 1
+        assert text.count("cannot be told apart") == others > 0
+        smallest = min(profile_totals(changed), key=lambda total: total.profile.cores)
+        assert advise(changed).profile == smallest.profile.name
+
+    def test_with_a_clearly_faster_profile_that_one_is_advised(self) -> None:
+        largest = max(profile_totals(recorded_report()), key=lambda total: total.profile.cores)
+        changed = edited(
+            recorded_report(),
+            lambda one: one.model_copy(
+                update={"seconds": 10.0 if one.profile == largest.profile else 40.0}
+            ),
+        )
+        assert advise(changed).profile == largest.profile.name
+        assert "saves 75% of that" in _texts(changed, Topic.PROFILE)
