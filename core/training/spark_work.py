@@ -1,0 +1,62 @@
+"""The stages of a run that need Spark, as work for a session that is held elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from core.adapters.raydp import SparkProcesses
+from core.adapters.spark_holder import OnProgress
+from core.bootstrap import propose_by_tpe
+from core.domain import Stage
+from core.params import TrainingParams
+from core.problems import load_problem
+from core.training import pipeline
+from core.training.resources import Part, Sample, Sampler
+from core.training.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class SparkTask:
+    """Which stages to do, for what, and where."""
+
+    problem: str
+    #: Packages in which the problem is looked for.
+    packages: tuple[str, ...]
+    training: TrainingParams
+    workspace: Path
+    stages: tuple[Stage, ...] = (Stage.PREPROCESS, Stage.TRAIN)
+
+
+def run_stages(spark: SparkSession, task: SparkTask, on_progress: OnProgress) -> Sequence[Sample]:
+    """Does the task's stages and returns what they cost, a sample a second."""
+    problem = load_problem(task.problem, task.packages)
+    ws = Workspace(task.workspace)
+    with Sampler(_finder(spark)) as sampler:
+        if Stage.PREPROCESS in task.stages:
+            on_progress(Stage.PREPROCESS, 0.0, "")
+            pipeline.preprocess_stage(spark, problem, task.training, ws)
+        if Stage.TRAIN in task.stages:
+            on_progress(Stage.TRAIN, 0.0, "")
+            pipeline.train_stage(
+                spark,
+                problem,
+                task.training,
+                ws,
+                lambda share, message: on_progress(Stage.TRAIN, share, message),
+                propose_by_tpe,
+            )
+    return sampler.samples
+
+
+def _finder(spark: SparkSession) -> Callable[[], dict[int, Part]]:
+    processes = SparkProcesses(spark)
+
+    def find() -> dict[int, Part]:
+        executors = dict.fromkeys(processes.executors(), Part.EXECUTOR)
+        return {processes.driver: Part.DRIVER, **executors}
+
+    return find
