@@ -8,14 +8,11 @@ from dataclasses import dataclass
 import ray
 import raydp
 from pyspark.sql import SparkSession
-from ray.util.state import list_actors
 
 from core.errors import ResourceError, UnavailableError
 from core.params import Profile, SparkParams
 
 APP_MASTER = "RAY_APP_MASTER"
-EXECUTOR = "raydp-executor"
-REFRESH_S = 5.0
 #: How long the name of an earlier session's master may take to come free.
 NAME_TIMEOUT_S = 30.0
 NAME_POLL_S = 0.2
@@ -101,34 +98,3 @@ def _wait_for_name() -> None:
                 "The Spark session before this one has not ended.", fix="Start the run again."
             )
         time.sleep(NAME_POLL_S)
-
-
-class SparkProcesses:
-    """Process ids of a session's JVMs on this node.
-
-    Ray is asked every few seconds at most: executors rarely come and go.
-    """
-
-    def __init__(self, session: SparkSession) -> None:
-        self.driver = int(session.sparkContext._jvm.java.lang.ProcessHandle.current().pid())
-        self._executors: tuple[int, ...] = ()
-        self._asked_at = -REFRESH_S
-
-    def executors(self) -> tuple[int, ...]:
-        """Executors that are alive."""
-        if time.monotonic() - self._asked_at >= REFRESH_S:
-            context = ray.get_runtime_context()
-            actors = list_actors(
-                # Of several clusters on this machine, this one.
-                address=context.gcs_address,
-                detail=True,
-                filters=[
-                    ("state", "=", "ALIVE"),
-                    ("ray_namespace", "=", context.namespace),
-                    ("node_id", "=", context.get_node_id()),
-                ],
-            )
-            named = [actor for actor in actors if (actor.name or "").startswith(EXECUTOR)]
-            self._executors = tuple(int(actor.pid) for actor in named if actor.pid)
-            self._asked_at = time.monotonic()
-        return self._executors

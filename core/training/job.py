@@ -101,9 +101,10 @@ def _execute(
         tell(Stage.VALIDATE)
         pipeline.validate_stage(problem, ws)
         tell(Stage.START, message=f"profile {spec.profile.name}")
-        task = SparkTask(spec.problem, packages, spec.training, ws.root)
-        samples = lease.run(run_stages, task, tell)
-    track_resources(tracker, spec.run_id, samples, spec.profile.cores, ws)
+        task = SparkTask(spec.problem, packages, spec.training, ws.root, spec.profile.cores)
+        usage = lease.run(run_stages, task, tell)
+    if usage is not None:
+        track_resources(tracker, spec.run_id, usage, ws)
     tell(Stage.EVALUATE)
     report = pipeline.evaluate_stage(problem, spec.training, ws)
     tell(Stage.REGISTER)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from core.adapters.raydp import SparkProcesses
 from core.adapters.spark_holder import OnProgress
+from core.adapters.spark_meter import SparkMeter
 from core.bootstrap import propose_by_tpe
 from core.domain import Stage
 from core.params import TrainingParams
 from core.problems import load_problem
 from core.training import pipeline
-from core.training.resources import Part, Sample, Sampler
+from core.training.usage import Usage
 from core.training.workspace import Workspace
 
 
@@ -28,35 +27,29 @@ class SparkTask:
     packages: tuple[str, ...]
     training: TrainingParams
     workspace: Path
+    #: Cores of all executors together.
+    cores: int
     stages: tuple[Stage, ...] = (Stage.PREPROCESS, Stage.TRAIN)
 
 
-def run_stages(spark: SparkSession, task: SparkTask, on_progress: OnProgress) -> Sequence[Sample]:
-    """Does the task's stages and returns what they cost, a sample a second."""
+def run_stages(spark: SparkSession, task: SparkTask, on_progress: OnProgress) -> Usage | None:
+    """Does the task's stages and returns what they cost, where that could be measured."""
     problem = load_problem(task.problem, task.packages)
     ws = Workspace(task.workspace)
-    with Sampler(_finder(spark)) as sampler:
+    with SparkMeter(spark) as meter:
         if Stage.PREPROCESS in task.stages:
             on_progress(Stage.PREPROCESS, 0.0, "")
-            pipeline.preprocess_stage(spark, problem, task.training, ws)
+            with meter.phase(Stage.PREPROCESS.value):
+                pipeline.preprocess_stage(spark, problem, task.training, ws)
         if Stage.TRAIN in task.stages:
             on_progress(Stage.TRAIN, 0.0, "")
-            pipeline.train_stage(
-                spark,
-                problem,
-                task.training,
-                ws,
-                lambda share, message: on_progress(Stage.TRAIN, share, message),
-                propose_by_tpe,
-            )
-    return sampler.samples
-
-
-def _finder(spark: SparkSession) -> Callable[[], dict[int, Part]]:
-    processes = SparkProcesses(spark)
-
-    def find() -> dict[int, Part]:
-        executors = dict.fromkeys(processes.executors(), Part.EXECUTOR)
-        return {processes.driver: Part.DRIVER, **executors}
-
-    return find
+            with meter.phase(Stage.TRAIN.value):
+                pipeline.train_stage(
+                    spark,
+                    problem,
+                    task.training,
+                    ws,
+                    lambda share, message: on_progress(Stage.TRAIN, share, message),
+                    propose_by_tpe,
+                )
+    return meter.usage(task.cores)

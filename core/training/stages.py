@@ -111,7 +111,8 @@ def _run_on_spark(
     owner = f"dvc-{uuid.uuid4().hex[:8]}"
     connect_ray(RayConnection("auto" if ray == JOINED else "local", owner))
     profile = params.profile_named(params.profile)
-    task = SparkTask(problem.name, packages, params.training, ws.root, (_ON_SPARK[stage],))
+    stages = (_ON_SPARK[stage],)
+    task = SparkTask(problem.name, packages, params.training, ws.root, profile.cores, stages)
     told = ""
 
     def tell(_: Stage, _share: float, message: str) -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from core.adapters.spark_stages import StageLog
 from core.bootstrap import propose_by_tpe
 from core.data.tables import ROW_ID
 from core.params import load_params, override_training
@@ -19,7 +20,7 @@ from core.training.prefixes import gbt_prefix
 from core.training.preprocessing import build_estimator
 from core.training.search import SearchResult, cross_validate, search
 from core.training.splits import FOLD
-from core.training.trials import plan_trials
+from core.training.trials import make_trial, plan_trials
 from tests.integration import test_export_parity as parity
 
 pytestmark = parity.pytestmark
@@ -106,6 +107,51 @@ def test_a_grid_gives_what_its_candidates_give_one_by_one(train: DataFrame) -> N
     assert whole.best.mean_auc == best.best.mean_auc
     assert np.array_equal(whole.out_of_fold.row_id, np.arange(train.count()))
     assert np.array_equal(whole.out_of_fold.probability, best.out_of_fold.probability)
+
+
+def test_stages_carry_the_trial_they_belong_to(spark: SparkSession, train: DataFrame) -> None:
+    train.count()
+    log = StageLog(spark)
+    gbt = {"maxDepth": 2, "stepSize": 0.1}
+    cross_validate(
+        train,
+        PROBLEM,
+        [
+            make_trial("gbt", {**gbt, "maxIter": 1}),
+            make_trial("lr", {"regParam": 0.1, "elasticNetParam": 0.0}),
+            make_trial("gbt", {**gbt, "maxIter": 2}),
+        ],
+        folds=FOLDS,
+        seed=SEED,
+        parallel=2,
+        on_trial=lambda done, total, best: None,
+    )
+    log.read()
+    log.settle()
+    # Every stage says what it is for, and what went before is not among them.
+    assert {stage.description for stage in log.stages} == {
+        f"{work}fold {fold}"
+        for work in ("features of ", "lr: trial 1, ", "gbt: trials 0, 2, ")
+        for fold in range(FOLDS)
+    }
+    assert len({stage.id for stage in log.stages}) == len(log.stages)
+    assert min(stage.begin_s for stage in log.stages) >= 0
+    assert sum(stage.task_s for stage in log.stages) > 0
+
+
+def test_the_skew_of_a_stage_is_its_longest_task_over_the_median(spark: SparkSession) -> None:
+    log = StageLog(spark)
+    nap = "reflect('java.lang.Thread', 'sleep', CASE WHEN id = 2 THEN 900L ELSE 150L END)"
+    spark.range(0, 3, 1, 3).select(F.expr(nap)).collect()
+    spark.range(0, 1, 1, 1).collect()
+    log.settle()
+    uneven, single = log.stages
+    assert (uneven.tasks, single.tasks) == (3, 1)
+    assert uneven.skew is not None
+    assert 1.5 < uneven.skew < 6.5
+    assert single.skew is None
+    assert uneven.task_s > 0.9
+    assert uneven.seconds > 0.9
 
 
 def test_tpe_gives_the_same_candidates_again(train: DataFrame) -> None:
