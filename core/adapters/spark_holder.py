@@ -1,7 +1,7 @@
 """A Spark session that outlives the run which started it, held by a detached Ray actor.
 
-One piece of work has the session at a time. Whoever has it looks at it twice a second;
-one that does not is taken for dead, and what it had running is cancelled.
+One owner has the session at a time. It says every two seconds that it is alive; one that
+does not is taken for dead, and what it had running is cancelled.
 """
 
 from __future__ import annotations
@@ -150,9 +150,12 @@ class SparkHolder:
             self._lines.clear()
         return answer
 
-    def look(self, owner: str) -> Look:
-        """What is going on; also the sign that the owner is alive."""
-        self._tenancy.look(owner, time.monotonic())
+    def beat(self, owner: str) -> None:
+        """The owner is alive."""
+        self._tenancy.beat(owner, time.monotonic())
+
+    def look(self) -> Look:
+        """What is going on."""
         lines = []
         while self._lines:
             lines.append(self._lines.popleft())

@@ -8,6 +8,7 @@ session of its own.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -33,6 +34,7 @@ LOG = logging.getLogger(__name__)
 NAMESPACE = "pilothouse-spark"
 SHARED = "shared"
 LOOK_S = 0.5
+BEAT_S = 2.0
 WAIT_S = 0.5
 ANSWER_TIMEOUT_S = 60.0
 #: A run that was ended has three seconds before Ray kills it.
@@ -52,9 +54,9 @@ class SparkLease:
         self._plan = plan
         self._holder: Any = None
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-lease")
-        self._taking: Future[Any] | None = None
+        self._taking: Future[None] | None = None
         self._is_waiting = False
-        self._given_up = False
+        self._over = threading.Event()
         #: Whether the session had done work before, once it was asked for some.
         self.is_warm = False
         #: How long the session took to start, whoever it was started for.
@@ -62,6 +64,7 @@ class SparkLease:
 
     def __enter__(self) -> SparkLease:
         self._taking = self._pool.submit(self._take)
+        threading.Thread(target=self._beat, name="spark-beat", daemon=True).start()
         return self
 
     def __exit__(
@@ -70,10 +73,8 @@ class SparkLease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._given_up = True
+        self._over.set()
         self._pool.shutdown(wait=False)
-        if self._taking is not None and self._taking.done() and not self._taking.exception():
-            self._holder = self._taking.result()
         if self._holder is not None:
             try:
                 ray.get(self._holder.release.remote(self._owner), timeout=RELEASE_TIMEOUT_S)
@@ -82,6 +83,8 @@ class SparkLease:
 
     def run(self, function: SparkWork, argument: object, on_progress: OnProgress) -> Any:
         """Runs ``function(session, argument, on_progress)`` where the session is.
+
+        ``on_progress`` is called in this process, twice a second.
 
         ``function`` must give the same when it is begun anew: it is, once, on a fresh
         session, when Spark dies under it.
@@ -103,7 +106,7 @@ class SparkLease:
         raise AssertionError("the last attempt returns or raises")
 
     def _run_once(self, function: SparkWork, argument: object, on_progress: OnProgress) -> Any:
-        self._holder = self._wait_for_session(on_progress)
+        self._wait_for_session(on_progress)
         self.is_warm = self._look().is_warm
         running = self._holder.work.remote(self._owner, function, argument)
         try:
@@ -134,18 +137,30 @@ class SparkLease:
             raise outcome.error
         return outcome.result
 
-    def _wait_for_session(self, on_progress: OnProgress) -> Any:
+    def _beat(self) -> None:
+        """Says that this process lives, whatever its main thread waits for."""
+        while not self._over.wait(BEAT_S):
+            holder = self._holder
+            if holder is None:
+                continue
+            try:
+                ray.get(holder.beat.remote(self._owner), timeout=ANSWER_TIMEOUT_S)
+            except RayError:  # whoever works with the session hears of it
+                LOG.debug("the Spark session does not hear its owner", exc_info=True)
+
+    def _wait_for_session(self, on_progress: OnProgress) -> None:
         if self._taking is None:
             raise AssertionError("a lease is used inside its with statement")
         while True:
             try:
-                return self._taking.result(timeout=LOOK_S)
+                self._taking.result(timeout=LOOK_S)
+                return
             except TimeoutError:
                 waiting = "waiting for another run's Spark" if self._is_waiting else "finding Spark"
                 on_progress(Stage.START, 0.0, waiting)
 
     def _look(self) -> Look:
-        look: Look = ray.get(self._holder.look.remote(self._owner), timeout=ANSWER_TIMEOUT_S)
+        look: Look = ray.get(self._holder.look.remote(), timeout=ANSWER_TIMEOUT_S)
         self.start_seconds = look.start_seconds
         for line in look.lines:
             record = logging.LogRecord(line.name, line.level, "", 0, line.text, None, None)
@@ -158,10 +173,10 @@ class SparkLease:
             ray.kill(self._holder)
             self._holder = None
 
-    def _take(self) -> Any:
+    def _take(self) -> None:
         deadline = time.monotonic() + self._plan.params.run_timeout_s
         name, plan = SHARED, self._plan
-        while time.monotonic() < deadline and not self._given_up:
+        while time.monotonic() < deadline and not self._over.is_set():
             holder = _named(name, plan)
             try:
                 answer = ray.get(
@@ -172,7 +187,8 @@ class SparkLease:
                 ray.kill(holder)
                 answer = None
             if answer is Answer.GRANTED:
-                return holder
+                self._holder = holder
+                return
             if answer is Answer.RETIRED:
                 ray.kill(holder)
             self._is_waiting = answer is Answer.BUSY

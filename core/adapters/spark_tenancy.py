@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 from enum import StrEnum
 
-#: An owner that has not looked for so long is dead: it looks twice a second.
-OWNER_LOST_S = 15.0
+#: An owner that was not heard of for so long is dead: it speaks every two seconds, and
+#: a machine that is very busy may hold it up.
+OWNER_LOST_S = 30.0
 #: A session that nobody has had yet is kept for whoever asked for it.
 FIRST_LEASE_S = 60.0
 #: Cancelled work that goes on for so long takes its session with it.
@@ -45,7 +46,7 @@ class Tenancy:
         self._is_working = False
         self._is_lost = self._is_retired = False
         self._cancelled_at: float | None = None
-        self._looked_at = self._idle_since = now_s
+        self._heard_at = self._idle_since = now_s
 
     def lease(self, owner: str, key: str, now_s: float) -> Answer:
         """Gives the session to ``owner``, if it is free and made for such a plan."""
@@ -55,11 +56,11 @@ class Tenancy:
             if self._is_retired or self._is_lost or key != self._key:
                 self._is_retired = True
                 return Answer.RETIRED
-            self._owner, self._looked_at = owner, now_s
+            self._owner, self._heard_at = owner, now_s
             self._allowed_idle_s = self._idle_s
             return Answer.GRANTED
 
-    def look(self, owner: str, now_s: float) -> None:
+    def beat(self, owner: str, now_s: float) -> None:
         """The owner is alive.
 
         Raises:
@@ -67,7 +68,7 @@ class Tenancy:
         """
         with self._lock:
             self._require(owner)
-            self._looked_at = now_s
+            self._heard_at = now_s
 
     def begin_work(self, owner: str) -> None:
         """The owner's work starts.
@@ -103,7 +104,7 @@ class Tenancy:
     def duty(self, now_s: float) -> Duty:
         """What to do now; ask a few times a second."""
         with self._lock:
-            if self._owner is not None and now_s - self._looked_at > OWNER_LOST_S:
+            if self._owner is not None and now_s - self._heard_at > OWNER_LOST_S:
                 self._release(now_s)
             if self._cancelled_at is not None:
                 return self._duty_of_cancelling(self._cancelled_at, now_s)

@@ -217,37 +217,108 @@ def test_a_better_candidate_waits_and_a_person_lets_it_serve(installation: Insta
     assert answer["model_version"] == run["model_version"] != before["version"]
 
 
-def test_a_second_run_is_refused_and_a_cancelled_one_leaves_no_jvm(
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    times = [process.cpu_times() for process in processes]
+    return sum(one.user + one.system for one in times)
+
+
+def _spark_driver(installation: Installation) -> psutil.Process | None:
+    """The JVM in which the session's driver runs; the same one for as long as it is held."""
+    drivers = [p for p in _java_processes(installation) if "SparkSubmit" in " ".join(p.cmdline())]
+    return drivers[0] if drivers else None
+
+
+def _metrics(installation: Installation, run_id: str) -> dict[str, float]:
+    url = f"{installation.settings.mlflow_url}/api/2.0/mlflow/runs/get"
+    data = httpx.get(url, params={"run_id": run_id}).json()["run"]["data"]
+    return {metric["key"]: metric["value"] for metric in data["metrics"]}
+
+
+def test_the_next_run_finds_spark_warm(installation: Installation) -> None:
+    first = installation.ask("run", "titanic", *QUICK_LR, "--wait")
+    driver = _spark_driver(installation)
+    assert driver is not None
+    second = installation.ask("run", "titanic", *QUICK_LR, "--wait")
+    assert second["status"] == "finished", second["error"]
+    assert _metrics(installation, second["id"])["spark_was_warm"] == 1
+    assert _spark_driver(installation) == driver
+    models = [_model(installation, run["id"]) for run in (first, second)]
+    assert models[0] == models[1]
+
+
+def _model(installation: Installation, run_id: str) -> bytes:
+    workspace = installation.settings.home / "runs" / run_id / "workspace"
+    return (workspace / "model" / "model.onnx").read_bytes()
+
+
+def test_tpe_gives_the_same_model_again(installation: Installation) -> None:
+    tpe = ("--set", "search.strategy=tpe", "--set", "search.trials=5")
+    runs = [installation.ask("run", "titanic", *tpe, "--wait") for _ in range(2)]
+    assert [run["status"] for run in runs] == ["finished", "finished"]
+    assert _model(installation, runs[0]["id"]) == _model(installation, runs[1]["id"])
+
+
+def test_a_second_run_is_refused_and_a_cancelled_one_leaves_no_work_in_spark(
     installation: Installation,
 ) -> None:
-    started = installation.ask("run", "titanic")
+    started = installation.ask("run", "titanic", "--set", "search.trials=30")
     second = installation.command("run", "titanic")
     assert second.returncode == 1
     assert "active already" in second.stderr
-    _wait_until(lambda: _java_processes(installation), 90, "a JVM")
+
+    def training() -> bool:
+        run = installation.ask("runs", "show", started["id"])["run"]
+        return (run["progress"] or {}).get("stage") == "train"
+
+    _wait_until(training, 120, "training")
+    driver = _spark_driver(installation)
     ended = installation.ask("runs", "cancel", started["id"])
     assert ended["status"] == "cancelled"
-    _wait_until(lambda: not _java_processes(installation), 60, "the end of every JVM")
+
+    def is_idle() -> bool:
+        processes = _java_processes(installation)
+        before = _cpu_s(processes)
+        time.sleep(2)
+        return _cpu_s(processes) - before < 0.2
+
+    _wait_until(is_idle, 40, "an idle Spark")
+    assert _spark_driver(installation) == driver
     log = installation.command("runs", "logs", started["id"]).stdout
     assert "stage: ingest" in log
 
 
-def test_a_run_whose_spark_dies_is_ended_by_the_watchdog(installation: Installation) -> None:
-    started = installation.ask("run", "titanic", *QUICK_LR)
+def test_a_run_whose_spark_dies_begins_anew_on_a_fresh_session(
+    installation: Installation,
+) -> None:
+    started = installation.ask("run", "titanic", "--set", "search.trials=12")
 
-    def app_master() -> psutil.Process | None:
-        for process in _java_processes(installation):
-            try:
-                if any("AppMaster" in part for part in process.cmdline()):
-                    return process
-            except psutil.Error:
-                continue
-        return None
+    def training() -> bool:
+        run = installation.ask("runs", "show", started["id"])["run"]
+        return (run["progress"] or {}).get("stage") == "train"
 
-    _wait_until(app_master, 120, "Spark's master").send_signal(signal.SIGKILL)
-    ended = installation.wait_for_run(started["id"], timeout_s=180)
-    assert ended["status"] == "failed"
-    assert "Spark" in ended["error"]
+    _wait_until(training, 120, "training")
+    killed = _spark_driver(installation)
+    master = next(
+        process
+        for process in _java_processes(installation)
+        if "AppMaster" in " ".join(process.cmdline())
+    )
+    master.send_signal(signal.SIGKILL)
+    ended = installation.wait_for_run(started["id"], timeout_s=300)
+    assert ended["status"] == "finished", ended["error"]
+    log = installation.command("runs", "logs", started["id"]).stdout
+    assert "Starting over on a fresh session" in log
+    assert _spark_driver(installation) != killed
+    assert killed is not None
+    assert not killed.is_running()
+
+
+def test_an_idle_session_that_is_not_kept_leaves_no_jvm(installation: Installation) -> None:
+    run = installation.ask(
+        "run", "titanic", *QUICK_LR, "--set", "spark.idle_minutes=0", "--profile", "1c-1g", "--wait"
+    )
+    assert run["status"] == "finished", run["error"]
+    assert _metrics(installation, run["id"])["spark_was_warm"] == 0
     _wait_until(lambda: not _java_processes(installation), 60, "the end of every JVM")
 
 

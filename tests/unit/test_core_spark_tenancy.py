@@ -79,16 +79,16 @@ def test_work_that_cannot_be_cancelled_takes_the_session_with_it(tenancy: Tenanc
     assert tenancy.duty(2.1 + CANCEL_TIMEOUT_S) is Duty.CLOSE
 
 
-def test_an_owner_that_looks_no_more_is_dead(tenancy: Tenancy) -> None:
+def test_an_owner_that_is_not_heard_of_is_dead(tenancy: Tenancy) -> None:
     tenancy.lease("a", KEY, 1.0)
     tenancy.begin_work("a")
-    tenancy.look("a", 10.0)
+    tenancy.beat("a", 10.0)
     assert tenancy.duty(10.0 + OWNER_LOST_S) is Duty.NOTHING
     assert tenancy.duty(10.1 + OWNER_LOST_S) is Duty.CANCEL
     tenancy.end_work()
     tenancy.duty(11.0 + OWNER_LOST_S)
     with pytest.raises(PermissionError):
-        tenancy.look("a", 12.0 + OWNER_LOST_S)
+        tenancy.beat("a", 12.0 + OWNER_LOST_S)
     with pytest.raises(PermissionError):
         tenancy.begin_work("a")
 
@@ -103,7 +103,7 @@ def test_a_lost_session_stays_until_its_owner_knows(tenancy: Tenancy) -> None:
     tenancy.lease("a", KEY, 1.0)
     tenancy.begin_work("a")
     tenancy.lose()
-    tenancy.look("a", 2.0)
+    tenancy.beat("a", 2.0)
     assert tenancy.duty(2.0) is Duty.NOTHING
     tenancy.release("a", 3.0)
     assert tenancy.duty(3.0) is Duty.CLOSE
