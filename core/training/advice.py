@@ -22,7 +22,7 @@ from core.training.sweep_report import Advice, BoostingPoint, Reason, SweepRepor
 #: A profile that takes more of the cluster has to save this share of the time: less is
 #: not felt by whoever waits, and the cores are missing elsewhere.
 WORTH_SHARE = 0.10
-#: With less of its cores in use a profile waits for something else, such as one task.
+#: With less of its cores in use a profile waits for something else: the driver, one task.
 LOW_UTILIZATION = 0.50
 #: With more in use, cores are what the work waits for.
 HIGH_UTILIZATION = 0.80
@@ -178,17 +178,22 @@ def _more(chosen: ProfileTotal, other: ProfileTotal) -> str:
 
 
 def _cores(report: SweepReport, chosen: ProfileTotal) -> Reason:
-    name, used = chosen.profile.name, f"{chosen.utilization:.0%} utilization"
-    if chosen.utilization < LOW_UTILIZATION:
-        text = f"More cores will not help: {used} on {name}, the driver's work included."
-    elif chosen.utilization < HIGH_UTILIZATION:
-        text = f"More cores will help little: {used} on {name}, the driver's work included."
+    """By the time of tasks: what the driver does by itself, no executor's core can take."""
+    name, busy = chosen.profile.name, chosen.task_share
+    used = f"{busy:.0%} utilization of {name}'s cores by tasks"
+    if busy < LOW_UTILIZATION:
+        text = (
+            f"More cores will not help: {used}. With the driver's own work CPU time comes to "
+            f"{chosen.utilization:.0%}."
+        )
+    elif busy < HIGH_UTILIZATION:
+        text = f"More cores will help little: {used}."
     elif chosen.profile.cores < report.physical_cores:
-        text = f"More cores may help: {used} on {name}, and the machine has more."
+        text = f"More cores may help: {used}, and the machine has more."
     else:
         text = (
-            f"The cores are busy: {used} on {name}. The machine has "
-            f"{report.physical_cores}, so only another machine would be faster."
+            f"The cores are busy: {used}. The machine has {report.physical_cores}, so only "
+            "another machine would be faster."
         )
     return Reason(topic=Topic.CORES, text=text)
 

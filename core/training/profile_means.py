@@ -47,7 +47,10 @@ class ProfileTotal:
     core_seconds: float
     #: Of the executors alone, together.
     peak_executor_rss_mb: float
+    #: CPU seconds per second and core of the profile, the driver's among them.
     utilization: float
+    #: Seconds of tasks per second and core: what the executors' cores were used for.
+    task_share: float
     gc_share: float
     spilled_mb: float
 
@@ -108,6 +111,7 @@ def _total(group: Sequence[SweepMeasurement]) -> ProfileTotal:
             (point.executor_rss_mb for one in group for point in one.usage.points), default=0.0
         ),
         utilization=_utilization(group),
+        task_share=_task_share(group),
         gc_share=_gc_share(group),
         spilled_mb=sum(one.usage.spilled_mb for one in group),
     )
@@ -115,8 +119,17 @@ def _total(group: Sequence[SweepMeasurement]) -> ProfileTotal:
 
 def _utilization(group: Sequence[SweepMeasurement]) -> float:
     """Long measurements count for more: core-seconds over all seconds and cores."""
-    offered = sum(one.usage.wall_s * one.usage.cores for one in group)
+    offered = _offered_core_seconds(group)
     return sum(one.usage.core_seconds for one in group) / offered if offered else 0.0
+
+
+def _task_share(group: Sequence[SweepMeasurement]) -> float:
+    offered = _offered_core_seconds(group)
+    return sum(one.usage.task_s for one in group) / offered if offered else 0.0
+
+
+def _offered_core_seconds(group: Sequence[SweepMeasurement]) -> float:
+    return sum(one.usage.wall_s * one.usage.cores for one in group)
 
 
 def _gc_share(group: Sequence[SweepMeasurement]) -> float:

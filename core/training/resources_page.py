@@ -109,7 +109,7 @@ def _costs(report: SweepReport) -> Iterator[str]:
     yield from _picture(sweep_figures.TIME, "Training time by profile and family")
     totals = profile_totals(report)
     header = ["profile", "start of Spark", "all families", "each repeat", "core-seconds"]
-    header += ["executors' memory", "utilization", "GC"]
+    header += ["executors' memory", "utilization", "by tasks alone", "GC"]
     yield from _table(header, [_total_row(t, totals[0], report) for t in totals])
     yield "## Families"
     yield ""
@@ -152,6 +152,7 @@ def _total_row(total: ProfileTotal, first: ProfileTotal, report: SweepReport) ->
         f"{core_seconds:.0f} ({core_seconds / first.core_seconds:.2f} ×)",
         f"{total.peak_executor_rss_mb:.0f} MiB",
         f"{total.utilization:.0%}",
+        f"{total.task_share:.0%}",
         f"{total.gc_share:.1%}",
     )
 

@@ -131,7 +131,7 @@ class TestCores:
     @pytest.mark.parametrize(
         ("utilization", "physical", "said"),
         [
-            (0.31, 4, "More cores will not help: 31% utilization on 2c-2g"),
+            (0.31, 4, "More cores will not help: 31% utilization of 2c-2g's cores by tasks"),
             (0.6, 4, "More cores will help little: 60% utilization"),
             (0.95, 4, "More cores may help: 95% utilization"),
             (0.95, 2, "only another machine would be faster"),
@@ -141,12 +141,18 @@ class TestCores:
         report = sweep_of(measured(MIDDLE, utilization=utilization), physical_cores=physical)
         assert said in _texts(report, Topic.CORES)
 
+    def test_the_drivers_own_work_is_no_use_of_cores(self) -> None:
+        one = measured(SMALL, utilization=0.9, task_s=2.0)
+        text = _texts(sweep_of(one), Topic.CORES)
+        assert "More cores will not help: 20% utilization of 1c-1g's cores by tasks" in text
+        assert "comes to 90%" in text
+
 
 class TestMemory:
     @pytest.mark.parametrize(
         ("rss_mb", "gc_s", "spilled_mb", "said"),
         [
-            (1600.0, 1.5, 0.0, "Raise memory above 2c-2g's: garbage collection took 15%"),
+            (1600.0, 2.1, 0.0, "Raise memory above 2c-2g's: garbage collection took 15%"),
             (1600.0, 0.2, 30.0, "Raise memory above 2c-2g's: 30 MiB were spilled"),
             (2340.0, 0.2, 0.0, "Raise memory above 2c-2g's: the executors' heap held 2040 of"),
             (900.0, 0.2, 0.0, "Memory can go down: the executors' heap held about 600 of 2048"),
@@ -161,7 +167,7 @@ class TestMemory:
         assert said in _texts(sweep_of(one), Topic.MEMORY)
 
     def test_collection_at_the_limit_is_no_reason(self) -> None:
-        usage = usage_of(gc_s=10.0 * HIGH_GC_SHARE)
+        usage = usage_of(gc_s=14.0 * HIGH_GC_SHARE)
         one = measured(MIDDLE).model_copy(update={"usage": usage})
         assert "Raise" not in _texts(sweep_of(one), Topic.MEMORY)
 
@@ -282,7 +288,7 @@ class TestRecorded:
             lambda one: one.model_copy(
                 update={
                     "usage": one.usage.model_copy(
-                        update={"core_seconds": 0.31 * one.usage.wall_s * one.usage.cores}
+                        update={"task_s": 0.31 * one.usage.wall_s * one.usage.cores}
                     )
                 }
             ),
