@@ -51,7 +51,7 @@ def main() -> int:
     silence_vendors()
     folder = run_folder(settings.home, spec.run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    _log_to(folder / LOG_FILE, settings.log_level)
+    log_to(folder / LOG_FILE, settings.log_level)
     tracking = connect_tracking(settings)
     tracker = tracking.tracker
     problem = load_problem(spec.problem, settings.packages)
@@ -73,7 +73,8 @@ def main() -> int:
     return 1
 
 
-def _log_to(path: Path, level: str) -> None:
+def log_to(path: Path, level: str) -> None:
+    """Logs to a file and to where Ray keeps what its jobs print."""
     handlers: list[logging.Handler] = [
         logging.FileHandler(path, encoding="utf-8"),
         logging.StreamHandler(sys.stdout),
