@@ -23,6 +23,7 @@ from core.settings import Settings, be_impatient, load_settings
 from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
+from core.training.trials import ParamValue
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,15 @@ def propose_by_tpe(space: SearchSpace, families: Sequence[str], trials: int, see
     from core.adapters.optuna import TpeProposer
 
     return TpeProposer(space, families, trials, seed)
+
+
+def explain_by_fanova(
+    settings: Sequence[Mapping[str, ParamValue]], values: Sequence[float]
+) -> Mapping[str, float]:
+    """Tells how much of the variance of ``values`` each parameter explains."""
+    from core.adapters.optuna import explain_by_fanova as explain
+
+    return explain(settings, values)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         problems=problems,
         database=database,
         runs=RunService(params, problems, database, tracker, cluster, settings.home),
-        experiments=ExperimentService(database, tracker),
+        experiments=ExperimentService(database, tracker, explain_by_fanova),
         promotions=promotions,
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),

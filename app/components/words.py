@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from core.domain import Run, RunStatus
 from core.params import Profile
 from core.training.report import Estimate
+from core.wording import count as count
+from core.wording import signed as signed
 
 #: What stands where there is no value.
 NOTHING = "–"
@@ -79,11 +81,6 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
 
 
-def signed(value: float, digits: int = 3) -> str:
-    """A difference with its sign, a true minus for less."""
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
 def interval(estimate: Estimate) -> str:
     """A metric with its interval, such as ``0.871 [0.842, 0.899]``."""
     return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
@@ -132,11 +129,6 @@ def duration(span: timedelta) -> str:
         return f"{minutes} min {seconds} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
-
-
-def count(amount: int, noun: str) -> str:
-    """``1 run``, ``2 runs``, ``1,200 rows``."""
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
 def gib(megabytes: int) -> str:
