@@ -10,19 +10,12 @@ import typer
 from core.bootstrap import Pilothouse, connect
 from core.cli_output import CONSOLE, Json, print_json, print_table
 from core.training.comparison import Incomparable, Resampling
-from core.training.side_by_side import COSTS, Side, lay_side_by_side
+from core.training.side_by_side import Side, lay_side_by_side
 from core.training.verdicts import WORSE, slice_verdict, slices_summary, verdict_sentence
-from core.wording import signed
+from core.wording import COSTS, cost, signed
 
 #: Slices that a terminal shows of each run; ``--json`` has all of them.
 _SLICES_SHOWN = 5
-_COST_TITLES = {
-    "wall_seconds": "wall time (s)",
-    "core_seconds": "core time of Spark (s)",
-    "peak_rss_mb": "peak memory of Spark (MiB)",
-    "mean_utilization": "mean utilization of the cores",
-    "gc_share": "share of garbage collection",
-}
 
 
 def register(runs_app: typer.Typer) -> None:
@@ -97,14 +90,11 @@ def _metric(side: Side, name: str) -> str:
 
 def _cost_rows(sides: Sequence[Side]) -> list[list[str]]:
     known = [name for name in COSTS if any(name in side.costs for side in sides)]
-    return [[_COST_TITLES[name], *(_cost(side, name) for side in sides)] for name in known]
+    return [[COSTS[name], *(_cost(side, name) for side in sides)] for name in known]
 
 
 def _cost(side: Side, name: str) -> str:
-    value = side.costs.get(name)
-    if value is None:
-        return ""
-    return f"{value:.0%}" if name in ("mean_utilization", "gc_share") else f"{value:,.1f}"
+    return cost(name, side.costs[name]) if name in side.costs else ""
 
 
 def _say_against(side: Side, baseline: str) -> None:

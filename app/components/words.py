@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 from core.domain import Run, RunStatus
 from core.params import Profile
+from core.training.preflight import is_oversubscribed
 from core.training.report import Estimate
+from core.wording import COSTS as COSTS
+from core.wording import cost as cost
 from core.wording import count as count
 from core.wording import signed as signed
 
 #: What stands where there is no value.
 NOTHING = "–"
 
-_FAMILIES = {
+#: Model families in words, in the order in which they are drawn.
+FAMILIES = {
     "lr": "Logistic Regression",
     "rf": "Random Forest",
     "gbt": "Gradient-Boosted Trees",
@@ -30,12 +34,6 @@ METRICS = {
     "log_loss": "Log-loss",
     "brier": "Brier score",
 }
-#: What a run cost, under MLflow's names, in the order of reading.
-COSTS = {
-    "wall_seconds": "Wall time (s)",
-    "core_seconds": "Core time of Spark (s)",
-    "peak_rss_mb": "Peak memory of Spark (MiB)",
-}
 #: Search strategies of ``params.yaml`` in words.
 STRATEGIES = {"grid": "Grid", "tpe": "Adaptive (TPE)"}
 _SERVICES = {"mlflow": "MLflow"}
@@ -47,7 +45,7 @@ def family_name(family: str | None) -> str:
     """A model family in words; an unknown one as it is written."""
     if not family:
         return NOTHING
-    return _FAMILIES.get(family, family)
+    return FAMILIES.get(family, family)
 
 
 def family_short(family: str) -> str:
@@ -146,6 +144,25 @@ def profile_sentence(profile: Profile, driver_memory_mb: int) -> str:
         workers = f"{profile.executors} Spark executors with {share} each"
         total = f" ({count(profile.cores, 'core')} and {gib(profile.memory_mb)} in total)"
     return f"{workers}{total}. Spark's driver takes {gib(driver_memory_mb)} of memory besides."
+
+
+def profile_label(profile: Profile, physical_cores: int) -> str:
+    """A profile's name, and whether it has more cores than the machine."""
+    return (
+        f"{profile.name} (oversubscribed)"
+        if is_oversubscribed(profile, physical_cores)
+        else profile.name
+    )
+
+
+def oversubscription(profile: Profile, physical_cores: int) -> str:
+    """What it means that a profile is oversubscribed; empty where it is not."""
+    if not is_oversubscribed(profile, physical_cores):
+        return ""
+    return (
+        f"Oversubscribed: it asks for {count(profile.cores, 'core')} and this machine has "
+        f"{physical_cores}, so its executors take turns and its times say little."
+    )
 
 
 def status_word(status: RunStatus) -> str:

@@ -12,9 +12,7 @@ from core.training.comparison import Incomparable, Judgement, Resampling, judge
 from core.training.experiments import RunSummary
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
-
-#: What a run cost, under MLflow's names, in the order of reading.
-COSTS = ("wall_seconds", "core_seconds", "peak_rss_mb", "mean_utilization", "gc_share")
+from core.wording import COSTS
 
 
 class FinishedRuns(Protocol):
