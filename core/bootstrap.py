@@ -23,6 +23,7 @@ from core.settings import Settings, be_impatient, load_settings
 from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
+from core.training.sweeps import SweepService
 from core.training.trials import ParamValue
 
 
@@ -36,6 +37,7 @@ class Pilothouse:
     database: Database
     runs: RunService
     experiments: ExperimentService
+    sweeps: SweepService
     promotions: PromotionService
     serving: ServingService
     reconciler: Reconciler
@@ -109,6 +111,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         database=database,
         runs=RunService(params, problems, database, tracker, cluster, settings.home),
         experiments=ExperimentService(database, tracker, explain_by_fanova),
+        sweeps=SweepService(params, problems, tracker, cluster, settings.home),
         promotions=promotions,
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),

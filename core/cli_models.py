@@ -46,7 +46,7 @@ def run(
     started = pilothouse.runs.start(
         problem,
         profile=profile,
-        overrides=_pairs(changes or []),
+        overrides=pairs(changes or []),
         actor=pilothouse.settings.operator,
     )
     ended = started
@@ -84,16 +84,17 @@ def _sentence(item: Run) -> str:
     return f"{text} {item.error or ''}".strip()
 
 
-def _pairs(changes: list[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
+def pairs(changes: list[str]) -> dict[str, str]:
+    """Reads what ``--set`` was given."""
+    found: dict[str, str] = {}
     for change in changes:
         key, sign, value = change.partition("=")
         if not sign:
             raise InvalidInputError(
                 f"{change!r} is not a change.", fix="Write it as --set search.trials=6."
             )
-        pairs[key.strip()] = value.strip()
-    return pairs
+        found[key.strip()] = value.strip()
+    return found
 
 
 @runs_app.command("list")

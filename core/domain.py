@@ -63,6 +63,27 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """One sweep over resource profiles. ``id`` is also its MLflow run id.
+
+    ``profiles`` are names; each family is searched ``repeat`` times with each of them.
+    """
+
+    id: str
+    problem: str
+    status: RunStatus
+    profiles: tuple[str, ...]
+    families: tuple[str, ...]
+    repeat: int
+    started_by: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    progress: Progress | None = None
+    #: One sentence for the operator when the sweep failed.
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """One registered version of a problem's model."""
 

@@ -21,7 +21,7 @@ from core.settings import silence_vendors
 
 LOG = logging.getLogger(__name__)
 TAG = "pilothouse."
-KIND, KIND_RUN, KIND_CANDIDATE = f"{TAG}kind", "run", "candidate"
+KIND, KIND_RUN, KIND_CANDIDATE, KIND_SWEEP = f"{TAG}kind", "run", "candidate", "sweep"
 PARENT = "mlflow.parentRunId"
 MAX_TAG = 4000
 _BATCH = 100
@@ -95,16 +95,16 @@ def connected_client(url: str) -> MlflowClient:
 
 
 class RunTracker:
-    """Training runs in MLflow: one parent a run, one child a candidate."""
+    """Training runs in MLflow: one parent a run, one child a candidate; and sweeps."""
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
 
-    def create(self, problem: str, name: str, tags: Mapping[str, str]) -> str:
+    def create(self, problem: str, name: str, tags: Mapping[str, str], kind: str = KIND_RUN) -> str:
         """Opens a run and returns its id."""
         with translated_errors(f"experiment {problem}"):
             run = self._client.create_run(
-                self._experiment(problem), run_name=name, tags=_prefixed({**tags, "kind": KIND_RUN})
+                self._experiment(problem), run_name=name, tags=_prefixed({**tags, "kind": kind})
             )
         return str(run.info.run_id)
 
@@ -123,15 +123,15 @@ class RunTracker:
             raise NotFoundError(f"Run {run_id} was deleted in MLflow.")
         return _tracked(run)
 
-    def list(self, problem: str, limit: int) -> tuple[TrackedRun, ...]:
-        """Runs of a problem, newest first, without their candidates."""
+    def list(self, problem: str, limit: int, kind: str = KIND_RUN) -> tuple[TrackedRun, ...]:
+        """Runs of a problem and of one kind, newest first."""
         with translated_errors(f"experiment {problem}"):
             experiment = self._client.get_experiment_by_name(problem)
             if experiment is None:
                 return ()
             found = self._client.search_runs(
                 [experiment.experiment_id],
-                filter_string=f"tags.`{KIND}` = '{KIND_RUN}'",
+                filter_string=f"tags.`{KIND}` = '{kind}'",
                 max_results=limit,
                 order_by=["attributes.start_time DESC"],
             )

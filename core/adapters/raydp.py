@@ -189,7 +189,7 @@ class _Watchdog(threading.Thread):
             if now - self._started_at > self._params.start_timeout_s:
                 return f"Spark did not start within {self._params.start_timeout_s:.0f} s."
             return None
-        if not _app_master_alive():
+        if not is_app_master_alive():
             return "Spark's master on Ray died."
         return self._stalled(self._session, now)
 
@@ -215,7 +215,7 @@ class _Watchdog(threading.Thread):
         return None
 
 
-def _app_master_alive() -> bool:
+def is_app_master_alive() -> bool:
     """Whether the Java actor that hands out executors still has its name."""
     try:
         names = ray.util.list_named_actors()

@@ -53,7 +53,7 @@ def main() -> int:
     silence_vendors()
     folder = run_folder(settings.home, spec.run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    _log_to(folder / LOG_FILE, settings.log_level)
+    log_to(folder / LOG_FILE, settings.log_level)
     tracking = connect_tracking(settings)
     tracker = tracking.tracker
     problem = load_problem(spec.problem, settings.packages)
@@ -75,7 +75,8 @@ def main() -> int:
     return 1
 
 
-def _log_to(path: Path, level: str) -> None:
+def log_to(path: Path, level: str) -> None:
+    """Logs to a file and to where Ray keeps what its jobs print."""
     handlers: list[logging.Handler] = [
         logging.FileHandler(path, encoding="utf-8"),
         logging.StreamHandler(sys.stdout),
@@ -110,7 +111,7 @@ def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking)
             f"{spec.problem}-{spec.run_id[:8]}",
             spec.profile,
             spec.training.spark,
-            _end_process(spec.run_id, tracker),
+            end_process(spec.run_id, tracker),
         ) as spark,
         Sampler(_finder(spark)) as sampler,
     ):
@@ -145,7 +146,9 @@ def _finder(spark: SparkSession) -> Callable[[], dict[int, Part]]:
     return find
 
 
-def _end_process(run_id: str, tracker: RunTracker) -> Callable[[PilothouseError], None]:
+def end_process(run_id: str, tracker: RunTracker) -> Callable[[PilothouseError], None]:
+    """Returns what ends this process, and the run with it, when Spark hangs."""
+
     def end(error: PilothouseError) -> None:
         try:
             tracker.finish(run_id, RunStatus.FAILED, str(error))

@@ -117,6 +117,13 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
+def training_frame(spark: SparkSession, params: TrainingParams, ws: Workspace) -> DataFrame:
+    """The training part as it is fitted on: pinned to its partitions and cached."""
+    frame = spark.read.parquet(f"file://{ws.train}")
+    partitions = partitions_for(frame.count(), params.spark.rows_per_partition)
+    return pin_partitions(frame, partitions).cache()
+
+
 def train_stage(
     spark: SparkSession,
     problem: Problem,
@@ -130,9 +137,7 @@ def train_stage(
     Raises:
         ParityError: the export disagrees with Spark by more than the tolerance.
     """
-    frame = spark.read.parquet(f"file://{ws.train}")
-    rows = frame.count()
-    train = pin_partitions(frame, partitions_for(rows, params.spark.rows_per_partition)).cache()
+    train = training_frame(spark, params, ws)
     result = search(
         train,
         problem,
@@ -164,7 +169,7 @@ def train_stage(
             params.evaluation.threshold_rule,
         ),
         threshold_rule=params.evaluation.threshold_rule,
-        train_rows=rows,
+        train_rows=train.count(),
         weight_kind=weight_kind(result.best.family),
         weights=feature_weights(features, classifier, problem),
         candidates=result.candidates,

@@ -38,7 +38,8 @@ class SweepMeasurement(_Frozen):
 class BoostingPoint(_Frozen):
     """A boosted ensemble cut after so many iterations, cross-validated.
 
-    ``seconds`` is its share of the longest ensemble's fit, by iterations.
+    ``seconds`` is its share, by iterations, of what the longest ensemble of its depth
+    took to fit on all folds and to score at every cut.
     """
 
     max_depth: int

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.mlflow import MAX_TAG, RunTracker, connected_client
+from core.adapters.mlflow import KIND_SWEEP, MAX_TAG, RunTracker, connected_client
 from core.domain import Progress, RunStatus, Stage
 from core.errors import NotFoundError, UnavailableError
 from tests.ray_head import free_ports
@@ -111,6 +111,14 @@ def test_the_list_is_newest_first_without_candidates(tracker: Tracker, problem: 
     tracker.log_candidate(problem, first, "000-lr", {"regParam": 0.1}, {"cv_auc": 0.8}, (0.7, 0.9))
     assert [run.id for run in tracker.list(problem, 10)] == [third, second, first]
     assert [run.id for run in tracker.list(problem, 2)] == [third, second]
+
+
+def test_kinds_are_listed_apart(tracker: Tracker, problem: str) -> None:
+    run = tracker.create(problem, "a", {})
+    sweep = tracker.create(problem, "b", {}, kind=KIND_SWEEP)
+    assert [one.id for one in tracker.list(problem, 10)] == [run]
+    assert [one.id for one in tracker.list(problem, 10, kind=KIND_SWEEP)] == [sweep]
+    assert tracker.get(sweep).tags["kind"] == KIND_SWEEP
 
 
 def test_files_are_read_back(tracker: Tracker, problem: str, tmp_path: Path) -> None:

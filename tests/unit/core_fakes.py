@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.adapters.database import Database
-from core.adapters.mlflow import MAX_TAG, TrackedRun
+from core.adapters.mlflow import KIND_RUN, MAX_TAG, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
 from core.data.tables import ROW_ID
@@ -39,6 +39,7 @@ from core.training.report import (
     ParityResult,
 )
 from core.training.runs import RunService
+from core.training.sweeps import SweepService
 from core.training.trials import ParamValue
 
 PROBLEM = Problem(
@@ -81,13 +82,13 @@ class FakeTracker:
     _problems: dict[str, str] = field(default_factory=dict)
     _files: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
-    def create(self, problem: str, name: str, tags: Mapping[str, str]) -> str:
+    def create(self, problem: str, name: str, tags: Mapping[str, str], kind: str = KIND_RUN) -> str:
         self.plug.check()
         run_id = f"{len(self.runs) + 1:032x}"
         started = self.clock + timedelta(minutes=len(self.runs))
         self.runs[run_id] = TrackedRun(run_id, RunStatus.RUNNING, started, None, {}, {}, {})
         self._problems[run_id] = problem
-        self.tag(run_id, {**tags, "kind": "run"})
+        self.tag(run_id, {**tags, "kind": kind})
         return run_id
 
     def get(self, run_id: str) -> TrackedRun:
@@ -96,9 +97,13 @@ class FakeTracker:
             raise NotFoundError(f"MLflow has no run {run_id}.")
         return self.runs[run_id]
 
-    def list(self, problem: str, limit: int) -> tuple[TrackedRun, ...]:
+    def list(self, problem: str, limit: int, kind: str = KIND_RUN) -> tuple[TrackedRun, ...]:
         self.plug.check()
-        found = [run for run in self.runs.values() if self._problems[run.id] == problem]
+        found = [
+            run
+            for run in self.runs.values()
+            if self._problems[run.id] == problem and run.tags["kind"] == kind
+        ]
         newest_first = sorted(found, key=lambda run: run.started_at, reverse=True)
         return tuple(newest_first[:limit])
 
@@ -463,6 +468,9 @@ def make_world(folder: Path) -> World:
             settings.home,
         ),
         experiments=ExperimentService(database, ports.tracker, explain_evenly),
+        sweeps=SweepService(
+            params, {PROBLEM.name: PROBLEM}, ports.tracker, ports.cluster, settings.home
+        ),
         promotions=promotions,
         serving=ports.serving,
         reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),

@@ -1,0 +1,129 @@
+"""The process of one sweep: what a Ray Job starts.
+
+Like a run's process it reads its specification from the command line, tells MLflow how far
+it is, and leaves a log that outlives the cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+from core.adapters.mlflow import RunTracker
+from core.adapters.raydp import RayConnection, connect_ray
+from core.adapters.spark_afresh import spark_afresh
+from core.adapters.spark_meter import SparkMeter
+from core.bootstrap import PROVIDERS, connect_tracking, propose_by_tpe
+from core.domain import Progress, RunStatus, Stage
+from core.errors import PilothouseError
+from core.problems import load_problem
+from core.problems.contract import Problem
+from core.services.machine import usable_cores
+from core.settings import load_settings, silence_vendors
+from core.training import pipeline
+from core.training.advice import advise
+from core.training.job import end_process, log_to
+from core.training.profile_means import profile_means
+from core.training.sweep import SweepPlan, SweepTools, run_sweep
+from core.training.sweep_report import Advice, SweepReport
+from core.training.sweep_spec import (
+    ADVICE_FILE,
+    FOLDER,
+    LOG_FILE,
+    REPORT_FILE,
+    SweepSpec,
+    sweep_folder,
+)
+from core.training.workspace import Workspace, write_json
+
+LOG = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Runs the specification given as the one argument; returns the exit code."""
+    spec = SweepSpec.model_validate_json(sys.argv[1])
+    settings = load_settings()
+    silence_vendors()
+    folder = sweep_folder(settings.home, spec.sweep_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    log_to(folder / LOG_FILE, settings.log_level)
+    tracker = connect_tracking(settings).tracker
+    problem = load_problem(spec.problem, settings.packages)
+    try:
+        report = _execute(spec, problem, folder, tracker)
+        _track(tracker, spec.sweep_id, report, advise(report), folder)
+    except PilothouseError as exc:
+        LOG.exception("the sweep failed")
+        tracker.finish(spec.sweep_id, RunStatus.FAILED, str(exc))
+    except Exception as exc:
+        LOG.exception("the sweep failed")
+        kind = type(exc).__name__
+        sentence = f"The sweep stopped with an unexpected {kind}; its log has the rest."
+        tracker.finish(spec.sweep_id, RunStatus.FAILED, sentence)
+    else:
+        LOG.info("the sweep is finished")
+        tracker.finish(spec.sweep_id, RunStatus.FINISHED)
+        return 0
+    finally:
+        tracker.log_files(spec.sweep_id, folder / LOG_FILE, "logs")
+    return 1
+
+
+def _execute(spec: SweepSpec, problem: Problem, folder: Path, tracker: RunTracker) -> SweepReport:
+    scratch = folder / "scratch"
+    source = Workspace(scratch / "source")
+    tracker.report_progress(spec.sweep_id, Progress(Stage.INGEST, 0))
+    pipeline.ingest_stage(problem, PROVIDERS, source)
+    pipeline.validate_stage(problem, source)
+    connect_ray(RayConnection("auto", f"sweep-{spec.sweep_id}"))
+    plan = SweepPlan(
+        problem=problem,
+        training=spec.training,
+        profiles=spec.profiles,
+        families=spec.families,
+        repeat=spec.repeat,
+        git_commit=spec.git_commit,
+        physical_cores=usable_cores(),
+    )
+    tools = SweepTools(
+        open_session=lambda profile: spark_afresh(
+            f"{spec.problem}-sweep-{spec.sweep_id[:8]}",
+            profile,
+            spec.training.spark,
+            end_process(spec.sweep_id, tracker),
+        ),
+        open_meter=SparkMeter,
+        propose=propose_by_tpe,
+        on_progress=lambda progress: tracker.report_progress(spec.sweep_id, progress),
+    )
+    try:
+        return run_sweep(plan, tools, source, scratch / "sessions")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _track(
+    tracker: RunTracker, sweep_id: str, report: SweepReport, advice: Advice, folder: Path
+) -> None:
+    """Logs the report, the advice that follows from it, and the means as metrics."""
+    for name, value in ((REPORT_FILE, report), (ADVICE_FILE, advice)):
+        write_json(folder / name, value)
+    tracker.log_files(sweep_id, folder / FOLDER, FOLDER)
+    metrics: dict[str, float] = {}
+    for mean in profile_means(report):
+        where = f"{mean.profile.name}.{mean.family}"
+        metrics |= {
+            f"seconds.{where}": mean.seconds,
+            f"core_seconds.{where}": mean.core_seconds,
+            f"peak_rss_mb.{where}": mean.peak_rss_mb,
+            f"cv_auc.{where}": mean.cv_auc,
+        }
+    advised = {"advised_profile": advice.profile, "advised_family": advice.family}
+    tracker.log(sweep_id, {}, metrics)
+    tracker.tag(sweep_id, {**advised, "git_commit": report.git_commit})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

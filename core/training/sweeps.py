@@ -1,0 +1,314 @@
+"""Starts, follows and cancels sweeps over resource profiles.
+
+A sweep is a run of kind ``sweep`` in MLflow and a Ray Job; there is no other record.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from core.adapters.mlflow import KIND_SWEEP, RunTracker, TrackedRun
+from core.adapters.ray import RayCluster
+from core.domain import RunStatus, Sweep
+from core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    Offence,
+    PilothouseError,
+    UnavailableError,
+)
+from core.params import Params, TrainingParams, override_training
+from core.problems.contract import Problem
+from core.training.preflight import NodeCapacity, check_profile
+from core.training.provenance import git_commit
+from core.training.sweep_report import SweepReport
+from core.training.sweep_spec import LOG_FILE, REPORT_FILE, SweepSpec, sweep_folder
+
+LOG = logging.getLogger(__name__)
+STOP_TIMEOUT_S = 30.0
+STOP_POLL_S = 0.3
+#: A job that Ray does not know may be one that was not submitted yet.
+SUBMIT_GRACE_S = 30.0
+LOST = "The sweep's process ended without a word; its log may say why."
+
+
+class SweepService:
+    """Sweeps of every problem; each is a Ray Job that outlives its starter."""
+
+    def __init__(
+        self,
+        params: Params,
+        problems: Mapping[str, Problem],
+        tracker: RunTracker,
+        cluster: RayCluster,
+        home: Path,
+    ) -> None:
+        self._params = params
+        self._problems = problems
+        self._tracker = tracker
+        self._cluster = cluster
+        self._home = home
+
+    def start(
+        self,
+        problem: str,
+        *,
+        profiles: Sequence[str],
+        families: Sequence[str],
+        repeat: int,
+        overrides: Mapping[str, str],
+        actor: str,
+    ) -> Sweep:
+        """Starts a sweep and returns it at once.
+
+        Args:
+            problem: one of the problems of ``params.yaml``.
+            profiles: names of profiles, in the order of measuring.
+            families: model families, each searched by itself with the whole budget.
+            repeat: how often each family is measured with each profile.
+            overrides: training parameters by dotted key, such as ``search.trials``.
+            actor: who starts it.
+
+        Raises:
+            NotFoundError: no such problem or profile.
+            InvalidInputError: a list is empty or names something twice, a family is
+                unknown, ``repeat`` is below 1, or an override breaks a rule.
+            ConflictError: a sweep of the problem is active.
+            ResourceError: the cluster cannot give one of the profiles.
+            UnavailableError: Ray or MLflow does not answer.
+        """
+        self._require_problem(problem)
+        _require_distinct("profiles", profiles)
+        _require_distinct("families", families)
+        if repeat < 1:
+            raise InvalidInputError(
+                f"A sweep cannot be repeated {repeat} times.", fix="Choose 1 or more."
+            )
+        chosen = [self._params.profile_named(name) for name in profiles]
+        self._require_families(problem, families)
+        training = _training(self._params.training, families, overrides)
+        self._refuse_second(problem)
+        nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in self._cluster.nodes()]
+        for profile in chosen:
+            check_profile(profile, nodes)
+        started_at = datetime.now(UTC)
+        sweep_id = self._tracker.create(
+            problem,
+            f"{problem}-sweep-{started_at:%Y%m%d-%H%M%S}",
+            {
+                "problem": problem,
+                "profiles": ",".join(profiles),
+                "families": ",".join(families),
+                "repeat": str(repeat),
+                "started_by": actor,
+            },
+            kind=KIND_SWEEP,
+        )
+        spec = SweepSpec(
+            sweep_id=sweep_id,
+            problem=problem,
+            profiles=tuple(chosen),
+            families=tuple(families),
+            repeat=repeat,
+            training=training,
+            git_commit=git_commit(),
+        )
+        self._submit(spec)
+        return self.get(sweep_id)
+
+    def _submit(self, spec: SweepSpec) -> None:
+        command = [sys.executable, "-m", "core.training.sweep_job", spec.model_dump_json()]
+        try:
+            self._cluster.submit(_job_id(spec.problem, spec.sweep_id), shlex.join(command))
+        except UnavailableError as exc:
+            self._tell_mlflow(spec.sweep_id, RunStatus.FAILED, str(exc))
+            raise
+
+    def _require_problem(self, problem: str) -> None:
+        if problem not in self._problems:
+            raise NotFoundError(
+                f"There is no problem called {problem!r}.",
+                fix=f"Choose one of: {', '.join(self._problems)}.",
+            )
+
+    def _require_families(self, problem: str, families: Sequence[str]) -> None:
+        known = self._problems[problem].search_space
+        unknown = [name for name in families if name not in known]
+        if unknown:
+            raise InvalidInputError(
+                f"{problem} has no search space for {', '.join(unknown)}.",
+                fix=f"Choose among: {', '.join(known)}.",
+                offences=[Offence("families", f"{name} has no space") for name in unknown],
+            )
+
+    def _refuse_second(self, problem: str) -> None:
+        for sweep in self.list(problem):
+            if sweep.status.is_active:
+                raise ConflictError(
+                    f"Sweep {sweep.id[:8]} of {problem} is active already.",
+                    fix="Wait for it to end or cancel it.",
+                )
+
+    def list(self, problem: str, limit: int = 100) -> tuple[Sweep, ...]:
+        """Sweeps of a problem, newest first.
+
+        Raises:
+            NotFoundError: there is no such problem.
+            UnavailableError: MLflow does not answer.
+        """
+        self._require_problem(problem)
+        tracked = self._tracker.list(problem, limit, kind=KIND_SWEEP)
+        return tuple(self._current(one) for one in tracked)
+
+    def get(self, sweep_id: str) -> Sweep:
+        """Reads one sweep.
+
+        Raises:
+            NotFoundError: there is no such sweep, or it was deleted in MLflow.
+            UnavailableError: MLflow does not answer.
+        """
+        tracked = self._tracker.get(sweep_id)
+        if tracked.tags.get("kind") != KIND_SWEEP:
+            raise NotFoundError(
+                f"{sweep_id[:8]} is not a sweep.",
+                fix="`pilothouse profile PROBLEM --list` shows them.",
+            )
+        return self._current(tracked)
+
+    def report(self, sweep_id: str) -> SweepReport:
+        """What a finished sweep measured; ``advise`` says what follows.
+
+        Raises:
+            NotFoundError: there is no such sweep, or it has not finished.
+        """
+        sweep = self.get(sweep_id)
+        if sweep.status is not RunStatus.FINISHED:
+            raise NotFoundError(
+                f"Sweep {sweep_id[:8]} has no report: it is {sweep.status.value}.",
+                fix=sweep.error or "Wait for its end.",
+            )
+        with tempfile.TemporaryDirectory() as scratch:
+            text = self._tracker.read_file(sweep_id, REPORT_FILE, Path(scratch))
+        try:
+            return SweepReport.model_validate_json(text)
+        except ValidationError as exc:
+            raise NotFoundError(
+                f"The report of sweep {sweep_id[:8]} is of another release.",
+                fix="Run the sweep again.",
+            ) from exc
+
+    def log(self, sweep_id: str, *, tail: int = 200) -> str:
+        """Returns the last lines of a sweep's log; empty while it has written none."""
+        path = sweep_folder(self._home, self.get(sweep_id).id) / LOG_FILE
+        if not path.exists():
+            return ""
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-tail:])
+
+    def cancel(self, sweep_id: str, *, actor: str) -> Sweep:
+        """Ends a sweep and returns once its process is gone.
+
+        Raises:
+            NotFoundError: there is no such sweep.
+            ConflictError: it has ended already.
+            UnavailableError: Ray or MLflow does not answer, or the process does not end.
+        """
+        sweep = self.get(sweep_id)
+        if not sweep.status.is_active:
+            raise ConflictError(f"Sweep {sweep_id[:8]} has ended already: {sweep.status.value}.")
+        job = _job_id(sweep.problem, sweep_id)
+        self._cluster.stop(job)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while not self._job_is_over(job):
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "Ray has not ended the sweep yet.", fix="Look again in a minute."
+                )
+            time.sleep(STOP_POLL_S)
+        if self._tracker.get(sweep_id).status is RunStatus.FINISHED:
+            raise ConflictError(f"Sweep {sweep_id[:8]} finished while it was being stopped.")
+        self._tracker.finish(sweep_id, RunStatus.CANCELLED, f"cancelled by {actor}")
+        return self.get(sweep_id)
+
+    def _job_is_over(self, job: str) -> bool:
+        status = self._cluster.status(job)
+        return status is None or status.is_over
+
+    def _current(self, tracked: TrackedRun) -> Sweep:
+        sweep = _sweep(tracked)
+        if tracked.status is RunStatus.RUNNING and self._is_lost(sweep):
+            self._tell_mlflow(sweep.id, RunStatus.FAILED, LOST)
+            ended = datetime.now(UTC)
+            return replace(sweep, status=RunStatus.FAILED, ended_at=ended, error=LOST)
+        return sweep
+
+    def _is_lost(self, sweep: Sweep) -> bool:
+        age = datetime.now(UTC) - sweep.started_at
+        try:
+            status = self._cluster.status(_job_id(sweep.problem, sweep.id))
+            if status is None:
+                return age.total_seconds() > SUBMIT_GRACE_S
+            # The job's last word in MLflow comes before its end in Ray.
+            return status.is_over and self._tracker.get(sweep.id).status is RunStatus.RUNNING
+        except (UnavailableError, NotFoundError):
+            return False
+
+    def _tell_mlflow(self, sweep_id: str, status: RunStatus, why: str) -> None:
+        try:
+            self._tracker.finish(sweep_id, status, why)
+        except PilothouseError as exc:
+            LOG.warning("MLflow was not told that sweep %s ended: %s", sweep_id, exc)
+
+
+def _require_distinct(what: str, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise InvalidInputError(
+            f"{', '.join(twice)} is given twice among the {what}.",
+            fix="Name each once; --repeat measures all of them again.",
+        )
+    if not names:
+        raise InvalidInputError(f"A sweep needs {what}.", fix="Name at least one.")
+
+
+def _training(
+    params: TrainingParams, families: Sequence[str], overrides: Mapping[str, str]
+) -> TrainingParams:
+    if "search.families" in overrides:
+        raise InvalidInputError(
+            "A sweep takes its families by themselves.", fix="Use --families instead."
+        )
+    return override_training(params, {**overrides, "search.families": f"[{', '.join(families)}]"})
+
+
+def _job_id(problem: str, sweep_id: str) -> str:
+    return f"{problem}-sweep-{sweep_id}"
+
+
+def _sweep(tracked: TrackedRun) -> Sweep:
+    tags = tracked.tags
+    is_queued = tracked.status.is_active and tracked.progress is None
+    return Sweep(
+        id=tracked.id,
+        problem=tags.get("problem", ""),
+        status=RunStatus.QUEUED if is_queued else tracked.status,
+        profiles=tuple(tags.get("profiles", "").split(",")),
+        families=tuple(tags.get("families", "").split(",")),
+        repeat=int(tags.get("repeat", "1")),
+        started_by=tags.get("started_by", ""),
+        started_at=tracked.started_at,
+        ended_at=tracked.ended_at,
+        progress=tracked.progress,
+        error=tags.get("error"),
+    )
