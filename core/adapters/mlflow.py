@@ -25,6 +25,7 @@ KIND, KIND_RUN, KIND_CANDIDATE, KIND_SWEEP = f"{TAG}kind", "run", "candidate", "
 PARENT = "mlflow.parentRunId"
 MAX_TAG = 4000
 _BATCH = 100
+_METRICS_BATCH = 1000
 
 _STATUS = {
     "RUNNING": RunStatus.RUNNING,
@@ -171,6 +172,24 @@ class RunTracker:
             for start in range(0, len(values), _BATCH):
                 self._client.log_batch(run_id, params=values[start : start + _BATCH])
             self._client.log_batch(run_id, metrics=measures)
+
+    def log_history(
+        self, run_id: str, at_s: Sequence[float], values: Mapping[str, Sequence[float]]
+    ) -> None:
+        """Logs metrics over time, each of shape (moments,); they end now.
+
+        Whole seconds of ``at_s`` are the steps. The last value stands as the metric's own.
+        """
+        now_s = datetime.now(UTC).timestamp()
+        measures = [
+            Metric(name, value, int((now_s - at_s[-1] + at) * 1000), int(at))
+            for name, course in values.items()
+            for at, value in zip(at_s, course, strict=True)
+        ]
+        with translated_errors(f"run {run_id}"):
+            for start in range(0, len(measures), _METRICS_BATCH):
+                batch = measures[start : start + _METRICS_BATCH]
+                self._client.log_batch(run_id, metrics=batch)
 
     def log_candidate(
         self,

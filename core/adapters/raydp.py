@@ -12,16 +12,13 @@ from dataclasses import dataclass
 import ray
 import raydp
 from pyspark.sql import SparkSession
-from ray.util.state import list_actors
 
 from core.errors import ResourceError, SparkHungError, UnavailableError
 from core.params import Profile, SparkParams
 
 LOG = logging.getLogger(__name__)
 APP_MASTER = "RAY_APP_MASTER"
-EXECUTOR = "raydp-executor"
 POLL_S = 2.0
-REFRESH_S = 5.0
 #: A beat that misses the executors may fall between a death and Ray's restart.
 EXECUTOR_GRACE_S = 30.0
 
@@ -110,35 +107,6 @@ def _start(name: str, profile: Profile, params: SparkParams) -> SparkSession:
         ) from exc
     session.sparkContext.setLogLevel("ERROR")
     return session
-
-
-class SparkProcesses:
-    """Process ids of a session's JVMs on this node.
-
-    Ray is asked every few seconds at most: executors rarely come and go.
-    """
-
-    def __init__(self, session: SparkSession) -> None:
-        self.driver = int(session.sparkContext._jvm.java.lang.ProcessHandle.current().pid())
-        self._executors: tuple[int, ...] = ()
-        self._asked_at = -REFRESH_S
-
-    def executors(self) -> tuple[int, ...]:
-        """Executors that are alive."""
-        if time.monotonic() - self._asked_at >= REFRESH_S:
-            context = ray.get_runtime_context()
-            actors = list_actors(
-                detail=True,
-                filters=[
-                    ("state", "=", "ALIVE"),
-                    ("ray_namespace", "=", context.namespace),
-                    ("node_id", "=", context.get_node_id()),
-                ],
-            )
-            named = [actor for actor in actors if (actor.name or "").startswith(EXECUTOR)]
-            self._executors = tuple(int(actor.pid) for actor in named if actor.pid)
-            self._asked_at = time.monotonic()
-        return self._executors
 
 
 class _Watchdog(threading.Thread):

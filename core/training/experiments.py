@@ -16,7 +16,8 @@ from core.errors import InvalidInputError, NotFoundError
 from core.training.importance import Explain, Importance, importances
 from core.training.predictions import HoldoutPredictions, read_predictions
 from core.training.report import EvaluationReport
-from core.training.tracking import PREDICTIONS_FILE, REPORT_FILE
+from core.training.tracking import PREDICTIONS_FILE, REPORT_FILE, USAGE_FILE
+from core.training.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,22 @@ class ExperimentService:
     def importance(self, report: EvaluationReport) -> tuple[Importance, ...]:
         """How much the family and each family's parameters mattered in a run's search."""
         return importances(report.candidates, self._explain)
+
+    def usage(self, run_id: str) -> Usage:
+        """What a run's work on Spark cost.
+
+        Raises:
+            NotFoundError: nothing was measured, or the run was deleted in MLflow.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            text = self._tracker.read_file(run_id, USAGE_FILE, Path(scratch))
+        try:
+            return Usage.model_validate_json(text)
+        except ValidationError as exc:
+            raise NotFoundError(
+                f"What run {run_id[:8]} cost was written by another release.",
+                fix="Run the training again.",
+            ) from exc
 
     def predictions(self, run_id: str) -> HoldoutPredictions:
         """What a finished run's model says of every row of the holdout.

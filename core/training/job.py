@@ -14,10 +14,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pyspark.sql import SparkSession
-
 from core.adapters.mlflow import RunTracker
-from core.adapters.raydp import RayConnection, SparkProcesses, connect_ray, spark_on_ray
+from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
+from core.adapters.spark_meter import SparkMeter
 from core.bootstrap import PROVIDERS, Tracking, connect_tracking, propose_by_tpe
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
@@ -27,7 +26,6 @@ from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.provenance import environment_snapshot
-from core.training.resources import Part, Sampler
 from core.training.tracking import register_version, track_resources, track_run
 from core.training.workspace import Workspace
 
@@ -113,13 +111,19 @@ def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking)
             spec.training.spark,
             end_process(spec.run_id, tracker),
         ) as spark,
-        Sampler(_finder(spark)) as sampler,
+        SparkMeter(spark) as meter,
     ):
         begin(Stage.PREPROCESS)
-        pipeline.preprocess_stage(spark, problem, spec.training, ws)
+        with meter.phase("preprocess"):
+            pipeline.preprocess_stage(spark, problem, spec.training, ws)
         begin(Stage.TRAIN)
-        pipeline.train_stage(spark, problem, spec.training, ws, training_progress, propose_by_tpe)
-    track_resources(tracker, spec.run_id, sampler.samples, spec.profile.cores, ws)
+        with meter.phase("train"):
+            pipeline.train_stage(
+                spark, problem, spec.training, ws, training_progress, propose_by_tpe
+            )
+    usage = meter.usage(spec.profile.cores)
+    if usage is not None:
+        track_resources(tracker, spec.run_id, usage, ws)
     begin(Stage.EVALUATE)
     report = pipeline.evaluate_stage(problem, spec.training, ws)
     begin(Stage.REGISTER)
@@ -134,16 +138,6 @@ def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking)
     )
     register_version(tracker, tracking.registry, problem, facts, ws)
     shutil.rmtree(ws.scratch, ignore_errors=True)
-
-
-def _finder(spark: SparkSession) -> Callable[[], dict[int, Part]]:
-    processes = SparkProcesses(spark)
-
-    def find() -> dict[int, Part]:
-        executors = dict.fromkeys(processes.executors(), Part.EXECUTOR)
-        return {processes.driver: Part.DRIVER, **executors}
-
-    return find
 
 
 def end_process(run_id: str, tracker: RunTracker) -> Callable[[PilothouseError], None]:

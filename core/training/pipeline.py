@@ -83,6 +83,7 @@ def preprocess_stage(
     Medians and modes are fitted on the training part only; they are written for people
     to read and fitted again inside every fold.
     """
+    spark.sparkContext.setJobDescription("preprocess")
     rows = pq.read_metadata(ws.validated).num_rows
     partitions = partitions_for(rows, params.spark.rows_per_partition)
     source = spark.read.parquet(f"file://{ws.validated}")
@@ -137,6 +138,7 @@ def train_stage(
     Raises:
         ParityError: the export disagrees with Spark by more than the tolerance.
     """
+    spark.sparkContext.setJobDescription("read the training rows")
     train = training_frame(spark, params, ws)
     result = search(
         train,
@@ -148,6 +150,7 @@ def train_stage(
         ),
     )
     on_progress(0.85, f"fitting {result.best.family} on all training rows")
+    spark.sparkContext.setJobDescription(f"{result.best.family}: final fit")
     features = fit_features(train, problem)
     estimator = build_estimator(result.best.family, result.best.params, params.split.seed, features)
     classifier = estimator.fit(features.transform(train))
@@ -157,6 +160,7 @@ def train_stage(
     ws.onnx.parent.mkdir(parents=True, exist_ok=True)
     ws.onnx.write_bytes(onnx)
     on_progress(0.9, "comparing the export with Spark")
+    spark.sparkContext.setJobDescription("comparison with the export")
     parity = _parity(spark, model, problem, params, ws, onnx)
     fit = FitResult(
         problem=problem.name,

@@ -1,7 +1,6 @@
-"""What a run costs in cores, memory and time.
+"""What work on Spark costs in cores, memory and time.
 
-A thread looks at the run's processes once a second; what it saw is summed up by a pure
-function. One look costs psutil about 20 microseconds a process.
+Processes are looked at once a second; what was seen is summed up by a pure function.
 """
 
 from __future__ import annotations
@@ -10,14 +9,22 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
 import psutil
 
+from core.training.usage import Phase, StageCost, Usage, UsagePoint
+
 LOG = logging.getLogger(__name__)
 INTERVAL_S = 1.0
+MAX_POINTS = 600
+#: Looks that are closer together, such as the last two, make one point: the kernel counts
+#: CPU time in hundredths of a second, which is noise when divided by little.
+LEAST_STEP_S = 0.75
+SLOWEST_STAGES = 10
 
 
 class Part(StrEnum):
@@ -28,101 +35,187 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One process at one moment; ``cpu_s`` counts from the start of the process."""
+class Reading:
+    """One process of this node now; ``cpu_s`` counts from the start of the process."""
 
-    at_s: float
     pid: int
-    part: Part
     cpu_s: float
     rss_mb: float
 
 
 @dataclass(frozen=True)
-class ResourceUsage:
-    """The sum of a run's samples.
+class Sample:
+    """A process, which ``node`` and ``pid`` name together, at one moment.
 
-    ``core_seconds`` is CPU time of all its processes while they were watched,
-    ``peak_rss_mb`` the most memory they held at one moment, together. A page that two
-    processes share counts twice. ``mean_utilization`` is core-seconds per second and
-    core of the profile; driver and executors share them, so it may pass 1.
+    ``at_s`` counts from the beginning of the work and is the same for all samples of one
+    look.
     """
 
-    wall_s: float
-    core_seconds: float
-    peak_rss_mb: float
-    mean_utilization: float
+    at_s: float
+    node: str
+    part: Part
+    reading: Reading
 
 
-def summarize(samples: Sequence[Sample], cores: int) -> ResourceUsage | None:
-    """Sums up samples of a run that had ``cores`` cores; ``None`` if there is no span."""
-    if not samples:
+@dataclass
+class _Moment:
+    """One look. ``cpu_s`` is what was used since the look before."""
+
+    at_s: float
+    cpu_s: dict[Part, float] = field(default_factory=lambda: defaultdict(float))
+    rss_mb: dict[Part, float] = field(default_factory=lambda: defaultdict(float))
+
+
+def summarize(
+    samples: Sequence[Sample],
+    phases: Sequence[Phase],
+    stages: Sequence[StageCost],
+    cores: int,
+) -> Usage | None:
+    """Sums up work that had ``cores`` executor cores; ``None`` if its samples have no span."""
+    moments = _moments(samples)
+    if len(moments) < 2:
         return None
-    moments: dict[float, float] = defaultdict(float)
-    first: dict[int, float] = {}
-    last: dict[int, float] = {}
-    for sample in samples:
-        moments[sample.at_s] += sample.rss_mb
-        first.setdefault(sample.pid, sample.cpu_s)
-        last[sample.pid] = sample.cpu_s
-    wall_s = max(moments) - min(moments)
-    if wall_s <= 0:
-        return None
-    core_seconds = sum(last[pid] - first[pid] for pid in first)
-    return ResourceUsage(
+    wall_s = moments[-1].at_s - moments[0].at_s
+    core_seconds = sum(sum(moment.cpu_s.values()) for moment in moments)
+    task_s = sum(stage.task_s for stage in stages)
+    gc_s = sum(stage.gc_s for stage in stages)
+    slowest = sorted(stages, key=lambda stage: (-stage.seconds, stage.id))
+    return Usage(
+        cores=cores,
         wall_s=wall_s,
         core_seconds=core_seconds,
-        peak_rss_mb=max(moments.values()),
+        peak_rss_mb=max(sum(moment.rss_mb.values()) for moment in moments),
         mean_utilization=core_seconds / (wall_s * cores),
+        task_s=task_s,
+        gc_s=gc_s,
+        gc_share=gc_s / task_s if task_s else 0.0,
+        shuffle_mb=sum(stage.shuffle_mb for stage in stages),
+        spilled_mb=sum(stage.spilled_mb for stage in stages),
+        peak_execution_memory_mb=max((s.peak_execution_memory_mb for s in stages), default=0.0),
+        stages=len(stages),
+        phases=tuple(phases),
+        points=_points(moments),
+        slowest=tuple(slowest[:SLOWEST_STAGES]),
     )
 
 
-class Sampler(threading.Thread):
-    """Watches processes until stopped. Use as a context manager; read ``samples`` after it.
+def _moments(samples: Sequence[Sample]) -> list[_Moment]:
+    """Looks in order.
 
-    ``find`` gives the run's processes on this node and is asked at every look, because
-    Ray may restart an executor. A look that fails is left out: a run does not end for
-    want of its bill.
+    Where a look missed a process that was seen again later, the process is taken to have
+    worked evenly and to have kept its memory. A process that replaces another has a pid
+    of its own; what it used before it was first seen is not counted.
+    """
+    moments = [_Moment(at_s) for at_s in sorted({sample.at_s for sample in samples})]
+    places = {moment.at_s: place for place, moment in enumerate(moments)}
+    processes: dict[tuple[str, int], list[Sample]] = defaultdict(list)
+    for sample in sorted(samples, key=lambda one: one.at_s):
+        processes[sample.node, sample.reading.pid].append(sample)
+        moments[places[sample.at_s]].rss_mb[sample.part] += sample.reading.rss_mb
+    for process in processes.values():
+        for before, after in pairwise(process):
+            used_s = after.reading.cpu_s - before.reading.cpu_s
+            gap = moments[places[before.at_s] : places[after.at_s] + 1]
+            for earlier, later in pairwise(gap):
+                share = (later.at_s - earlier.at_s) / (after.at_s - before.at_s)
+                later.cpu_s[after.part] += share * used_s
+            for missed in gap[1:-1]:
+                missed.rss_mb[before.part] += before.reading.rss_mb
+    return moments
+
+
+def _points(moments: Sequence[_Moment]) -> tuple[UsagePoint, ...]:
+    """A point for each look but the first; long work gets fewer, over several looks each."""
+    step_s = max(LEAST_STEP_S, (moments[-1].at_s - moments[0].at_s) / MAX_POINTS)
+    begins_s = [moments[0].at_s]
+    groups: list[list[_Moment]] = [[]]
+    for moment in moments[1:]:
+        groups[-1].append(moment)
+        if moment.at_s - begins_s[-1] >= step_s:
+            groups.append([])
+            begins_s.append(moment.at_s)
+    rest = groups.pop()
+    if groups:
+        groups[-1] += rest
+    else:
+        groups = [rest]
+    return tuple(_point(*one) for one in zip(begins_s, groups, strict=False))
+
+
+def _point(begin_s: float, group: Sequence[_Moment]) -> UsagePoint:
+    """Mean of the cores and highest memory over looks that follow each other."""
+    seconds = group[-1].at_s - begin_s
+
+    def cores(part: Part) -> float:
+        return sum(moment.cpu_s[part] for moment in group) / seconds
+
+    def rss_mb(part: Part) -> float:
+        return max(moment.rss_mb[part] for moment in group)
+
+    return UsagePoint(
+        at_s=group[-1].at_s,
+        driver_cores=cores(Part.DRIVER),
+        executor_cores=cores(Part.EXECUTOR),
+        driver_rss_mb=rss_mb(Part.DRIVER),
+        executor_rss_mb=rss_mb(Part.EXECUTOR),
+    )
+
+
+class ProcessReader:
+    """Reads processes of the node it lives on."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, psutil.Process] = {}
+
+    def read(self, pids: Iterable[int]) -> tuple[Reading, ...]:
+        """CPU time and memory of processes; one that is gone is left out."""
+        readings = []
+        for pid in pids:
+            try:
+                # Looking up a process costs more than reading it.
+                if pid not in self._known:
+                    self._known[pid] = psutil.Process(pid)
+                process = self._known[pid]
+                times = process.cpu_times()
+                rss_mb = process.memory_info().rss / 2**20
+            except psutil.Error:
+                self._known.pop(pid, None)
+                continue
+            readings.append(Reading(pid, times.user + times.system, rss_mb))
+        return tuple(readings)
+
+
+class Ticker(threading.Thread):
+    """Does something every ``interval_s`` seconds until stopped.
+
+    A failure is logged, the first time, and does not end it: work does not fail for want
+    of its bill.
     """
 
-    def __init__(
-        self, find: Callable[[], Mapping[int, Part]], interval_s: float = INTERVAL_S
-    ) -> None:
-        super().__init__(name="resource-sampler", daemon=True)
-        self._find = find
+    def __init__(self, work: Callable[[], None], interval_s: float = INTERVAL_S) -> None:
+        super().__init__(name="ticker", daemon=True)
+        self._work = work
         self._interval_s = interval_s
         self._done = threading.Event()
-        self._known: dict[int, psutil.Process] = {}
-        self.samples: list[Sample] = []
+        self._failed = False
+        #: CPU time of the thread so far.
+        self.cpu_s = 0.0
 
-    def __enter__(self) -> Sampler:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def stop(self, timeout_s: float) -> bool:
+        """Ends it; says whether it came to its end in time."""
         self._done.set()
-        self.join()
+        if self.is_alive():
+            self.join(timeout_s)
+        return not self.is_alive()
 
     def run(self) -> None:
-        """Looks, waits, looks again."""
-        began = time.monotonic()
-        failed = False
-        while not self._done.is_set():
+        """Waits, works, waits again."""
+        while not self._done.wait(self._interval_s):
             try:
-                self._look(time.monotonic() - began)
+                self._work()
             except Exception:
-                if not failed:
-                    LOG.warning("the run's resources cannot be sampled", exc_info=True)
-                failed = True
-            self._done.wait(self._interval_s)
-
-    def _look(self, at_s: float) -> None:
-        for pid, part in self._find().items():
-            try:
-                process = self._known.setdefault(pid, psutil.Process(pid))
-                with process.oneshot():
-                    times = process.cpu_times()
-                    rss_mb = process.memory_info().rss / 2**20
-            except psutil.Error:
-                continue
-            self.samples.append(Sample(at_s, pid, part, times.user + times.system, rss_mb))
+                if not self._failed:
+                    LOG.warning("what the work costs cannot be read", exc_info=True)
+                self._failed = True
+            self.cpu_s = time.thread_time()

@@ -168,6 +168,7 @@ def _prepared(train: DataFrame, problem: Problem, folds: int) -> Iterator[list[_
 
 
 def _prepare(train: DataFrame, problem: Problem, fold: int) -> _Fold:
+    train.sparkSession.sparkContext.setJobDescription(f"features of fold {fold}")
     inside = train.where(F.col(FOLD) != fold)
     model = fit_features(inside, problem)
     keep = [ROW_ID, LABEL, TREE_FEATURES, LINEAR_FEATURES]
@@ -189,9 +190,14 @@ def _attempt(
     started = time.perf_counter()
     parts: list[list[OutOfFold]] = [[] for _ in trials]
     scores: list[list[float]] = [[] for _ in trials]
+    numbers = ", ".join(str(index) for index in indexes)
     for fold in folds:
         if scores[0] and all(give_up(known) for known in scores):
             break
+        # Holds for this thread alone; stages that took long are shown under this name.
+        fold.train.sparkSession.sparkContext.setJobDescription(
+            f"{trials[0].family}: trial {numbers}, fold {fold.index}"
+        )
         for i, part in enumerate(_fit_and_score(trials, fold, seed)):
             parts[i].append(part)
             scores[i].append(float(roc_auc_score(part.label, part.probability)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
@@ -13,11 +13,14 @@ from core.data.tables import file_md5
 from core.problems.contract import Problem
 from core.scoring.bundle import BundleFacts
 from core.training.report import Candidate, EvaluationReport
-from core.training.resources import Sample, summarize
-from core.training.workspace import Workspace
+from core.training.usage import Usage
+from core.training.workspace import Workspace, write_json
 
 REPORT_FILE = "report/report.json"
 PREDICTIONS_FILE = "report/predictions.parquet"
+USAGE_FILE = "resources/usage.json"
+#: What is logged over time, under the names of a ``UsagePoint``.
+COURSES = ("driver_cores", "executor_cores", "driver_rss_mb", "executor_rss_mb")
 
 
 def track_run(
@@ -80,30 +83,27 @@ def _candidate_metrics(candidate: Candidate) -> dict[str, float]:
     return {**metrics, "pruned": float(candidate.pruned)}
 
 
-def track_resources(
-    tracker: RunTracker, run_id: str, samples: Sequence[Sample], cores: int, ws: Workspace
-) -> None:
-    """Logs what Spark cost: totals as metrics, every sample as a file."""
-    usage = summarize(samples, cores)
-    if usage is None:
-        return
-    with ws.resources.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["at_s", "pid", "part", "cpu_s", "rss_mb"])
-        for one in samples:
-            row = [f"{one.at_s:.2f}", one.pid, one.part, f"{one.cpu_s:.2f}", f"{one.rss_mb:.1f}"]
-            writer.writerow(row)
-    tracker.log_files(run_id, ws.resources, "resources")
-    tracker.log(
-        run_id,
-        {},
-        {
-            "spark_wall_seconds": usage.wall_s,
-            "core_seconds": usage.core_seconds,
-            "peak_rss_mb": usage.peak_rss_mb,
-            "mean_utilization": usage.mean_utilization,
-        },
-    )
+def track_resources(tracker: RunTracker, run_id: str, usage: Usage, ws: Workspace) -> None:
+    """Logs what Spark cost: totals as metrics, the course of it as their history, all as a file."""
+    write_json(ws.usage, usage)
+    tracker.log_files(run_id, ws.usage, "resources")
+    phases: dict[str, float] = defaultdict(float)
+    for phase in usage.phases:
+        phases[f"phase.{phase.name}_seconds"] += phase.end_s - phase.begin_s
+    totals = {
+        "spark_wall_seconds": usage.wall_s,
+        "core_seconds": usage.core_seconds,
+        "peak_rss_mb": usage.peak_rss_mb,
+        "mean_utilization": usage.mean_utilization,
+        "gc_share": usage.gc_share,
+        "task_seconds": usage.task_s,
+        "shuffle_mb": usage.shuffle_mb,
+        "spilled_mb": usage.spilled_mb,
+        "peak_execution_memory_mb": usage.peak_execution_memory_mb,
+    }
+    tracker.log(run_id, {}, totals | phases)
+    courses = {name: [getattr(point, name) for point in usage.points] for name in COURSES}
+    tracker.log_history(run_id, [point.at_s for point in usage.points], courses)
 
 
 def _intervals(report: EvaluationReport) -> dict[str, float]:

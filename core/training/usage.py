@@ -35,13 +35,14 @@ class StageCost(_Frozen):
     """One stage of Spark, by Spark's own numbers; sums over its tasks."""
 
     id: int
-    #: What Spark was asked for, such as ``gbt: fold 2`` or the name of its call site.
+    #: What Spark was asked for, such as ``gbt: trial 3, fold 2``, or its call site.
     description: str
     begin_s: float
     seconds: float
     tasks: int
     task_s: float
     gc_s: float
+    #: Written for other stages and read from them.
     shuffle_mb: float
     #: Memory that was written to disk, as bytes on disk.
     spilled_mb: float
@@ -57,7 +58,8 @@ class Usage(_Frozen):
     ``peak_rss_mb`` the most memory they held at one moment, together.
     ``mean_utilization`` is core-seconds per second and core of the profile; the driver
     comes on top of the executors, so it may pass 1. ``gc_share`` is garbage collection
-    over task time. ``slowest`` holds the stages that took longest, longest first.
+    over task time, ``peak_execution_memory_mb`` that of the worst stage, ``stages`` how many
+    finished. ``slowest`` holds the stages that took longest, longest first.
     """
 
     cores: int

@@ -85,9 +85,9 @@ class Workspace:
         return self.root / "evaluation" / "figures"
 
     @property
-    def resources(self) -> Path:
-        """CPU time and memory of the run's processes, a line a look."""
-        return self.root / "resources.csv"
+    def usage(self) -> Path:
+        """What Spark cost."""
+        return self.root / "usage.json"
 
     @property
     def scratch(self) -> Path:

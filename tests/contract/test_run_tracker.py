@@ -22,10 +22,12 @@ NOBODY = "f" * 32
 
 @dataclass(frozen=True)
 class Subject:
-    """A tracker, how a person deletes a run behind it, and one whose server is gone."""
+    """A tracker, what a person does and sees behind it, and one whose server is gone."""
 
     tracker: RunTracker | FakeTracker
     delete: Callable[[str], None]
+    #: Steps and values of a run's metric, as MLflow's own pages show them.
+    history: Callable[[str, str], list[tuple[int, float]]]
     unplugged: RunTracker | FakeTracker
 
 
@@ -35,12 +37,18 @@ def subject(request: pytest.FixtureRequest) -> Subject:
         fake = FakeTracker()
         gone = Plug("MLflow")
         gone.pulled = True
-        return Subject(fake, fake.forget, FakeTracker(plug=gone))
+        return Subject(
+            fake,
+            fake.forget,
+            lambda run_id, name: fake.history[run_id, name],
+            FakeTracker(plug=gone),
+        )
     client = connected_client(request.getfixturevalue("mlflow_url"))
     (port,) = free_ports(1)
     return Subject(
         RunTracker(client),
         client.delete_run,
+        lambda run_id, name: [(m.step, m.value) for m in client.get_metric_history(run_id, name)],
         RunTracker(connected_client(f"http://127.0.0.1:{port}")),
     )
 
@@ -95,6 +103,22 @@ def test_parameters_and_metrics_add_up_over_calls(tracker: Tracker, problem: str
     run = tracker.get(run_id)
     assert run.params == {f"p{n}": str(n) for n in range(150)} | {"family": "gbt"}
     assert run.metrics == {"auc": 0.8125, "auc_low": 0.75}
+
+
+def test_metrics_over_time_keep_their_steps_and_end_as_their_last_value(
+    subject: Subject, problem: str
+) -> None:
+    run_id = subject.tracker.create(problem, "first", {})
+    at_s = [0.9 + 1.01 * n for n in range(600)]
+    courses = {
+        "driver_cores": [n / 1000 for n in range(600)],
+        "executor_rss_mb": [600.0 - n for n in range(600)],
+    }
+    subject.tracker.log_history(run_id, at_s, courses)
+    for name, course in courses.items():
+        steps = [(int(at), value) for at, value in zip(at_s, course, strict=True)]
+        assert sorted(subject.history(run_id, name)) == steps
+    assert subject.tracker.get(run_id).metrics == {"driver_cores": 0.599, "executor_rss_mb": 1.0}
 
 
 def test_tags_replace_each_other_and_long_ones_are_cut(tracker: Tracker, problem: str) -> None:
@@ -153,6 +177,7 @@ def test_an_unknown_run_is_not_found(tracker: Tracker, tmp_path: Path) -> None:
         lambda: tracker.tag(NOBODY, {"a": "b"}),
         lambda: tracker.finish(NOBODY, RunStatus.FAILED, "why"),
         lambda: tracker.log(NOBODY, {"a": 1}, {}),
+        lambda: tracker.log_history(NOBODY, [1.0], {"a": [1.0]}),
         lambda: tracker.read_file(NOBODY, "report/report.json", tmp_path),
     ]
     for attempt in attempts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from core.services.layout import TAG, layout_of
 from core.settings import CODE_ROOT
 from core.training.report import EvaluationReport
+from core.training.usage import Usage
 from tests.installation import Installation
 
 PASSENGER = {
@@ -69,6 +71,24 @@ def _bootstrap_run(installation: Installation) -> dict[str, Any]:
     return installation.ask("runs", "list", "--problem", "titanic", "--limit", "100")[-1]
 
 
+def test_what_a_run_cost_is_kept_over_time_and_by_stage(installation: Installation) -> None:
+    folder = installation.settings.home / "runs" / _bootstrap_run(installation)["id"]
+    text = (folder / "workspace" / "usage.json").read_text(encoding="utf-8")
+    usage = Usage.model_validate_json(text)
+    assert [phase.name for phase in usage.phases] == ["preprocess", "train"]
+    assert usage.phases[-1].end_s <= usage.wall_s
+    assert max(point.driver_rss_mb for point in usage.points) > 150
+    assert max(point.executor_rss_mb for point in usage.points) > 150
+    assert max(point.executor_cores for point in usage.points) > 0.1
+    assert usage.stages > 50
+    assert any("trial" in stage.description for stage in usage.slowest)
+    assert usage.slowest[0].seconds <= usage.wall_s
+    assert usage.task_s >= max(stage.task_s for stage in usage.slowest) > 0
+    log = (folder / "run.log").read_text(encoding="utf-8")
+    (percent,) = re.findall(r"measuring took ([\d.]+) % of a core", log)
+    assert float(percent) < 1
+
+
 def test_the_first_model_serves_by_the_rule_bootstrap(installation: Installation) -> None:
     (first,) = installation.ask("promote", "history", "titanic")[-1:]
     assert first["rule"] == "bootstrap"
@@ -95,11 +115,8 @@ def test_a_run_leaves_everything_in_mlflow(installation: Installation) -> None:
     assert bill["core_seconds"] > 1
     # A driver and an executor hold a JVM each.
     assert bill["peak_rss_mb"] > 300
-    samples = (
-        installation.settings.home / "runs" / run["id"] / "workspace" / "resources.csv"
-    ).read_text()
-    assert ",driver," in samples
-    assert ",executor," in samples
+    assert bill["task_seconds"] > 1
+    assert 0 < bill["phase.preprocess_seconds"] < bill["phase.train_seconds"]
     files = httpx.get(
         f"{base}/artifacts/list", params={"run_id": run["id"], "path": "report/figures"}
     ).json()["files"]

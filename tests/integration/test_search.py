@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from core.adapters.spark_stages import StageLog
 from core.bootstrap import propose_by_tpe
 from core.data.tables import ROW_ID
 from core.params import load_params, override_training
@@ -106,6 +107,42 @@ def test_a_grid_gives_what_its_candidates_give_one_by_one(train: DataFrame) -> N
     assert whole.best.mean_auc == best.best.mean_auc
     assert np.array_equal(whole.out_of_fold.row_id, np.arange(train.count()))
     assert np.array_equal(whole.out_of_fold.probability, best.out_of_fold.probability)
+
+
+def test_stages_carry_the_trial_they_belong_to(spark: SparkSession, train: DataFrame) -> None:
+    run(train, strategy="grid", trials="1")
+    log = StageLog(spark)
+    found = run(train, strategy="grid", trials="7", parallel_trials="2")
+    log.settle()
+    names = {stage.description for stage in log.stages}
+    families = [candidate.family for candidate in found.candidates]
+    first_gbt = families.index("gbt")
+    assert {f"features of fold {fold}" for fold in range(FOLDS)} <= names
+    assert {f"lr: trial 0, fold {fold}" for fold in range(FOLDS)} <= names
+    # Boosted trials that differ in their iterations share a fit.
+    assert f"gbt: trial {first_gbt}, {first_gbt + 2}, fold 0" in names
+    # Every stage says what it is for: none has the name of a call site.
+    assert all(" fold " in name for name in names)
+    assert min(stage.begin_s for stage in log.stages) >= 0
+    assert sum(stage.task_s for stage in log.stages) > 0
+    seen = len({stage.id for stage in log.stages})
+    log.read()
+    assert len(log.stages) == seen
+
+
+def test_the_skew_of_a_stage_is_its_longest_task_over_the_median(spark: SparkSession) -> None:
+    log = StageLog(spark)
+    nap = "reflect('java.lang.Thread', 'sleep', CASE WHEN id = 2 THEN 900L ELSE 150L END)"
+    spark.range(0, 3, 1, 3).select(F.expr(nap)).collect()
+    spark.range(0, 1, 1, 1).collect()
+    log.settle()
+    uneven, single = log.stages
+    assert (uneven.tasks, single.tasks) == (3, 1)
+    assert uneven.skew is not None
+    assert 1.5 < uneven.skew < 6.5
+    assert single.skew is None
+    assert uneven.task_s > 0.9
+    assert uneven.seconds > 0.9
 
 
 def test_tpe_gives_the_same_candidates_again(train: DataFrame) -> None:

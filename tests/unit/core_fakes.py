@@ -79,6 +79,8 @@ class FakeTracker:
     clock: datetime = field(default_factory=lambda: datetime.now(UTC))
     runs: dict[str, TrackedRun] = field(default_factory=dict)
     candidates: dict[str, list[str]] = field(default_factory=dict)
+    #: (run, metric) -> steps with their values.
+    history: dict[tuple[str, str], list[tuple[int, float]]] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
     _files: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
@@ -134,6 +136,14 @@ class FakeTracker:
         self.runs[run_id] = replace(
             run, params={**run.params, **texts}, metrics={**run.metrics, **metrics}
         )
+
+    def log_history(
+        self, run_id: str, at_s: Sequence[float], values: Mapping[str, Sequence[float]]
+    ) -> None:
+        for name, course in values.items():
+            steps = [(int(at), value) for at, value in zip(at_s, course, strict=True)]
+            self.history.setdefault((run_id, name), []).extend(steps)
+        self.log(run_id, {}, {name: course[-1] for name, course in values.items()})
 
     def log_candidate(
         self,

@@ -1,85 +1,219 @@
-"""What a run costs: the sum over samples, and a sampler on a process of the test's own."""
+"""What work on Spark costs: the sum over samples, and reading of processes of the test's own."""
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
+import threading
 import time
+from itertools import pairwise
 
 import pytest
 
-from core.training.resources import Part, Sample, Sampler, summarize
+from core.training.resources import (
+    MAX_POINTS,
+    SLOWEST_STAGES,
+    Part,
+    ProcessReader,
+    Reading,
+    Sample,
+    Ticker,
+    summarize,
+)
+from core.training.usage import Phase, StageCost, Usage
 
 D, E = Part.DRIVER, Part.EXECUTOR
 
 
-def test_cpu_is_counted_from_the_first_look_and_memory_at_its_worst_moment() -> None:
-    samples = [
-        Sample(0.0, 1, D, 10.0, 100.0),
-        Sample(0.0, 2, E, 5.0, 300.0),
-        Sample(4.0, 1, D, 12.0, 500.0),
-        Sample(4.0, 2, E, 11.0, 250.0),
-        Sample(8.0, 1, D, 13.0, 200.0),
-    ]
-    usage = summarize(samples, cores=2)
+def at(at_s: float, node: str, pid: int, part: Part, cpu_s: float, rss_mb: float = 1.0) -> Sample:
+    return Sample(at_s, node, part, Reading(pid, cpu_s, rss_mb))
+
+
+def stage(number: int, seconds: float = 1.0, **changes: float) -> StageCost:
+    zero = dict.fromkeys(
+        ("task_s", "gc_s", "shuffle_mb", "spilled_mb", "peak_execution_memory_mb"), 0.0
+    )
+    names = {"id": number, "description": f"stage {number}", "tasks": 2, "skew": None}
+    return StageCost(**names, begin_s=float(number), seconds=seconds, **(zero | changes))
+
+
+def bill(samples: list[Sample], *stages: StageCost, cores: int = 1) -> Usage:
+    usage = summarize(samples, [], stages, cores)
     assert usage is not None
-    assert usage.wall_s == 8.0
+    return usage
+
+
+def cores_over_time(usage: Usage) -> list[tuple[float, float, float]]:
+    return [(point.at_s, point.driver_cores, point.executor_cores) for point in usage.points]
+
+
+def test_cpu_is_counted_from_the_first_look_and_memory_at_its_worst_moment() -> None:
+    usage = bill(
+        [
+            at(0.0, "a", 1, D, 10.0, 100.0),
+            at(0.0, "a", 2, E, 5.0, 300.0),
+            at(4.0, "a", 1, D, 12.0, 500.0),
+            at(4.0, "a", 2, E, 11.0, 250.0),
+            at(8.0, "a", 1, D, 13.0, 200.0),
+        ],
+        cores=2,
+    )
+    assert (usage.wall_s, usage.peak_rss_mb, usage.cores) == (8.0, 750.0, 2)
     assert usage.core_seconds == pytest.approx(3.0 + 6.0)
-    assert usage.peak_rss_mb == 750.0
     assert usage.mean_utilization == pytest.approx(9.0 / 16.0)
+    assert cores_over_time(usage) == [(4.0, 0.5, 1.5), (8.0, 0.25, 0.0)]
+    first, second = usage.points
+    assert (first.driver_rss_mb, first.executor_rss_mb) == (500.0, 250.0)
+    assert (second.driver_rss_mb, second.executor_rss_mb) == (200.0, 0.0)
 
 
-@pytest.mark.parametrize("samples", [[], [Sample(0.0, 1, D, 1.0, 1.0)]])
+@pytest.mark.parametrize("samples", [[], [at(0.0, "a", 1, D, 1.0)]])
 def test_without_a_span_there_is_no_bill(samples: list[Sample]) -> None:
-    assert summarize(samples, cores=1) is None
+    assert summarize(samples, [], [stage(1)], cores=1) is None
+
+
+def test_a_pid_is_another_process_on_another_node() -> None:
+    usage = bill(
+        [
+            at(0.0, "a", 7, E, 100.0, 10.0),
+            at(0.0, "b", 7, E, 1.0, 20.0),
+            at(2.0, "a", 7, E, 101.0, 10.0),
+            at(2.0, "b", 7, E, 4.0, 25.0),
+        ]
+    )
+    assert usage.core_seconds == pytest.approx(1.0 + 3.0)
+    assert usage.peak_rss_mb == 35.0
+    assert cores_over_time(usage) == [(2.0, 0.0, 2.0)]
 
 
 def test_a_restarted_executor_is_counted_anew() -> None:
-    samples = [
-        Sample(0.0, 2, E, 50.0, 1.0),
-        Sample(1.0, 2, E, 52.0, 1.0),
-        Sample(2.0, 3, E, 1.0, 1.0),
-        Sample(3.0, 3, E, 4.0, 1.0),
+    usage = bill(
+        [
+            at(0.0, "a", 2, E, 50.0, 100.0),
+            at(1.0, "a", 2, E, 52.0, 100.0),
+            at(2.0, "a", 3, E, 1.0, 40.0),
+            at(3.0, "a", 3, E, 4.0, 60.0),
+        ]
+    )
+    assert usage.core_seconds == pytest.approx(2.0 + 3.0)
+    assert usage.peak_rss_mb == 100.0
+    assert cores_over_time(usage) == [(1.0, 0.0, 2.0), (2.0, 0.0, 0.0), (3.0, 0.0, 3.0)]
+
+
+def test_a_node_that_answers_late_is_taken_to_have_worked_evenly() -> None:
+    usage = bill(
+        [
+            at(0.0, "a", 1, D, 0.0, 10.0),
+            at(0.0, "b", 2, E, 0.0, 200.0),
+            at(1.0, "a", 1, D, 1.0, 90.0),
+            at(3.0, "a", 1, D, 2.0, 10.0),
+            at(3.0, "b", 2, E, 6.0, 100.0),
+        ]
+    )
+    assert cores_over_time(usage) == [(1.0, 1.0, 2.0), (3.0, 0.5, 2.0)]
+    assert usage.points[0].executor_rss_mb == 200.0
+    assert usage.peak_rss_mb == 290.0
+    assert usage.core_seconds == pytest.approx(8.0)
+
+
+def test_a_last_look_that_comes_soon_makes_no_point_of_its_own() -> None:
+    usage = bill([at(t, "a", 1, D, cpu) for t, cpu in ((0, 0.0), (1, 1.0), (2, 2.0), (2.01, 2.03))])
+    assert usage.wall_s == 2.01
+    assert [point.at_s for point in usage.points] == [1.0, 2.01]
+    assert usage.points[-1].driver_cores == pytest.approx(1.03 / 1.01)
+
+
+def test_long_work_gets_fewer_points_that_still_add_up() -> None:
+    looks = 5_000
+    usage = bill([at(t, "a", 1, D, t * 0.25, float(t % 1000)) for t in range(looks)])
+    assert MAX_POINTS / 2 < len(usage.points) <= MAX_POINTS
+    ends = [0.0, *(point.at_s for point in usage.points)]
+    lengths = [after - before for before, after in pairwise(ends)]
+    area = sum(
+        length * point.driver_cores for length, point in zip(lengths, usage.points, strict=True)
+    )
+    assert area == pytest.approx(usage.core_seconds) == pytest.approx((looks - 1) * 0.25)
+    assert max(point.driver_rss_mb for point in usage.points) == usage.peak_rss_mb == 999.0
+
+
+def test_stages_are_summed_and_the_slowest_are_kept() -> None:
+    span = [at(0.0, "a", 1, D, 0.0), at(1.0, "a", 1, D, 0.0)]
+    stages = [
+        stage(1, task_s=3.0, gc_s=0.5, shuffle_mb=2.0, peak_execution_memory_mb=64.0),
+        stage(2, task_s=5.0, gc_s=1.5, spilled_mb=7.0, peak_execution_memory_mb=16.0),
     ]
-    usage = summarize(samples, cores=1)
+    usage = bill(span, *stages)
+    assert (usage.task_s, usage.gc_s, usage.gc_share) == (8.0, 2.0, 0.25)
+    assert (usage.shuffle_mb, usage.spilled_mb, usage.stages) == (2.0, 7.0, 2)
+    assert usage.peak_execution_memory_mb == 64.0
+    many = [stage(number, seconds=float(number % 50)) for number in range(100)]
+    slowest = bill(span, *many).slowest
+    assert [one.id for one in slowest][:4] == [49, 99, 48, 98]
+    assert len(slowest) == SLOWEST_STAGES
+    assert (bill(span).gc_share, bill(span).slowest) == (0.0, ())
+
+
+def test_phases_are_kept() -> None:
+    phases = (Phase(name="train", begin_s=0.5, end_s=0.75),)
+    usage = summarize([at(0.0, "a", 1, D, 0.0), at(1.0, "a", 1, D, 0.0)], phases, [], 1)
     assert usage is not None
-    assert usage.core_seconds == pytest.approx(5.0)
+    assert usage.phases == phases
 
 
-def test_a_busy_process_is_seen_at_work() -> None:
+def test_a_busy_process_is_seen_at_work_and_one_that_is_gone_is_left_out() -> None:
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    reader = ProcessReader()
     try:
-        with Sampler(lambda: {busy.pid: E}, interval_s=0.02) as sampler:
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline:
-                usage = summarize(sampler.samples, cores=1)
-                if usage is not None and usage.core_seconds > 0.1:
-                    break
-                time.sleep(0.02)
+        (first,) = reader.read([gone.pid, busy.pid])
+        deadline = time.monotonic() + 20
+        while True:
+            (now,) = reader.read([gone.pid, busy.pid])
+            if now.cpu_s > first.cpu_s + 0.1:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
     finally:
         busy.kill()
         busy.wait()
-    usage = summarize(sampler.samples, cores=1)
-    assert usage is not None
-    assert usage.core_seconds > 0.1
-    assert usage.peak_rss_mb > 1
+    assert (first.pid, now.pid) == (busy.pid, busy.pid)
+    assert now.rss_mb > 1
+    assert reader.read([busy.pid]) == ()
 
 
-def test_a_process_that_is_gone_and_a_search_that_fails_end_nothing() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    looks = 0
+def test_a_failure_ends_no_ticking_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    ticks = 0
+    enough = threading.Event()
 
-    def find() -> dict[int, Part]:
-        nonlocal looks
-        looks += 1
-        if looks == 1:
+    def work() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks < 3:
             raise RuntimeError("the cluster does not answer")
-        return {gone.pid: E}
+        enough.set()
 
-    with Sampler(find, interval_s=0.01) as sampler:
-        deadline = time.monotonic() + 20
-        while looks < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert looks >= 3
-    assert sampler.samples == []
+    ticker = Ticker(work, interval_s=0.001)
+    with caplog.at_level(logging.WARNING):
+        ticker.start()
+        assert enough.wait(20)
+        assert ticker.stop(20)
+    assert len(caplog.records) == 1
+    assert ticker.cpu_s > 0
+
+
+def test_ticking_that_never_began_can_be_stopped_and_one_that_hangs_says_so() -> None:
+    assert Ticker(lambda: None).stop(1)
+    go_on, hangs = threading.Event(), threading.Event()
+
+    def work() -> None:
+        hangs.set()
+        go_on.wait(20)
+
+    ticker = Ticker(work, interval_s=0.001)
+    ticker.start()
+    assert hangs.wait(20)
+    assert not ticker.stop(0.01)
+    go_on.set()
+    assert ticker.stop(20)

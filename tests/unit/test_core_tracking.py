@@ -20,8 +20,14 @@ from core.errors import NotFoundError, UnavailableError
 from core.scoring.bundle import BundleFacts
 from core.training.figures import MAX_WEIGHTS, draw_figures
 from core.training.report import EvaluationReport, FeatureWeight
-from core.training.resources import Part, Sample
-from core.training.tracking import REPORT_FILE, register_version, track_resources, track_run
+from core.training.tracking import (
+    COURSES,
+    REPORT_FILE,
+    register_version,
+    track_resources,
+    track_run,
+)
+from core.training.usage import Phase, StageCost, Usage, UsagePoint
 from core.training.workspace import Workspace, write_json
 from tests.unit.core_fakes import PROBLEM, FakeRegistry, FakeTracker, World, make_world, report_of
 
@@ -51,37 +57,83 @@ def _tracked(tracker: FakeTracker, ws: Workspace) -> BundleFacts:
     return track_run(adapter, run_id, PROBLEM, report_of(), ws, "abc123", ENVIRONMENT)
 
 
-class TestResources:
-    SAMPLES = (
-        Sample(0.0, 1, Part.DRIVER, 10.0, 100.0),
-        Sample(2.0, 1, Part.DRIVER, 13.0, 150.0),
+def usage_of() -> Usage:
+    """Two phases of training, ten seconds, two stages."""
+    slowest = StageCost(
+        id=3,
+        description="gbt: trial 1, fold 0",
+        begin_s=2.0,
+        seconds=4.0,
+        tasks=2,
+        task_s=6.0,
+        gc_s=0.3,
+        shuffle_mb=1.5,
+        spilled_mb=0.0,
+        peak_execution_memory_mb=16.0,
+        skew=1.25,
+    )
+    return Usage(
+        cores=2,
+        wall_s=10.0,
+        core_seconds=12.0,
+        peak_rss_mb=900.0,
+        mean_utilization=0.6,
+        task_s=8.0,
+        gc_s=0.4,
+        gc_share=0.05,
+        shuffle_mb=2.0,
+        spilled_mb=0.0,
+        peak_execution_memory_mb=16.0,
+        stages=2,
+        phases=tuple(
+            Phase(name=name, begin_s=begin, end_s=end)
+            for name, begin, end in (("preprocess", 0.0, 1.5), ("train", 2, 4), ("train", 5, 10))
+        ),
+        points=tuple(
+            UsagePoint(
+                at_s=at_s,
+                driver_cores=0.5,
+                executor_cores=cores,
+                driver_rss_mb=400.0,
+                executor_rss_mb=500.0,
+            )
+            for at_s, cores in ((5.1, 1.0), (10.0, 0.4))
+        ),
+        slowest=(slowest,),
     )
 
-    def test_the_bill_is_logged_with_every_sample(self, ws: Workspace) -> None:
-        tracker: Any = FakeTracker()
-        run_id = tracker.create(PROBLEM.name, "run", {})
-        track_resources(tracker, run_id, self.SAMPLES, 2, ws)
-        assert tracker.get(run_id).metrics == pytest.approx(
-            {
-                "spark_wall_seconds": 2.0,
-                "core_seconds": 3.0,
-                "peak_rss_mb": 150.0,
-                "mean_utilization": 0.75,
-            }
-        )
-        lines = ws.resources.read_text().splitlines()
-        assert lines == [
-            "at_s,pid,part,cpu_s,rss_mb",
-            "0.00,1,driver,10.00,100.0",
-            "2.00,1,driver,13.00,150.0",
-        ]
 
-    def test_without_samples_nothing_is_claimed(self, ws: Workspace) -> None:
-        tracker: Any = FakeTracker()
+class TestResources:
+    def test_the_bill_is_logged_with_its_course_and_read_back(
+        self, ws: Workspace, tmp_path: Path
+    ) -> None:
+        world = make_world(tmp_path)
+        tracker: Any = world.tracker
         run_id = tracker.create(PROBLEM.name, "run", {})
-        track_resources(tracker, run_id, (), 2, ws)
-        assert tracker.get(run_id).metrics == {}
-        assert not ws.resources.exists()
+        track_resources(tracker, run_id, usage_of(), ws)
+        metrics = tracker.get(run_id).metrics
+        assert {name: metrics.pop(name) for name in COURSES} == {
+            "driver_cores": 0.5,
+            "executor_cores": 0.4,
+            "driver_rss_mb": 400.0,
+            "executor_rss_mb": 500.0,
+        }
+        assert metrics == {
+            "spark_wall_seconds": 10.0,
+            "core_seconds": 12.0,
+            "peak_rss_mb": 900.0,
+            "mean_utilization": 0.6,
+            "gc_share": 0.05,
+            "task_seconds": 8.0,
+            "shuffle_mb": 2.0,
+            "spilled_mb": 0.0,
+            "peak_execution_memory_mb": 16.0,
+            "phase.preprocess_seconds": 1.5,
+            "phase.train_seconds": 7.0,
+        }
+        assert tracker.history[run_id, "executor_cores"] == [(5, 1.0), (10, 0.4)]
+        assert world.pilothouse.experiments.usage(run_id) == usage_of()
+        world.close()
 
 
 class TestTracking:
@@ -169,6 +221,17 @@ class TestExperiments:
         world.tracker.log_files(run.id, tmp_path / "report.json", "report")
         with pytest.raises(NotFoundError, match="another release"):
             world.pilothouse.experiments.report(run.id)
+
+    def test_a_run_whose_cost_is_unknown_or_of_another_release_is_not_found(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        run = world.start()
+        with pytest.raises(NotFoundError):
+            world.pilothouse.experiments.usage(run.id)
+        (tmp_path / "usage.json").write_text('{"cores": 2, "colour": 1}')
+        world.tracker.log_files(run.id, tmp_path / "usage.json", "resources")
+        with pytest.raises(NotFoundError, match="another release"):
+            world.pilothouse.experiments.usage(run.id)
 
     def test_mlflow_down_is_told_and_not_an_empty_table(self, world: World) -> None:
         world.tracker.plug.pulled = True
