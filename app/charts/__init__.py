@@ -15,7 +15,6 @@ from app.charts.outcomes import (
 from app.charts.search import search_chart
 from app.charts.sweep import (
     PRICES,
-    FrontierPoint,
     Price,
     boosting_chart,
     frontier_chart,
@@ -31,7 +30,6 @@ __all__ = [
     "Axis",
     "Bands",
     "Evaluations",
-    "FrontierPoint",
     "Price",
     "VersionMetric",
     "boosting_chart",

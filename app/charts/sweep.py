@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import altair as alt
@@ -11,7 +10,10 @@ import pandas as pd
 
 from app.charts.base import HEIGHT, LABEL_GREY, family_colour, layered
 from app.components import words
-from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
+from core.params import Profile
+from core.training.advice import efficiency_frontier
+from core.training.profile_means import profile_means
+from core.training.sweep_report import BoostingPoint, SweepReport
 
 #: Boosted trees' depths, from shallow to deep: an order, and none of the families' colours.
 _DEPTH_COLOURS = ["#7C8CF0", "#9A6FD0", "#B8609F", "#D0637A", "#D98A4B", "#B8A03A"]
@@ -25,17 +27,6 @@ PRICES: dict[Price, str] = {
     "seconds": "Training time (s)",
     "core_seconds": "Core time (core-seconds)",
 }
-
-
-@dataclass(frozen=True)
-class FrontierPoint:
-    """A profile with a family, the mean of its repeats."""
-
-    profile: str
-    family: str
-    price: float
-    cv_auc: float
-    on_frontier: bool
 
 
 def sweep_time_chart(report: SweepReport) -> alt.LayerChart:
@@ -64,19 +55,20 @@ def sweep_auc_chart(report: SweepReport) -> alt.LayerChart:
     return layered(spread, points, title="AUC by profile, ± one standard error", height=HEIGHT)
 
 
-def frontier_chart(points: Sequence[FrontierPoint], by: Price) -> alt.LayerChart:
+def frontier_chart(report: SweepReport, by: Price) -> alt.LayerChart:
     """AUC against what it cost; on the line lies what nothing beats in both."""
+    frontier = efficiency_frontier(report, by)
     frame = pd.DataFrame(
         [
             {
-                "profile": one.profile,
+                "profile": words.profile_label(one.profile, report.physical_cores),
                 "family": words.family_name(one.family),
-                "price": one.price,
+                "price": one.seconds if by == "seconds" else one.core_seconds,
                 "auc": one.cv_auc,
-                "frontier": one.on_frontier,
-                "where": "on the frontier" if one.on_frontier else "beaten",
+                "frontier": one in frontier,
+                "where": "on the frontier" if one in frontier else "beaten",
             }
-            for one in points
+            for one in sorted(profile_means(report), key=lambda one: _by_size(one.profile))
         ],
         columns=["profile", "family", "price", "auc", "frontier", "where"],
     )
@@ -145,7 +137,7 @@ def boosting_chart(
 
 
 def _frame(report: SweepReport) -> pd.DataFrame:
-    ordered = sorted(report.measurements, key=_by_size)
+    ordered = sorted(report.measurements, key=lambda one: _by_size(one.profile))
     return pd.DataFrame(
         [
             {
@@ -166,8 +158,8 @@ def _frame(report: SweepReport) -> pd.DataFrame:
     )
 
 
-def _by_size(one: SweepMeasurement) -> tuple[int, int, str]:
-    return one.profile.cores, one.profile.memory_mb, one.profile.name
+def _by_size(profile: Profile) -> tuple[int, int, str]:
+    return profile.cores, profile.memory_mb, profile.name
 
 
 def _by_profile(frame: pd.DataFrame) -> alt.Chart:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from core.domain import Run, RunStatus
+from core.domain import Run, RunStatus, Sweep
 from core.params import Profile
 from core.training.preflight import is_oversubscribed
 from core.training.report import Estimate
@@ -74,6 +74,12 @@ def run_label(run: Run, family: str | None) -> str:
     return " · ".join(part for part in (version, family, short_id(run.id)) if part)
 
 
+def sweep_label(sweep: Sweep) -> str:
+    """A sweep in a list, such as ``2026-01-31 08:15 UTC · 2c-2g · lr, gbt · ✓ finished``."""
+    profiles, families = ", ".join(sweep.profiles), ", ".join(sweep.families)
+    return f"{clock(sweep.started_at)} · {profiles} · {families} · {status_word(sweep.status)}"
+
+
 def number(value: float, digits: int = 3) -> str:
     """A metric with a fixed number of decimals."""
     return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
@@ -110,8 +116,8 @@ def when(moment: datetime, now: datetime) -> str:
     return f"{clock(moment)} ({ago(moment, now)})"
 
 
-def elapsed(run: Run, now: datetime) -> timedelta:
-    """How long a run took, or has taken so far, in whole seconds; never negative."""
+def elapsed(run: Run | Sweep, now: datetime) -> timedelta:
+    """How long a run or sweep took, or has taken so far, in whole seconds; never negative."""
     end = run.ended_at or (now if run.status.is_active else run.started_at)
     seconds = round((utc(end) - utc(run.started_at)).total_seconds())
     return timedelta(seconds=max(seconds, 0))
