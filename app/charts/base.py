@@ -62,7 +62,16 @@ def family_colour(families: Iterable[str], *, legend: bool = True) -> alt.Color:
     known = list(words.FAMILIES.values())
     strangers = [name for name in present if name not in known]
     order = [name for name in [*known, *strangers] if name in present]
-    below = alt.Legend(title=None, orient="bottom", values=order, symbolOpacity=1)
+    # In half of a narrow window there is no room for two names in a row.
+    below = alt.Legend(
+        title=None,
+        orient="bottom",
+        values=order,
+        columns=1,
+        symbolType="circle",
+        symbolSize=70,
+        symbolOpacity=1,
+    )
     scale = alt.Scale(domain=[*known, *strangers])
     return alt.Color("family:N", scale=scale, legend=below if legend else None)
 

@@ -8,7 +8,7 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
-from app.charts.base import HEIGHT, LABEL_GREY, family_colour, layered
+from app.charts.base import HEIGHT, LABEL_GREY, LEGEND_ROW, family_colour, layered
 from app.components import words
 from core.params import Profile
 from core.training.advice import efficiency_frontier
@@ -18,7 +18,9 @@ from core.training.sweep_report import BoostingPoint, SweepReport
 #: Boosted trees' depths, from shallow to deep: an order, and none of the families' colours.
 _DEPTH_COLOURS = ["#7C8CF0", "#9A6FD0", "#B8609F", "#D0637A", "#D98A4B", "#B8A03A"]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-_PROFILE_AXIS = alt.Axis(labelAngle=0, labelExpr="split(datum.label, ' (')", labelLimit=130)
+_PROFILE_AXIS = alt.Axis(
+    labelAngle=0, labelExpr="split(replace(datum.label, ' (', '|('), '|')", labelLimit=130
+)
 _AUC_TITLE = "Cross-validated AUC"
 
 Price = Literal["seconds", "core_seconds"]
@@ -34,7 +36,15 @@ def sweep_time_chart(report: SweepReport) -> alt.LayerChart:
     frame = _frame(report)
     base = _by_profile(frame)
     height = alt.Y("mean(seconds):Q", title="Training time (s)")
-    bars = base.mark_bar(opacity=0.45, cornerRadiusEnd=3).encode(y=height)
+    bars = base.mark_bar(opacity=0.45, cornerRadiusEnd=3).encode(
+        y=height,
+        # Every column of a tooltip would be one more by which to group.
+        tooltip=[
+            alt.Tooltip("profile:N", title="Profile"),
+            alt.Tooltip("family:N", title="Family"),
+            alt.Tooltip("mean(seconds):Q", title="Mean seconds", format=".1f"),
+        ],
+    )
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         y=alt.Y("seconds:Q", title="Training time (s)")
     )
@@ -81,13 +91,21 @@ def frontier_chart(report: SweepReport, by: Price) -> alt.LayerChart:
     line = base.transform_filter(alt.datum["frontier"]).mark_line(
         interpolate="step-after", color=LABEL_GREY, strokeDash=[5, 4], strokeWidth=1.5
     )
-    below = alt.Legend(title=None, orient="bottom", columns=2, symbolOpacity=1, labelLimit=240)
+    above = alt.Legend(
+        title=None,
+        orient="top",
+        columns=1,
+        symbolSize=70,
+        symbolOpacity=1,
+        symbolFillColor=LABEL_GREY,
+        symbolStrokeColor=LABEL_GREY,
+    )
     dots = base.mark_point(filled=True, size=90).encode(
         color=family_colour(frame["family"]),
         shape=alt.Shape(
             "profile:N",
             scale=alt.Scale(domain=profiles, range=_shapes(len(profiles))),
-            legend=below,
+            legend=above,
         ),
         opacity=alt.when(alt.datum["frontier"]).then(alt.value(1)).otherwise(alt.value(0.45)),
         tooltip=[
@@ -99,7 +117,7 @@ def frontier_chart(report: SweepReport, by: Price) -> alt.LayerChart:
         ],
     )
     heading = f"AUC against {title.partition(' (')[0].lower()}"
-    return layered(line, dots, title=heading, height=HEIGHT + 50)
+    return layered(line, dots, title=heading, height=HEIGHT + LEGEND_ROW * (len(profiles) + 2))
 
 
 def boosting_chart(
@@ -121,7 +139,7 @@ def boosting_chart(
         color=alt.Color(
             "max_depth:O",
             scale=alt.Scale(domain=depths, range=colours),
-            legend=alt.Legend(title="Depth", orient="bottom", titleOrient="left"),
+            legend=alt.Legend(title="Depth", orient="bottom", titleOrient="left", symbolSize=70),
         ),
         tooltip=[
             alt.Tooltip("max_depth", title="Depth"),

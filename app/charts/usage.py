@@ -11,31 +11,30 @@ import pandas as pd
 from app.charts.base import DRIVER_GREY, EXECUTOR_PURPLE, LABEL_GREY, REFERENCE_GREY, layered
 from core.training.usage import Phase, Usage, UsagePoint
 
-_USAGE_HEIGHT = 270
+_USAGE_HEIGHT = 320
 _PARTS = ("Executors", "Driver")
 #: Moments drawn at most; more are drawn together, so that an hour draws as fast as a minute.
 MOST_POINTS = 400
 #: Letters that fit over the whole width of a chart in a narrow window.
 _LETTERS = 44
 _MIB_PER_GIB = 1024
+_HEADROOM = 1.25
 
 
 def cpu_chart(usage: Usage) -> alt.LayerChart:
-    """Cores in use by Spark's driver and executors, under the cores of the profile."""
+    """Cores in use by Spark's driver and executors; dashed, the cores of the profile."""
     points = thinned(usage.points)
     frame = _frame(
         points,
         [point.executor_cores for point in points],
         [point.driver_cores for point in points],
     )
-    limit = pd.DataFrame(
-        {"at": [_end_of(usage)], "value": [float(usage.cores)], "text": [_of_profile(usage.cores)]}
+    rule = (
+        alt.Chart(pd.DataFrame({"value": [float(usage.cores)]}))
+        .mark_rule(strokeDash=[4, 4], color=LABEL_GREY)
+        .encode(y=alt.Y("value:Q", title="Cores in use"))
     )
-    value = alt.Y("value:Q", title="Cores in use")
-    line = alt.Chart(limit).encode(y=value)
-    rule = line.mark_rule(strokeDash=[4, 4], color=LABEL_GREY)
-    said = line.mark_text(align="right", dy=-7, color=LABEL_GREY).encode(x="at:Q", text="text:N")
-    layers = [*_phases(usage), _areas(frame, "Cores in use", ".2f"), rule, said]
+    layers = [*_phases(usage), _areas(frame, "Cores in use", usage.cores), rule]
     return layered(*layers, title="CPU over time", height=_USAGE_HEIGHT)
 
 
@@ -47,7 +46,7 @@ def memory_chart(usage: Usage) -> alt.LayerChart:
         [point.executor_rss_mb / _MIB_PER_GIB for point in points],
         [point.driver_rss_mb / _MIB_PER_GIB for point in points],
     )
-    layers = [*_phases(usage), _areas(frame, "Memory held (GiB)", ".2f")]
+    layers = [*_phases(usage), _areas(frame, "Memory held (GiB)")]
     return layered(*layers, title="Memory over time", height=_USAGE_HEIGHT)
 
 
@@ -69,10 +68,6 @@ def thinned(points: Sequence[UsagePoint], most: int = MOST_POINTS) -> tuple[Usag
     )
 
 
-def _of_profile(cores: int) -> str:
-    return f"the profile's {cores} cores" if cores > 1 else "the profile's core"
-
-
 def _end_of(usage: Usage) -> float:
     ends = [phase.end_s for phase in usage.phases] + [point.at_s for point in usage.points]
     return max(ends, default=usage.wall_s)
@@ -91,7 +86,12 @@ def _frame(
     )
 
 
-def _areas(frame: pd.DataFrame, title: str, digits: str) -> alt.Chart:
+def _areas(frame: pd.DataFrame, title: str, reach: float = 0.0) -> alt.Chart:
+    """Driver under executors; the axis reaches ``reach`` at least."""
+    # Room for the names of the phases above the highest point.
+    sums = frame.groupby("at")["value"].sum()
+    top = _HEADROOM * max([reach, *sums])
+    scale = alt.Scale(domain=[0, top], nice=False) if top else alt.Scale()
     colour = alt.Color(
         "part:N",
         scale=alt.Scale(domain=list(_PARTS), range=[EXECUTOR_PURPLE, DRIVER_GREY]),
@@ -102,13 +102,13 @@ def _areas(frame: pd.DataFrame, title: str, digits: str) -> alt.Chart:
         .mark_area(opacity=0.75, line=False)
         .encode(
             x=alt.X("at:Q", title="Seconds since the start"),
-            y=alt.Y("value:Q", title=title, stack="zero"),
+            y=alt.Y("value:Q", title=title, stack="zero", scale=scale),
             color=colour,
             order=alt.Order("part:N", sort="descending"),
             tooltip=[
                 alt.Tooltip("at", title="Seconds", format=".1f"),
                 alt.Tooltip("part", title="Who"),
-                alt.Tooltip("value", title=title, format=digits),
+                alt.Tooltip("value", title=title, format=".2f"),
             ],
         )
     )

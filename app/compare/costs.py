@@ -60,7 +60,7 @@ def unusual(stage: StageCost) -> str:
     """Skew and spill in words; empty for a stage without either."""
     said = []
     if stage.skew is not None and stage.skew >= _SKEWED:
-        said.append(f"skew: longest task {stage.skew:.1f} times the median")
+        said.append(f"skew: {stage.skew:.1f} × the median task")
     if stage.spilled_mb >= _TENTH_MIB:
         said.append(f"spill: {stage.spilled_mb:.1f} MiB to disk")
     return "; ".join(said)

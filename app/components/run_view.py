@@ -33,19 +33,19 @@ def show_run(core: Pilothouse, run: Run) -> None:
             _show_outcome(core, run)
             if run.status is RunStatus.FINISHED:
                 with st.expander("What it cost", icon=":material/memory:"), guarded():
-                    show_run_usage(run.id)
+                    show_run_usage(run.id, wide=False)
             with st.expander("Log", icon=":material/article:"):
                 _show_log(core, run.id)
 
 
-def show_run_usage(run_id: str) -> None:
+def show_run_usage(run_id: str, *, wide: bool = True) -> None:
     """Draws CPU and memory of a finished run over time, and its slowest stages."""
     usage = installation.usage(run_id)
     if isinstance(usage, Failure):
         calm = f"{usage.sentence} Runs of an older release kept no course of CPU and memory."
         st.caption(calm)
         return
-    show_usage(usage)
+    show_usage(usage, wide=wide)
     show_stages(usage)
 
 

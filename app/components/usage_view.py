@@ -7,25 +7,28 @@ from streamlit.column_config import NumberColumn, TextColumn
 
 from app import charts
 from app.compare.costs import phases_sentence, stages_frame, usage_sentence
+from app.components import words
 from core.training.usage import Usage
 
 _TENTHS = ("Time (s)", "Task time (s)", "GC (s)", "Shuffle (MiB)", "Spilled (MiB)")
 
 
-def show_usage(usage: Usage) -> None:
-    """Draws CPU and memory over time and says the bill."""
+def show_usage(usage: Usage, *, wide: bool = True) -> None:
+    """Draws CPU and memory over time and says the bill; side by side where it is ``wide``."""
     st.markdown(usage_sentence(usage))
-    for column, drawing, text in zip(
-        st.columns(2, gap="large"),
+    places = st.columns(2, gap="large") if wide else (st.container(), st.container())
+    for place, drawing, text in zip(
+        places,
         (charts.cpu_chart(usage), charts.memory_chart(usage)),
         ("Cores in use over time", "Memory held over time"),
         strict=True,
     ):
-        with column:
+        with place:
             st.altair_chart(drawing, width="stretch", alt=text)
     st.caption(
-        f"{phases_sentence(usage)} Memory counts a page that two processes share twice; the "
-        "driver's cores come on top of the profile's, which are the executors'."
+        f"{phases_sentence(usage)} Dashed: the {words.count(usage.cores, 'core')} of the profile, "
+        "which are the executors'; the driver comes on top. Memory counts a page that two "
+        "processes share twice."
     )
 
 

@@ -42,9 +42,9 @@ def test_roc_is_drawn_in_the_order_of_its_points_and_names_its_auc() -> None:
     spec = spec_of(charts.roc_chart(TWO))
     encoding = spec["layer"][1]["encoding"]
     assert encoding["order"]["field"] == "order"
-    assert encoding["color"]["scale"]["domain"][0] == "v2 · gbt (AUC 0.884)"
+    assert encoding["color"]["scale"]["domain"][0] == "v2 · gbt (0.884)"
     report = TWO["v2 · gbt"]
-    drawn = [(r["x"], r["y"]) for r in rows_of(spec) if r.get("run") == "v2 · gbt (AUC 0.884)"]
+    drawn = [(r["x"], r["y"]) for r in rows_of(spec) if r.get("run") == "v2 · gbt (0.884)"]
     assert drawn == list(zip(report.roc.x, report.roc.y, strict=True))
 
 
