@@ -106,9 +106,9 @@ def _areas(frame: pd.DataFrame, title: str, reach: float = 0.0) -> alt.Chart:
             color=colour,
             order=alt.Order("part:N", sort="descending"),
             tooltip=[
-                alt.Tooltip("at", title="Seconds", format=".1f"),
-                alt.Tooltip("part", title="Who"),
-                alt.Tooltip("value", title=title, format=".2f"),
+                alt.Tooltip("at:Q", title="Seconds", format=".1f"),
+                alt.Tooltip("part:N", title="Who"),
+                alt.Tooltip("value:Q", title=title, format=".2f"),
             ],
         )
     )

@@ -30,8 +30,8 @@ def means_frame(report: SweepReport) -> pd.DataFrame:
             "Time (s)": [one.seconds for one in means],
             "Core-seconds": [one.core_seconds for one in means],
             "Peak memory (MiB)": [one.peak_rss_mb for one in means],
-            "Utilization": [one.utilization * 100 for one in means],
-            "GC share": [one.gc_share * 100 for one in means],
+            "Utilization": [one.utilization for one in means],
+            "GC share": [one.gc_share for one in means],
             "Spilled (MiB)": [one.spilled_mb for one in means],
         }
     )

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 #: Metrics with a column of their own, in order; further ones stay in the run's details.
 _METRICS = ("auc", "cv_auc", "accuracy", "precision", "recall", "f1", "log_loss", "brier")
-#: What a run cost, in order; a share is told in percent.
+#: What a run cost, in order; shares are shown in percent.
 _COSTS = ("core_seconds", "peak_rss_mb", "mean_utilization", "gc_share")
-_PERCENT = frozenset({"mean_utilization", "gc_share"})
+_SHARES = frozenset({"mean_utilization", "gc_share"})
 
 
 def runs_frame(runs: Sequence[Run], now: datetime) -> pd.DataFrame:
@@ -58,7 +58,9 @@ def summaries_frame(summaries: Sequence[RunSummary], now: datetime) -> pd.DataFr
     # What is in the run's row already, its duration, is not told twice.
     costs = pd.DataFrame(
         {
-            words.COSTS[name]: pd.array([_cost(one, name) for one in summaries], dtype="Float64")
+            words.COSTS[name]: pd.array(
+                [one.metrics.get(name) for one in summaries], dtype="Float64"
+            )
             for name in _COSTS
         }
     )
@@ -118,11 +120,6 @@ def pick_runs(
     return (*(run_ids[row] for row in rows), *kept)
 
 
-def _cost(summary: RunSummary, name: str) -> float | None:
-    value = summary.metrics.get(name)
-    return value * 100 if value is not None and name in _PERCENT else value
-
-
 def _versions(runs: Sequence[Run]) -> Sequence[str]:
     return ["" if run.model_version is None else f"v{run.model_version}" for run in runs]
 
@@ -140,6 +137,6 @@ def _columns(frame: pd.DataFrame) -> Mapping[str, ColumnConfig]:
         where = "Mean over the folds." if name == "cv_auc" else "On the fixed holdout."
         config[words.metric_name(name)] = NumberColumn(format="%.3f", help=f"{where} {less}")
     for name in _COSTS:
-        digits = "%.1f %%" if name in _PERCENT else "%.0f"
+        digits = "percent" if name in _SHARES else "%.0f"
         config[words.COSTS[name]] = NumberColumn(format=digits)
     return {column: one for column, one in config.items() if column in frame.columns}

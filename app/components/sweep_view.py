@@ -124,7 +124,7 @@ def _show_profiles(report: SweepReport) -> None:
 
 
 def _show_means(report: SweepReport) -> None:
-    shares = {name: NumberColumn(format="%.1f %%") for name in ("Utilization", "GC share")}
+    shares = {name: NumberColumn(format="percent") for name in ("Utilization", "GC share")}
     tenths = ("Time (s)", "Core-seconds", "Spilled (MiB)")
     st.dataframe(
         means_frame(report),
