@@ -5,7 +5,7 @@ PIP_PACKAGES := $(VENV)/.packages
 PIP_DEV_PACKAGES := $(VENV)/.packages-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status venv venv-dev chromium test test-long check
+.PHONY: help up down status venv venv-dev chromium test test-long check resources
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,6 +40,9 @@ test: venv-dev chromium ## run the test suite
 
 test-long: venv-dev chromium ## run the tests that need more time
 	@$(BIN)/python -m pytest -m long
+
+resources: venv ## write docs/resources.md anew from the recorded sweep
+	@$(BIN)/python -m core.training.resources_page tests/unit/recorded/titanic_sweep.json docs/resources.md
 
 check: venv-dev ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check .

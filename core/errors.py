@@ -118,9 +118,13 @@ class RowCountError(TrainingError):
 
 
 class SparkHungError(TrainingError):
-    """Spark stopped making progress."""
+    """Spark stopped making progress; ``worth_retrying`` if a fresh session may do better."""
 
     code = "spark_hung"
+
+    def __init__(self, message: str, *, fix: str = "", worth_retrying: bool = True) -> None:
+        super().__init__(message, fix=fix)
+        self.worth_retrying = worth_retrying
 
 
 class ParityError(TrainingError):

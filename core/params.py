@@ -96,6 +96,9 @@ class SparkParams(_Frozen):
     start_timeout_s: float = Field(gt=0, description="Seconds Spark may take to start.")
     run_timeout_s: float = Field(gt=0, description="Seconds after which a run is ended.")
     stall_timeout_s: float = Field(gt=0, description="Seconds without progress that mean a hang.")
+    idle_minutes: float = Field(
+        ge=0, description="Minutes an idle session is kept for the next run; 0 keeps none."
+    )
     driver_memory_mb: int = Field(ge=512, description="Memory of the Spark driver in MiB.")
 
 

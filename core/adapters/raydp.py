@@ -1,26 +1,21 @@
-"""Spark on Ray through RayDP: one session for the time of a run, watched."""
+"""Spark on Ray through RayDP: joining Ray, starting a session, finding its processes."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
 import raydp
 from pyspark.sql import SparkSession
 
-from core.errors import ResourceError, SparkHungError, UnavailableError
+from core.errors import ResourceError, UnavailableError
 from core.params import Profile, SparkParams
 
-LOG = logging.getLogger(__name__)
 APP_MASTER = "RAY_APP_MASTER"
-POLL_S = 2.0
-#: A beat that misses the executors may fall between a death and Ray's restart.
-EXECUTOR_GRACE_S = 30.0
+#: How long the name of an earlier session's master may take to come free.
+NAME_TIMEOUT_S = 30.0
+NAME_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -50,33 +45,13 @@ def connect_ray(connection: RayConnection) -> None:
         raise UnavailableError("Ray does not answer.", fix="Run `make up`.") from exc
 
 
-@contextmanager
-def spark_on_ray(
-    name: str,
-    profile: Profile,
-    params: SparkParams,
-    on_hang: Callable[[SparkHungError], None],
-) -> Iterator[SparkSession]:
-    """A Spark session on Ray with a profile's resources, under a watchdog.
-
-    When Spark hangs its driver never returns, so nothing can be raised where the work
-    waits: ``on_hang`` runs on the watchdog's thread and has to end the process.
+def start_spark(name: str, profile: Profile, params: SparkParams) -> SparkSession:
+    """Starts Spark with a profile's resources; a process holds one session at a time.
 
     Raises:
-        ResourceError: Spark did not get its executors in time.
+        ResourceError: Spark did not get what the profile asks for.
     """
-    watchdog = _Watchdog(params, on_hang)
-    watchdog.start()
-    try:
-        session = _start(name, profile, params)
-        watchdog.session_started(session)
-        yield session
-    finally:
-        watchdog.stop()
-        raydp.stop_spark()
-
-
-def _start(name: str, profile: Profile, params: SparkParams) -> SparkSession:
+    _wait_for_name()
     try:
         session: SparkSession = raydp.init_spark(
             app_name=name,
@@ -109,85 +84,17 @@ def _start(name: str, profile: Profile, params: SparkParams) -> SparkSession:
     return session
 
 
-class _Watchdog(threading.Thread):
-    """Ends a run whose Spark cannot come back.
-
-    Three signs: the app master's actor is gone, no executor is left for longer than
-    Ray needs to restart one, or nothing finished for ``stall_timeout_s`` while jobs
-    are active. A limit for the whole run stands above them.
-    """
-
-    def __init__(self, params: SparkParams, on_hang: Callable[[SparkHungError], None]) -> None:
-        super().__init__(name="spark-watchdog", daemon=True)
-        self._params = params
-        self._on_hang = on_hang
-        self._done = threading.Event()
-        self._session: SparkSession | None = None
-        self._started_at = time.monotonic()
-        self._moved_at = self._started_at
-        self._executors_at = self._started_at
-        self._last_count = -1
-
-    def session_started(self, session: SparkSession) -> None:
-        """From now on the session's executors and tasks are watched too."""
-        now = time.monotonic()
-        self._moved_at = self._executors_at = now
-        self._session = session
-
-    def stop(self) -> None:
-        """Ends the watch."""
-        self._done.set()
-
-    def run(self) -> None:
-        """Looks every few seconds until stopped or until something is wrong."""
-        while not self._done.wait(POLL_S):
-            reason = self._what_is_wrong()
-            if reason and not self._done.is_set():
-                LOG.error("watchdog: %s", reason)
-                self._on_hang(
-                    SparkHungError(reason, fix="Start the run again; Spark starts afresh.")
-                )
-                return
-
-    def _what_is_wrong(self) -> str | None:
-        now = time.monotonic()
-        if now - self._started_at > self._params.run_timeout_s:
-            return f"The run took longer than its limit of {self._params.run_timeout_s:.0f} s."
-        if self._session is None:
-            if now - self._started_at > self._params.start_timeout_s:
-                return f"Spark did not start within {self._params.start_timeout_s:.0f} s."
-            return None
-        if not is_app_master_alive():
-            return "Spark's master on Ray died."
-        return self._stalled(self._session, now)
-
-    def _stalled(self, session: SparkSession, now: float) -> str | None:
-        store = session.sparkContext._jsc.sc().statusStore()
-        executors = finished = active = 0
-        summaries = store.executorList(True)
-        for index in range(summaries.size()):
-            summary = summaries.apply(index)
-            if summary.id() != "driver":
-                executors += 1
-            finished += summary.completedTasks()
-            active += summary.activeTasks()
-        if executors:
-            self._executors_at = now
-        if finished != self._last_count or not active:
-            self._last_count = finished
-            self._moved_at = now
-        if now - self._executors_at > EXECUTOR_GRACE_S:
-            return f"Spark has had no executor for {EXECUTOR_GRACE_S:.0f} s."
-        if now - self._moved_at > self._params.stall_timeout_s:
-            return f"No Spark task finished for {self._params.stall_timeout_s:.0f} s."
-        return None
+def stop_spark() -> None:
+    """Stops this process's session, if it has one."""
+    raydp.stop_spark()
 
 
-def is_app_master_alive() -> bool:
-    """Whether the Java actor that hands out executors still has its name."""
-    try:
-        names = ray.util.list_named_actors()
-    except Exception:  # an unreachable cluster is for Ray itself to report
-        LOG.warning("watchdog: Ray does not list its actors", exc_info=True)
-        return True
-    return APP_MASTER in names
+def _wait_for_name() -> None:
+    """RayDP's names are fixed within a namespace; a session that was killed frees them late."""
+    deadline = time.monotonic() + NAME_TIMEOUT_S
+    while APP_MASTER in ray.util.list_named_actors():
+        if time.monotonic() > deadline:
+            raise ResourceError(
+                "The Spark session before this one has not ended.", fix="Start the run again."
+            )
+        time.sleep(NAME_POLL_S)

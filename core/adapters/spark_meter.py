@@ -123,6 +123,8 @@ class _Processes:
     def __init__(self, session: SparkSession) -> None:
         context = ray.get_runtime_context()
         self._namespace = context.namespace
+        # Of several clusters on this machine, this one.
+        self._cluster = context.gcs_address
         self._node = context.get_node_id()
         self._driver = int(session.sparkContext._jvm.java.lang.ProcessHandle.current().pid())
         self._own = ProcessReader()
@@ -151,6 +153,7 @@ class _Processes:
 
     def _find(self) -> None:
         actors = list_actors(
+            address=self._cluster,
             detail=True,
             limit=1000,
             filters=[("state", "=", "ALIVE"), ("ray_namespace", "=", self._namespace)],

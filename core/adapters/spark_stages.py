@@ -7,6 +7,7 @@ number of them costs one call.
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -58,10 +59,11 @@ class StageLog:
             if key not in self._stages and found["submissionTime"] >= self._began_ms:
                 self._stages[key] = _cost(found, self._began_ms)
                 fresh.append(key)
-        slowest = sorted(self._stages.values(), key=lambda stage: -stage.seconds)[:SLOWEST_STAGES]
+        # A summary of tasks is a call of its own, and only the slowest stages are shown.
+        least_s = min(heapq.nlargest(SLOWEST_STAGES, (s.seconds for s in self.stages)), default=0)
         for key in fresh:
             stage = self._stages[key]
-            if stage.tasks > 1 and stage in slowest:
+            if stage.tasks > 1 and stage.seconds >= least_s:
                 self._stages[key] = stage.model_copy(update={"skew": self._skew(*key)})
 
     def settle(self) -> None:

@@ -172,7 +172,7 @@ def _more(chosen: ProfileTotal, other: ProfileTotal) -> str:
     """What ``other`` holds beyond what ``chosen`` holds."""
     cores = other.profile.cores - chosen.profile.cores
     memory = other.profile.memory_mb - chosen.profile.memory_mb
-    parts = [f"{cores} more cores"] if cores else []
+    parts = [f"{cores} more core{'s' if cores > 1 else ''}"] if cores else []
     parts += [f"{memory} MiB more"] if memory else []
     return " and ".join(parts)
 

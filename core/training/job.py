@@ -7,17 +7,17 @@ leaves a log in its workspace that outlives the cluster.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
-from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
-from core.adapters.spark_meter import SparkMeter
-from core.bootstrap import PROVIDERS, Tracking, connect_tracking, propose_by_tpe
+from core.adapters.raydp import RayConnection, connect_ray
+from core.adapters.spark_holder import SparkPlan
+from core.adapters.spark_lease import SparkLease
+from core.bootstrap import PROVIDERS, Tracking, connect_tracking
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
 from core.problems import load_problem
@@ -25,12 +25,12 @@ from core.problems.contract import Problem
 from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.provenance import environment_snapshot
+from core.training.provenance import code_digest, environment_snapshot
+from core.training.spark_work import SparkTask, run_stages
 from core.training.tracking import register_version, track_resources, track_run
 from core.training.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
-HANG_EXIT_CODE = 70
 #: stage -> percent of the run at which it begins. Fixed shares; measured on 891 rows.
 BEGINS = {
     Stage.INGEST: 1,
@@ -41,7 +41,7 @@ BEGINS = {
     Stage.EVALUATE: 90,
     Stage.REGISTER: 94,
 }
-TRAIN_SHARE = BEGINS[Stage.EVALUATE] - BEGINS[Stage.TRAIN]
+ENDS = dict(zip(BEGINS, [*list(BEGINS.values())[1:], 100], strict=True))
 
 
 def main() -> int:
@@ -56,7 +56,7 @@ def main() -> int:
     tracker = tracking.tracker
     problem = load_problem(spec.problem, settings.packages)
     try:
-        _execute(spec, problem, Workspace(folder / "workspace"), tracking)
+        _execute(spec, problem, settings.packages, Workspace(folder / "workspace"), tracking)
     except PilothouseError as exc:
         LOG.exception("the run failed")
         tracker.finish(spec.run_id, RunStatus.FAILED, str(exc))
@@ -87,46 +87,27 @@ def log_to(path: Path, level: str) -> None:
     logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
-def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking) -> None:
+def _execute(
+    spec: RunSpec, problem: Problem, packages: tuple[str, ...], ws: Workspace, tracking: Tracking
+) -> None:
     tracker = tracking.tracker
-
-    def begin(stage: Stage, message: str = "") -> None:
-        LOG.info("stage: %s", stage.value)
-        tracker.report_progress(spec.run_id, Progress(stage, BEGINS[stage], message))
-
-    def training_progress(share: float, message: str) -> None:
-        percent = BEGINS[Stage.TRAIN] + round(share * TRAIN_SHARE)
-        tracker.report_progress(spec.run_id, Progress(Stage.TRAIN, percent, message))
-
-    begin(Stage.INGEST)
-    pipeline.ingest_stage(problem, PROVIDERS, ws)
-    begin(Stage.VALIDATE)
-    pipeline.validate_stage(problem, ws)
-    begin(Stage.START, f"profile {spec.profile.name}")
+    tell = _Teller(spec.run_id, tracker)
     connect_ray(RayConnection("auto", f"run-{spec.run_id}"))
-    with (
-        spark_on_ray(
-            f"{spec.problem}-{spec.run_id[:8]}",
-            spec.profile,
-            spec.training.spark,
-            end_process(spec.run_id, tracker),
-        ) as spark,
-        SparkMeter(spark) as meter,
-    ):
-        begin(Stage.PREPROCESS)
-        with meter.phase("preprocess"):
-            pipeline.preprocess_stage(spark, problem, spec.training, ws)
-        begin(Stage.TRAIN)
-        with meter.phase("train"):
-            pipeline.train_stage(
-                spark, problem, spec.training, ws, training_progress, propose_by_tpe
-            )
-    usage = meter.usage(spec.profile.cores)
+    plan = SparkPlan(spec.profile, spec.training.spark, code_digest(packages))
+    with SparkLease(f"run-{spec.run_id}", plan) as lease:
+        # Spark starts meanwhile, where no warm session was found.
+        tell(Stage.INGEST)
+        pipeline.ingest_stage(problem, PROVIDERS, ws)
+        tell(Stage.VALIDATE)
+        pipeline.validate_stage(problem, ws)
+        tell(Stage.START, message=f"profile {spec.profile.name}")
+        task = SparkTask(spec.problem, packages, spec.training, ws.root, spec.profile.cores)
+        usage = lease.run(run_stages, task, tell)
     if usage is not None:
         track_resources(tracker, spec.run_id, usage, ws)
-    begin(Stage.EVALUATE)
+    tell(Stage.EVALUATE)
     report = pipeline.evaluate_stage(problem, spec.training, ws)
-    begin(Stage.REGISTER)
+    tell(Stage.REGISTER)
     facts = track_run(
         tracker,
         spec.run_id,
@@ -137,22 +118,37 @@ def _execute(spec: RunSpec, problem: Problem, ws: Workspace, tracking: Tracking)
         environment_snapshot(java_version()),
     )
     register_version(tracker, tracking.registry, problem, facts, ws)
+    tell.end()
+    tracker.log(spec.run_id, {}, tell.seconds | {"spark_was_warm": float(lease.is_warm)})
     shutil.rmtree(ws.scratch, ignore_errors=True)
 
 
-def end_process(run_id: str, tracker: RunTracker) -> Callable[[PilothouseError], None]:
-    """Returns what ends this process, and the run with it, when Spark hangs."""
+class _Teller:
+    """Tells MLflow how far the run is, and keeps what each stage took."""
 
-    def end(error: PilothouseError) -> None:
-        try:
-            tracker.finish(run_id, RunStatus.FAILED, str(error))
-        finally:
-            # The main thread waits inside py4j for a JVM that never answers; nothing
-            # short of this ends it. Ray then ends the job's actors and their JVMs.
-            logging.shutdown()
-            os._exit(HANG_EXIT_CODE)
+    def __init__(self, run_id: str, tracker: RunTracker) -> None:
+        self._run_id = run_id
+        self._tracker = tracker
+        self._stage: Stage | None = None
+        self._began = time.monotonic()
+        #: ``stage.<name>_seconds`` -> wall seconds.
+        self.seconds: dict[str, float] = {}
 
-    return end
+    def __call__(self, stage: Stage, share: float = 0.0, message: str = "") -> None:
+        if stage is not self._stage:
+            self.end()
+            LOG.info("stage: %s", stage.value)
+            self._stage = stage
+        percent = BEGINS[stage] + round(share * (ENDS[stage] - BEGINS[stage]))
+        self._tracker.report_progress(self._run_id, Progress(stage, percent, message))
+
+    def end(self) -> None:
+        """The stage that is going on ends here."""
+        now = time.monotonic()
+        if self._stage is not None:
+            name = f"stage.{self._stage.value.replace(' ', '_')}_seconds"
+            self.seconds[name] = self.seconds.get(name, 0.0) + now - self._began
+        self._stage, self._began = None, now
 
 
 def java_version() -> str:

@@ -20,6 +20,7 @@ class ProfileMean:
     profile: Profile
     family: str
     repeats: int
+    candidates: int
     cv_auc: float
     seconds: float
     #: Longest repeat less the shortest.
@@ -75,6 +76,7 @@ def _mean(group: Sequence[SweepMeasurement]) -> ProfileMean:
         profile=group[0].profile,
         family=group[0].family,
         repeats=len(group),
+        candidates=group[0].candidates,
         cv_auc=fmean(one.cv_auc for one in group),
         seconds=fmean(seconds),
         seconds_range=max(seconds) - min(seconds),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -41,6 +44,18 @@ def _git(root: Path, *arguments: str) -> str:
         timeout=GIT_TIMEOUT_S,
     )
     return done.stdout.strip()
+
+
+def code_digest(packages: Sequence[str]) -> str:
+    """SHA-256 of the core's source and of the problem packages', wherever they lie."""
+    found = [spec for spec in map(find_spec, {"core", *packages}) if spec is not None]
+    folders = {Path(place) for spec in found for place in spec.submodule_search_locations or ()}
+    digest = hashlib.sha256()
+    for folder in sorted(folders, key=lambda path: path.name):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{folder.name}/{path.relative_to(folder)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def environment_snapshot(java_version: str) -> dict[str, str]:

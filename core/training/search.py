@@ -191,13 +191,13 @@ def _attempt(
     parts: list[list[OutOfFold]] = [[] for _ in trials]
     scores: list[list[float]] = [[] for _ in trials]
     numbers = ", ".join(str(index) for index in indexes)
+    name = f"{trials[0].family}: {'trials' if len(trials) > 1 else 'trial'} {numbers}"
     for fold in folds:
         if scores[0] and all(give_up(known) for known in scores):
             break
         # Holds for this thread alone; stages that took long are shown under this name.
-        fold.train.sparkSession.sparkContext.setJobDescription(
-            f"{trials[0].family}: trial {numbers}, fold {fold.index}"
-        )
+        context = fold.train.sparkSession.sparkContext
+        context.setJobDescription(f"{name}, fold {fold.index}")
         for i, part in enumerate(_fit_and_score(trials, fold, seed)):
             parts[i].append(part)
             scores[i].append(float(roc_auc_score(part.label, part.probability)))

@@ -21,9 +21,11 @@ from contextlib import contextmanager
 import httpx
 
 from core.adapters.ray import JobStatus, RayCluster
-from core.adapters.raydp import RayConnection, connect_ray, spark_on_ray
-from core.bootstrap import PROVIDERS, connect_cluster, connect_tracking, propose_by_tpe
-from core.domain import RunStatus
+from core.adapters.raydp import RayConnection, connect_ray
+from core.adapters.spark_holder import SparkPlan
+from core.adapters.spark_lease import SparkLease
+from core.bootstrap import PROVIDERS, connect_cluster, connect_tracking
+from core.domain import RunStatus, Stage
 from core.errors import PilothouseError, TrainingError, UnavailableError
 from core.params import Params, load_params
 from core.problems import load_problem
@@ -35,8 +37,9 @@ from core.services.ports import choose_ports, is_free, read_ports
 from core.services.programs import mlflow
 from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
 from core.training import pipeline
-from core.training.job import HANG_EXIT_CODE, java_version
-from core.training.provenance import environment_snapshot, git_commit
+from core.training.job import java_version
+from core.training.provenance import code_digest, environment_snapshot, git_commit
+from core.training.spark_work import SparkTask, run_stages
 from core.training.tracking import track_run
 from core.training.workspace import Workspace
 
@@ -64,7 +67,7 @@ def main() -> int:
         if given.stage in _PLAIN:
             _PLAIN[given.stage](settings, params, problem, ws)
         elif given.ray:
-            _run_on_spark(given.stage, given.ray, params, problem, ws)
+            _run_on_spark(given.stage, given.ray, settings.packages, params, problem, ws)
         else:
             _hand_over(given.stage, settings, problem)
     except PilothouseError as exc:
@@ -99,33 +102,28 @@ _PLAIN: dict[str, Callable[[Settings, Params, Problem, Workspace], None]] = {
     "validate": _validate,
     "evaluate": _evaluate,
 }
-_ON_SPARK = ("preprocess", "train")
+_ON_SPARK = {"preprocess": Stage.PREPROCESS, "train": Stage.TRAIN}
 
 
-def _run_on_spark(stage: str, ray: str, params: Params, problem: Problem, ws: Workspace) -> None:
-    address = "auto" if ray == JOINED else "local"
-    connect_ray(RayConnection(address, f"dvc-{uuid.uuid4().hex[:8]}"))
+def _run_on_spark(
+    stage: str, ray: str, packages: tuple[str, ...], params: Params, problem: Problem, ws: Workspace
+) -> None:
+    owner = f"dvc-{uuid.uuid4().hex[:8]}"
+    connect_ray(RayConnection("auto" if ray == JOINED else "local", owner))
     profile = params.profile_named(params.profile)
-    training = params.training
+    stages = (_ON_SPARK[stage],)
+    task = SparkTask(problem.name, packages, params.training, ws.root, profile.cores, stages)
+    told = ""
 
-    def end(error: PilothouseError) -> None:
-        # The main thread waits for a JVM that never answers.
-        LOG.error("%s", error)
-        logging.shutdown()
-        os._exit(HANG_EXIT_CODE)
+    def tell(_: Stage, _share: float, message: str) -> None:
+        nonlocal told
+        if message != told:
+            LOG.info("%s", message)
+        told = message
 
-    with spark_on_ray(f"{problem.name}-{stage}", profile, training.spark, end) as spark:
-        if stage == "preprocess":
-            pipeline.preprocess_stage(spark, problem, training, ws)
-        else:
-            pipeline.train_stage(
-                spark,
-                problem,
-                training,
-                ws,
-                lambda _, message: LOG.info("%s", message),
-                propose_by_tpe,
-            )
+    plan = SparkPlan(profile, params.training.spark, code_digest(packages))
+    with SparkLease(owner, plan) as lease:
+        lease.run(run_stages, task, tell)
 
 
 def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:

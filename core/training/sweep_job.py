@@ -13,9 +13,9 @@ from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.raydp import RayConnection, connect_ray
-from core.adapters.spark_afresh import spark_afresh
-from core.adapters.spark_meter import SparkMeter
-from core.bootstrap import PROVIDERS, connect_tracking, propose_by_tpe
+from core.adapters.spark_holder import SparkPlan
+from core.adapters.spark_lease import SparkLease
+from core.bootstrap import PROVIDERS, connect_tracking
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
 from core.problems import load_problem
@@ -24,9 +24,10 @@ from core.services.machine import usable_cores
 from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.advice import advise
-from core.training.job import end_process, log_to
+from core.training.job import log_to
 from core.training.profile_means import profile_means
-from core.training.sweep import SweepPlan, SweepTools, run_sweep
+from core.training.provenance import code_digest
+from core.training.sweep import OnProgress, SessionResult, SessionTask, SweepPlan, run_sweep
 from core.training.sweep_report import Advice, SweepReport
 from core.training.sweep_spec import (
     ADVICE_FILE,
@@ -36,6 +37,7 @@ from core.training.sweep_spec import (
     SweepSpec,
     sweep_folder,
 )
+from core.training.sweep_work import measure_session
 from core.training.workspace import Workspace, write_json
 
 LOG = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ def main() -> int:
     tracker = connect_tracking(settings).tracker
     problem = load_problem(spec.problem, settings.packages)
     try:
-        report = _execute(spec, problem, folder, tracker)
+        report = _execute(spec, problem, settings.packages, folder, tracker)
         _track(tracker, spec.sweep_id, report, advise(report), folder)
     except PilothouseError as exc:
         LOG.exception("the sweep failed")
@@ -71,7 +73,9 @@ def main() -> int:
     return 1
 
 
-def _execute(spec: SweepSpec, problem: Problem, folder: Path, tracker: RunTracker) -> SweepReport:
+def _execute(
+    spec: SweepSpec, problem: Problem, packages: tuple[str, ...], folder: Path, tracker: RunTracker
+) -> SweepReport:
     scratch = folder / "scratch"
     source = Workspace(scratch / "source")
     tracker.report_progress(spec.sweep_id, Progress(Stage.INGEST, 0))
@@ -79,7 +83,8 @@ def _execute(spec: SweepSpec, problem: Problem, folder: Path, tracker: RunTracke
     pipeline.validate_stage(problem, source)
     connect_ray(RayConnection("auto", f"sweep-{spec.sweep_id}"))
     plan = SweepPlan(
-        problem=problem,
+        problem=spec.problem,
+        packages=packages,
         training=spec.training,
         profiles=spec.profiles,
         families=spec.families,
@@ -87,21 +92,32 @@ def _execute(spec: SweepSpec, problem: Problem, folder: Path, tracker: RunTracke
         git_commit=spec.git_commit,
         physical_cores=usable_cores(),
     )
-    tools = SweepTools(
-        open_session=lambda profile: spark_afresh(
-            f"{spec.problem}-sweep-{spec.sweep_id[:8]}",
-            profile,
-            spec.training.spark,
-            end_process(spec.sweep_id, tracker),
-        ),
-        open_meter=SparkMeter,
-        propose=propose_by_tpe,
-        on_progress=lambda progress: tracker.report_progress(spec.sweep_id, progress),
-    )
+    code = code_digest(packages)
     try:
-        return run_sweep(plan, tools, source, scratch / "sessions")
+        return run_sweep(
+            plan,
+            lambda task, tell: _in_new_session(spec.sweep_id, code, task, tell),
+            lambda progress: tracker.report_progress(spec.sweep_id, progress),
+            source.validated,
+            scratch / "session",
+        )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _in_new_session(
+    sweep_id: str, code: str, task: SessionTask, on_progress: OnProgress
+) -> tuple[SessionResult, float]:
+    """Does a task in a session that nobody had before and nobody gets after it.
+
+    What is measured must depend neither on what a JVM has compiled nor on the memory it has
+    taken in earlier work, so the plan is one of a kind.
+    """
+    once = task.training.spark.model_copy(update={"idle_minutes": 0.0})
+    mark = f"{code}, {sweep_id}, {task.profile.name}, {task.number}"
+    with SparkLease(f"sweep-{sweep_id}", SparkPlan(task.profile, once, mark)) as lease:
+        result: SessionResult = lease.run(measure_session, task, on_progress)
+    return result, lease.start_seconds
 
 
 def _track(

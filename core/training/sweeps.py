@@ -22,17 +22,16 @@ from core.adapters.ray import RayCluster
 from core.domain import RunStatus, Sweep
 from core.errors import (
     ConflictError,
-    InvalidInputError,
     NotFoundError,
-    Offence,
     PilothouseError,
     UnavailableError,
 )
-from core.params import Params, TrainingParams, override_training
+from core.params import Params
 from core.problems.contract import Problem
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
 from core.training.sweep_report import SweepReport
+from core.training.sweep_request import read_request
 from core.training.sweep_spec import LOG_FILE, REPORT_FILE, SweepSpec, sweep_folder
 
 LOG = logging.getLogger(__name__)
@@ -89,18 +88,17 @@ class SweepService:
             UnavailableError: Ray or MLflow does not answer.
         """
         self._require_problem(problem)
-        _require_distinct("profiles", profiles)
-        _require_distinct("families", families)
-        if repeat < 1:
-            raise InvalidInputError(
-                f"A sweep cannot be repeated {repeat} times.", fix="Choose 1 or more."
-            )
-        chosen = [self._params.profile_named(name) for name in profiles]
-        self._require_families(problem, families)
-        training = _training(self._params.training, families, overrides)
+        request = read_request(
+            self._params,
+            self._problems[problem],
+            profiles=profiles,
+            families=families,
+            repeat=repeat,
+            overrides=overrides,
+        )
         self._refuse_second(problem)
         nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in self._cluster.nodes()]
-        for profile in chosen:
+        for profile in request.profiles:
             check_profile(profile, nodes)
         started_at = datetime.now(UTC)
         sweep_id = self._tracker.create(
@@ -118,10 +116,10 @@ class SweepService:
         spec = SweepSpec(
             sweep_id=sweep_id,
             problem=problem,
-            profiles=tuple(chosen),
-            families=tuple(families),
-            repeat=repeat,
-            training=training,
+            profiles=request.profiles,
+            families=request.families,
+            repeat=request.repeat,
+            training=request.training,
             git_commit=git_commit(),
         )
         self._submit(spec)
@@ -140,16 +138,6 @@ class SweepService:
             raise NotFoundError(
                 f"There is no problem called {problem!r}.",
                 fix=f"Choose one of: {', '.join(self._problems)}.",
-            )
-
-    def _require_families(self, problem: str, families: Sequence[str]) -> None:
-        known = self._problems[problem].search_space
-        unknown = [name for name in families if name not in known]
-        if unknown:
-            raise InvalidInputError(
-                f"{problem} has no search space for {', '.join(unknown)}.",
-                fix=f"Choose among: {', '.join(known)}.",
-                offences=[Offence("families", f"{name} has no space") for name in unknown],
             )
 
     def _refuse_second(self, problem: str) -> None:
@@ -269,27 +257,6 @@ class SweepService:
             self._tracker.finish(sweep_id, status, why)
         except PilothouseError as exc:
             LOG.warning("MLflow was not told that sweep %s ended: %s", sweep_id, exc)
-
-
-def _require_distinct(what: str, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise InvalidInputError(
-            f"{', '.join(twice)} is given twice among the {what}.",
-            fix="Name each once; --repeat measures all of them again.",
-        )
-    if not names:
-        raise InvalidInputError(f"A sweep needs {what}.", fix="Name at least one.")
-
-
-def _training(
-    params: TrainingParams, families: Sequence[str], overrides: Mapping[str, str]
-) -> TrainingParams:
-    if "search.families" in overrides:
-        raise InvalidInputError(
-            "A sweep takes its families by themselves.", fix="Use --families instead."
-        )
-    return override_training(params, {**overrides, "search.families": f"[{', '.join(families)}]"})
 
 
 def _job_id(problem: str, sweep_id: str) -> str:

@@ -261,3 +261,30 @@ def test_a_profile_the_cluster_cannot_give_is_refused_in_seconds(
     assert refused.returncode == 1
     assert "Profile 4c-6g needs 4 cores" in refused.stderr.replace("\n", " ")
     assert time.monotonic() - before < 30
+
+
+def test_a_sweep_measures_each_family_and_gives_advice(installation: Installation) -> None:
+    given = ("--profiles", "1c-1g", "--families", "lr,gbt", "--repeat", "1")
+    found = installation.ask("profile", "titanic", *given, "--set", "search.trials=1", "--wait")
+    sweep, report, advice = found["sweep"], found["report"], found["advice"]
+    assert sweep["status"] == "finished", sweep["error"]
+    assert [m["family"] for m in report["measurements"]] == ["lr", "gbt"]
+    for one in report["measurements"]:
+        assert 0.7 < one["cv_auc"] < 1
+        assert one["usage"]["core_seconds"] > 0
+        assert {phase["name"] for phase in one["usage"]["phases"]} == {"preprocess", "train"}
+        assert one["usage"]["slowest"]
+    by_depth: dict[int, list[int]] = {}
+    for point in report["boosting"]:
+        by_depth.setdefault(point["max_depth"], []).append(point["iterations"])
+    assert by_depth
+    assert all(cuts[:4] == [1, 2, 5, 10] for cuts in by_depth.values())
+    assert advice["profile"] == "1c-1g"
+    assert advice["reasons"]
+    assert sweep["id"] not in {run["id"] for run in installation.ask("runs", "list")}
+    folder = installation.settings.home / "sweeps" / sweep["id"]
+    assert (folder / "sweep" / "sweep.json").exists()
+    assert not (folder / "scratch").exists()
+    refused = installation.command("profiles", "cancel", sweep["id"])
+    assert refused.returncode == 1
+    assert "has ended already: finished" in refused.stderr.replace("\n", " ")
