@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from app.charts.base import FRAME, LABEL_GREY, family_colour, layered
+from app.charts.base import LABEL_GREY, family_colour, layered
 from app.components import words
 from core.training.importance import Importance
 
-_BAR = 26
+_BAR = 28
+#: What title and axis take of the height.
+_AROUND = 118
 _OF_ALL = "all families"
 
 
@@ -62,7 +64,7 @@ def importance_chart(found: Sequence[Importance]) -> alt.LayerChart:
     )
     figures = base.mark_text(align="left", dx=5, color=LABEL_GREY).encode(text="text:N")
     title = "What mattered in the search"
-    return layered(whole, parts, figures, title=title, height=FRAME + _BAR * len(frame))
+    return layered(whole, parts, figures, title=title, height=_AROUND + _BAR * len(frame))
 
 
 def _whose(one: Importance) -> str:

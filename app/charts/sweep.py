@@ -21,6 +21,8 @@ _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down
 _PROFILE_AXIS = alt.Axis(
     labelAngle=0, labelExpr="split(replace(datum.label, ' (', '|('), '|')", labelLimit=130
 )
+#: The legend has a row for every family, and the axis two for every profile.
+_PROFILE_HEIGHT = HEIGHT + 4 * LEGEND_ROW
 _AUC_TITLE = "Cross-validated AUC"
 
 Price = Literal["seconds", "core_seconds"]
@@ -48,7 +50,7 @@ def sweep_time_chart(report: SweepReport) -> alt.LayerChart:
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         y=alt.Y("seconds:Q", title="Training time (s)")
     )
-    return layered(bars, points, title="Training time by profile", height=HEIGHT)
+    return layered(bars, points, title="Training time by profile", height=_PROFILE_HEIGHT)
 
 
 def sweep_auc_chart(report: SweepReport) -> alt.LayerChart:
@@ -62,7 +64,9 @@ def sweep_auc_chart(report: SweepReport) -> alt.LayerChart:
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         y=alt.Y("auc:Q", title=_AUC_TITLE, scale=scale)
     )
-    return layered(spread, points, title="AUC by profile, ± one standard error", height=HEIGHT)
+    return layered(
+        spread, points, title="AUC by profile, ± one standard error", height=_PROFILE_HEIGHT
+    )
 
 
 def frontier_chart(report: SweepReport, by: Price) -> alt.LayerChart:

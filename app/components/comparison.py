@@ -178,7 +178,8 @@ def _show_importance(run_id: str) -> None:
         )
     for one in found:
         if one.reason:
-            what = f"{words.family_name(one.family)}'s parameters" if one.family else "the family"
+            name = words.family_name(one.family)
+            what = f"the parameters of {name}" if one.family else "the family"
             st.caption(f"How much {what} mattered: {one.reason}")
 
 

@@ -43,7 +43,7 @@ def test_two_runs_are_laid_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None
     for cost in ("Core time of Spark (s)", "Peak memory of Spark (MiB)"):
         assert cost in table.index
     assert list(table.loc["Garbage collection (share of task time)"]) == ["3.1%"] * 2
-    assert "How much Random Forest's parameters mattered: Too few candidates to tell" in said
+    assert "How much the parameters of Random Forest mattered: Too few candidates to tell" in said
 
 
 def test_nothing_picked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
