@@ -110,7 +110,7 @@ def _choose_profile(core: Pilothouse) -> str:
 def _choose_seconds(default: float | None) -> float | None:
     seconds = st.number_input(
         "Search budget (seconds)",
-        min_value=1.0,
+        min_value=min(1.0, default or 1.0),
         value=default,
         step=30.0,
         format="%g",
