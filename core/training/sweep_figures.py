@@ -84,7 +84,7 @@ def _time(report: SweepReport, means: Sequence[ProfileMean]) -> Figure:
         label = "one repeat" if number == 1 else None
         axes.plot(profiles, sums, "k_", markersize=16, label=label)
     axes.set(title="Training time by profile", ylabel="Seconds")
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
