@@ -24,6 +24,7 @@ from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
 from core.training.sweeps import SweepService
+from core.training.trials import ParamValue
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,15 @@ def propose_by_tpe(space: SearchSpace, families: Sequence[str], trials: int, see
     from core.adapters.optuna import TpeProposer
 
     return TpeProposer(space, families, trials, seed)
+
+
+def explain_by_fanova(
+    settings: Sequence[Mapping[str, ParamValue]], values: Sequence[float]
+) -> Mapping[str, float]:
+    """Tells how much of the variance of ``values`` each parameter explains."""
+    from core.adapters.optuna import explain_by_fanova as explain
+
+    return explain(settings, values)
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         problems=problems,
         database=database,
         runs=RunService(params, problems, database, tracker, cluster, settings.home),
-        experiments=ExperimentService(database, tracker),
+        experiments=ExperimentService(database, tracker, explain_by_fanova),
         sweeps=SweepService(params, problems, tracker, cluster, settings.home),
         promotions=promotions,
         serving=serving,

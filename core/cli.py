@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from core import cli_models, cli_services, cli_sweeps
+from core import cli_compare, cli_models, cli_services, cli_sweeps
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
 from core.settings import load_settings
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 cli_services.register(app, after_start=cli_models.ensure_served)
 cli_models.register(app)
+cli_compare.register(cli_models.runs_app)
 cli_sweeps.register(app)
 
 

@@ -241,15 +241,6 @@ def _yaml_value(key: str, text: str) -> object:
         ) from exc
 
 
-def training_params_from(data: object) -> TrainingParams:
-    """Reads parameters that a run recorded.
-
-    Raises:
-        InvalidInputError: the record does not fit this version of the code.
-    """
-    return _validated(TrainingParams, data, what="The recorded parameters")
-
-
 _Model = TypeVar("_Model", bound=BaseModel)
 
 

@@ -3,6 +3,7 @@
 from app.charts.base import Evaluations
 from app.charts.curves import Bands, calibration_chart, precision_recall_chart, roc_chart
 from app.charts.history import Axis, VersionMetric, parallel_chart, versions_chart
+from app.charts.importance import importance_chart
 from app.charts.outcomes import (
     RATE_METRICS,
     TOP_WEIGHTS,
@@ -12,22 +13,40 @@ from app.charts.outcomes import (
     weights_chart,
 )
 from app.charts.search import search_chart
+from app.charts.sweep import (
+    PRICES,
+    Price,
+    boosting_chart,
+    frontier_chart,
+    sweep_auc_chart,
+    sweep_time_chart,
+)
+from app.charts.usage import cpu_chart, memory_chart
 
 __all__ = [
+    "PRICES",
     "RATE_METRICS",
     "TOP_WEIGHTS",
     "Axis",
     "Bands",
     "Evaluations",
+    "Price",
     "VersionMetric",
+    "boosting_chart",
     "calibration_chart",
     "confusion_chart",
+    "cpu_chart",
+    "frontier_chart",
+    "importance_chart",
+    "memory_chart",
     "metrics_chart",
     "parallel_chart",
     "precision_recall_chart",
     "probability_chart",
     "roc_chart",
     "search_chart",
+    "sweep_auc_chart",
+    "sweep_time_chart",
     "versions_chart",
     "weights_chart",
 ]

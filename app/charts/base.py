@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import altair as alt
 import pandas as pd
 
+from app.components import words
 from core.training.report import EvaluationReport
 
 #: Each report under the name its legend shall have, in the order of drawing; a run keeps
@@ -18,6 +19,9 @@ REFERENCE_GREY = "#8795A1"
 LABEL_GREY = "#71808C"
 POSITIVE_TEAL = "#1595A0"
 NEGATIVE_ORANGE = "#D9772B"
+#: Who spends: Spark's executors and its driver.
+EXECUTOR_PURPLE = "#8E6BBF"
+DRIVER_GREY = "#8795A1"
 #: Heights are those of the whole drawing: title, axes and legend take their part.
 HEIGHT = 340
 LEGEND_ROW = 20
@@ -45,6 +49,31 @@ def run_colour(names: list[str], *, legend: bool = True) -> alt.Color:
     )
     scale = alt.Scale(domain=names)
     return alt.Color("run:N", scale=scale, legend=below if legend else None)
+
+
+def family_colour(families: Iterable[str], *, legend: bool = True) -> alt.Color:
+    """One colour a model family, the same whichever others are drawn; for column ``family``.
+
+    Args:
+        families: names as ``words.family_name`` gives them, those to be drawn.
+        legend: whether to draw one, below the chart.
+    """
+    present = list(dict.fromkeys(families))
+    known = list(words.FAMILIES.values())
+    strangers = [name for name in present if name not in known]
+    order = [name for name in [*known, *strangers] if name in present]
+    # In half of a narrow window there is no room for two names in a row.
+    below = alt.Legend(
+        title=None,
+        orient="bottom",
+        values=order,
+        columns=1,
+        symbolType="circle",
+        symbolSize=70,
+        symbolOpacity=1,
+    )
+    scale = alt.Scale(domain=[*known, *strangers])
+    return alt.Color("family:N", scale=scale, legend=below if legend else None)
 
 
 def height_for(evaluations: Evaluations) -> int:

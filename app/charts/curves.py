@@ -28,16 +28,16 @@ _BAND_OPACITY = 0.13
 
 def roc_chart(evaluations: Evaluations, bands: Bands | None = None) -> alt.LayerChart:
     """ROC curves over the diagonal of a coin toss."""
+    # In a third of a page there is no room to say what the number is beside every name.
     names = {
-        name: f"{name} (AUC {report.metrics['auc'].value:.3f})"
-        for name, report in evaluations.items()
+        name: f"{name} ({report.metrics['auc'].value:.3f})" for name, report in evaluations.items()
     }
     curves = {names[name]: report.roc for name, report in evaluations.items()}
     known = {names[name]: one.roc for name, one in (bands or {}).items()}
     titles = ("False positive rate", "True positive rate")
     layers = [segment((0, 0), (1, 1)), *_bands(known, list(curves), titles)]
     layers.append(_curves(curves, titles))
-    return layered(*layers, title="ROC curve", height=height_for(evaluations))
+    return layered(*layers, title="ROC curve (AUC in brackets)", height=height_for(evaluations))
 
 
 def precision_recall_chart(evaluations: Evaluations, bands: Bands | None = None) -> alt.LayerChart:

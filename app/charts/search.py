@@ -8,7 +8,7 @@ from itertools import accumulate
 import altair as alt
 import pandas as pd
 
-from app.charts.base import HEIGHT, LABEL_GREY, layered
+from app.charts.base import HEIGHT, LABEL_GREY, family_colour, layered
 from app.components import words
 from core.training.report import Candidate
 
@@ -38,7 +38,7 @@ def search_chart(candidates: Sequence[Candidate]) -> alt.LayerChart:
     line = base.mark_line(interpolate="step-after", color=LABEL_GREY, strokeWidth=1.5)
     dots = base.mark_point(size=60, filled=True, opacity=1).encode(
         y=_height("mean"),
-        color=alt.Color("family:N", legend=alt.Legend(title=None, orient="bottom")),
+        color=family_colour(frame["family"]),
         shape=alt.Shape(
             "outcome:N",
             scale=alt.Scale(domain=[_TRIED, _GIVEN_UP], range=["circle", "cross"]),

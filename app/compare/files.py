@@ -13,12 +13,13 @@ import altair as alt
 import pandas as pd
 
 from app import charts
+from app.compare.slices import slices_frame
 from app.compare.tables import Cell, Row, metric_rows, parallel_axes, parameter_rows
 from app.compare.values import Comparison
-from app.compare.verdicts import slices_frame, slices_summary, verdict_sentence
 from app.components import words
 from core.problems.contract import Label
 from core.training.comparison import AucComparison, Incomparable
+from core.training.verdicts import slices_summary, verdict_sentence
 
 _WIDTH = 430
 #: The panel's colours in its light theme.
@@ -124,8 +125,7 @@ def _verdicts(comparison: Comparison) -> list[str]:
         if isinstance(verdict, Incomparable):
             text = escape(f"{name}: {verdict.reason}")
         else:
-            # The sentence's marks of emphasis are the only ones in it.
-            text = escape(verdict_sentence(name, comparison.baseline, verdict).replace("**", ""))
+            text = escape(verdict_sentence(name, comparison.baseline, verdict))
         said.append(f"<p>{text}</p>")
     return said
 

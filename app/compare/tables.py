@@ -95,7 +95,7 @@ def _cost_rows(comparison: Comparison) -> list[Row]:
 
 
 def _cost_cell(costs: Costs, cost: str) -> Cell:
-    return Cell(f"{costs[cost]:,.1f}" if cost in costs else words.NOTHING)
+    return Cell(words.cost(cost, costs[cost]) if cost in costs else words.NOTHING)
 
 
 def _metric_order(metric: str) -> tuple[int, str]:

@@ -14,7 +14,9 @@ from app import charts
 from app.compare.details import candidates_frame, columns_frame
 from app.compare.tables import markdown_frame, metric_rows, parallel_axes, parameter_rows
 from app.compare.values import Comparison
-from app.components import words
+from app.components import installation, words
+from app.components.failures import Failure, show_failure
+from app.components.run_view import show_run_usage
 from app.components.verdicts import show_slices, show_verdicts
 from core.training.report import EvaluationReport
 
@@ -42,7 +44,7 @@ def show_comparison(comparison: Comparison, contract: Contract) -> None:
     st.subheader("Details")
     for name, report in evaluations.items():
         with st.expander(name):
-            _show_details(report)
+            _show_details(report, comparison.run_ids[name])
 
 
 def _show_metrics(comparison: Comparison) -> None:
@@ -133,7 +135,7 @@ def _show_weights(evaluations: charts.Evaluations) -> None:
                 st.caption(f"{words.count(hidden, 'smaller weight')} not shown")
 
 
-def _show_details(report: EvaluationReport) -> None:
+def _show_details(report: EvaluationReport, run_id: str) -> None:
     st.markdown(f"**Search**: {words.count(len(report.candidates), 'candidate')}")
     st.dataframe(
         candidates_frame(report.candidates),
@@ -148,6 +150,9 @@ def _show_details(report: EvaluationReport) -> None:
         charts.search_chart(report.candidates),
         "Mean AUC of each candidate of the search and the best so far",
     )
+    _show_importance(run_id)
+    st.markdown("**What it cost**")
+    show_run_usage(run_id)
     st.markdown("**Data columns** of the training part")
     st.dataframe(columns_frame(report.columns), hide_index=True)
     parity = report.parity
@@ -157,6 +162,25 @@ def _show_details(report: EvaluationReport) -> None:
         f"largest difference in probability {parity.max_difference:.1e}, "
         f"tolerance {parity.tolerance:.0e}."
     )
+
+
+def _show_importance(run_id: str) -> None:
+    found = installation.importance(run_id)
+    if isinstance(found, Failure):
+        show_failure(found)
+        return
+    if any(one.shares for one in found):
+        _draw(charts.importance_chart(found), "Share of the variance that each parameter explains")
+        st.caption(
+            "What each explains by itself: of the family, the variance between the families' "
+            "means; of a parameter, its main effect in a functional ANOVA over a random forest. "
+            "It says what mattered among the values tried, not what would matter beyond them."
+        )
+    for one in found:
+        if one.reason:
+            name = words.family_name(one.family)
+            what = f"the parameters of {name}" if one.family else "the family"
+            st.caption(f"How much {what} mattered: {one.reason}")
 
 
 def _side_by_side(

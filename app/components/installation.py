@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components.failures import Failure, attempt, show_failure
+from core.training.importance import Importance
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
+from core.training.sweep_report import SweepReport
+from core.training.usage import Usage
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -45,6 +48,37 @@ def _predictions(run_id: str) -> HoldoutPredictions:
 def predictions(run_id: str) -> HoldoutPredictions | Failure:
     """What a run's model says of the holdout; read once, as the evaluation is."""
     return attempt(lambda: _predictions(run_id))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Reading what it cost…")
+def _usage(run_id: str) -> Usage:
+    return pilothouse().experiments.usage(run_id)
+
+
+def usage(run_id: str) -> Usage | Failure:
+    """What a finished run's work on Spark cost, second by second; read once."""
+    return attempt(lambda: _usage(run_id))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Asking what mattered…")
+def _importance(run_id: str) -> tuple[Importance, ...]:
+    core = pilothouse()
+    return core.experiments.importance(_report(run_id))
+
+
+def importance(run_id: str) -> tuple[Importance, ...] | Failure:
+    """What mattered in a run's search; computed once."""
+    return attempt(lambda: _importance(run_id))
+
+
+@st.cache_resource(max_entries=32, show_spinner="Reading the sweep…")
+def _sweep_report(sweep_id: str) -> SweepReport:
+    return pilothouse().sweeps.report(sweep_id)
+
+
+def sweep_report(sweep_id: str) -> SweepReport | Failure:
+    """What a finished sweep measured; read once."""
+    return attempt(lambda: _sweep_report(sweep_id))
 
 
 def forget() -> None:

@@ -9,12 +9,16 @@ import streamlit as st
 OVERVIEW = "views/overview.py"
 TRAIN = "views/train.py"
 EXPERIMENTS = "views/experiments.py"
+RESOURCES = "views/resources.py"
 SERVING = "views/serving.py"
 
 
-def link_to_training(label: str, *, problem: str, run_id: str | None = None) -> None:
-    """Draws a link to Train, with one run in view if named."""
+def link_to_training(
+    label: str, *, problem: str, run_id: str | None = None, profile: str | None = None
+) -> None:
+    """Draws a link to Train, with one run in view or a profile chosen if named."""
     query = {"problem": problem} | ({"run": run_id} if run_id else {})
+    query |= {"profile": profile} if profile else {}
     st.page_link(TRAIN, label=label, icon=":material/model_training:", query_params=query)
 
 
@@ -22,6 +26,12 @@ def link_to_experiments(label: str, *, problem: str, run_ids: Iterable[str]) -> 
     """Draws a link to Experiments with these runs picked."""
     query = {"problem": problem, "runs": ",".join(run_ids)}
     st.page_link(EXPERIMENTS, label=label, icon=":material/compare_arrows:", query_params=query)
+
+
+def link_to_resources(label: str, *, problem: str) -> None:
+    """Draws a link to Resources."""
+    query = {"problem": problem}
+    st.page_link(RESOURCES, label=label, icon=":material/memory:", query_params=query)
 
 
 def link_to_serving(label: str, *, problem: str) -> None:

@@ -18,11 +18,10 @@ from core.training.bands import CurveBands, curve_bands
 from core.training.comparison import (
     AucComparison,
     Incomparable,
+    Judgement,
     Resampling,
     SliceComparison,
-    compare_auc,
-    compare_slices,
-    why_incomparable,
+    judge,
 )
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
@@ -105,10 +104,11 @@ def _judge(
         if name == baseline:
             continue
         ids = (run_ids[baseline], run_ids[name])
-        verdicts[name] = _verdict(ids, how, reference, one)
-        if why_incomparable(reference, one) is None:
-            thresholds = (evaluations[baseline].threshold, evaluations[name].threshold)
-            slices[name] = _slices(ids, thresholds, how, reference, one)
+        thresholds = (evaluations[baseline].threshold, evaluations[name].threshold)
+        found = _judgement(ids, thresholds, how, reference, one)
+        verdicts[name] = found.auc
+        if found.slices:
+            slices[name] = found.slices
     return verdicts, slices
 
 
@@ -119,24 +119,14 @@ def _bands(run_id: str, how: Resampling, _predictions: HoldoutPredictions) -> Cu
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _verdict(
-    ids: tuple[str, str],
-    how: Resampling,
-    _baseline: HoldoutPredictions,
-    _candidate: HoldoutPredictions,
-) -> AucComparison | Incomparable:
-    return compare_auc(_baseline, _candidate, how)
-
-
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _slices(
+def _judgement(
     ids: tuple[str, str],
     thresholds: tuple[float, float],
     how: Resampling,
     _baseline: HoldoutPredictions,
     _candidate: HoldoutPredictions,
-) -> tuple[SliceComparison, ...]:
-    return compare_slices(_baseline, _candidate, thresholds, how)
+) -> Judgement:
+    return judge(_baseline, _candidate, thresholds, how)
 
 
 def show_downloads(comparison: Comparison, problem: Problem) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Metrics with a column of their own, in order; further ones stay in the run's details.
 _METRICS = ("auc", "cv_auc", "accuracy", "precision", "recall", "f1", "log_loss", "brier")
+#: What a run cost, in order; shares are shown in percent.
+_COSTS = ("core_seconds", "peak_rss_mb", "mean_utilization", "gc_share")
+_SHARES = frozenset({"mean_utilization", "gc_share"})
 
 
 def runs_frame(runs: Sequence[Run], now: datetime) -> pd.DataFrame:
@@ -52,13 +55,22 @@ def summaries_frame(summaries: Sequence[RunSummary], now: datetime) -> pd.DataFr
             for name in _METRICS
         }
     )
+    # What is in the run's row already, its duration, is not told twice.
+    costs = pd.DataFrame(
+        {
+            words.COSTS[name]: pd.array(
+                [one.metrics.get(name) for one in summaries], dtype="Float64"
+            )
+            for name in _COSTS
+        }
+    )
     # The family has a column of its own already.
     parameters = sorted({key for one in summaries for key in one.params} - {"family"})
     settings = pd.DataFrame(
         {key: [one.params.get(key, "") for one in summaries] for key in parameters}
     )
     head, tail = runs.iloc[:, :4], runs.iloc[:, 4:]
-    return pd.concat([head, metrics, tail, settings], axis=1)
+    return pd.concat([head, metrics, costs, tail, settings], axis=1)
 
 
 def pick_runs(
@@ -124,4 +136,7 @@ def _columns(frame: pd.DataFrame) -> Mapping[str, ColumnConfig]:
         less = "Less is better." if name in words.LOWER_IS_BETTER else "More is better."
         where = "Mean over the folds." if name == "cv_auc" else "On the fixed holdout."
         config[words.metric_name(name)] = NumberColumn(format="%.3f", help=f"{where} {less}")
+    for name in _COSTS:
+        digits = "percent" if name in _SHARES else "%.0f"
+        config[words.COSTS[name]] = NumberColumn(format=digits)
     return {column: one for column, one in config.items() if column in frame.columns}

@@ -7,45 +7,46 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import navigation, words
-from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components import installation, navigation, words
+from app.components.failures import Failure, guarded, show_failure
 from app.components.installation import pilothouse
+from app.components.live import LOG_LINES, REFRESH_S, show_cancel, show_log, show_progress
 from app.components.status import run_badge
+from app.components.usage_view import show_stages, show_usage
 from core.domain import Progress, RequestStatus, Run, RunStatus, Stage
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
-LOG_LINES = 200
-REFRESH_S = 2.0
 NEXT_STEP_REFRESH_S = 5.0
-_LOG_HEIGHT = 300
 
 
 def show_run(core: Pilothouse, run: Run) -> None:
     """Draws a run: live while it is active, its outcome afterwards."""
     with st.container(border=True):
         if run.status.is_active:
-            _show_cancel(core, run)
+            actor = core.settings.operator
+            show_cancel("run", run.id, lambda: core.runs.cancel(run.id, actor=actor))
             _show_live(run.id)
         else:
             _show_heading(run)
             _show_outcome(core, run)
+            if run.status is RunStatus.FINISHED:
+                with st.expander("What it cost", icon=":material/memory:"), guarded():
+                    show_run_usage(run.id, wide=False)
             with st.expander("Log", icon=":material/article:"):
                 _show_log(core, run.id)
 
 
-def show_progress(run: Run) -> None:
-    """Draws a run's stage and percent."""
-    progress = run.progress
-    if progress is None:
-        waiting = "waiting for the cluster" if run.status is RunStatus.QUEUED else "starting"
-        st.progress(0, text=f"0 % · {waiting}")
+def show_run_usage(run_id: str, *, wide: bool = True) -> None:
+    """Draws CPU and memory of a finished run over time, and its slowest stages."""
+    usage = installation.usage(run_id)
+    if isinstance(usage, Failure):
+        calm = f"{usage.sentence} Runs of an older release kept no course of CPU and memory."
+        st.caption(calm)
         return
-    parts = [f"{progress.percent} %", progress.stage.value, progress.message]
-    st.progress(
-        min(max(progress.percent, 0), 100) / 100, text=" · ".join(part for part in parts if part)
-    )
+    show_usage(usage, wide=wide)
+    show_stages(usage)
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -85,27 +86,7 @@ def _stages(progress: Progress) -> str:
 
 
 def _show_log(core: Pilothouse, run_id: str) -> None:
-    log = attempt(lambda: core.runs.log(run_id, tail=LOG_LINES))
-    if isinstance(log, Failure):
-        show_failure(log)
-    elif not log.strip():
-        st.caption("Nothing logged yet.")
-    else:
-        with st.container(height=_LOG_HEIGHT, border=False, autoscroll=True):
-            st.code(log, language=None, wrap_lines=True)
-        st.caption(
-            f"The last {LOG_LINES} lines at most; all of it: `pilothouse runs logs {run_id}`"
-        )
-
-
-def _show_cancel(core: Pilothouse, run: Run) -> None:
-    with st.popover("Cancel this run", icon=":material/stop_circle:"):
-        st.markdown("Cancelling frees the cluster and loses what the run computed so far.")
-        if st.button("Yes, cancel the run", type="primary", key=f"cancel-{run.id}"):
-            with guarded():
-                with st.spinner("Cancelling…"):
-                    core.runs.cancel(run.id, actor=core.settings.operator)
-                st.rerun()
+    show_log(lambda: core.runs.log(run_id, tail=LOG_LINES), f"pilothouse runs logs {run_id}")
 
 
 def _show_outcome(core: Pilothouse, run: Run) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.column_config import NumberColumn, ProgressColumn
 
+from app.compare.slices import slices_frame
 from app.compare.values import Comparison
-from app.compare.verdicts import slices_frame, slices_summary, verdict_sentence
 from core.training.comparison import Incomparable
+from core.training.verdicts import slices_summary, verdict_sentence
 
 _QUERY = "baseline"
 
@@ -53,7 +54,8 @@ def show_verdicts(comparison: Comparison) -> None:
         elif isinstance(found, Incomparable):
             st.markdown(f"- **{name}** cannot be held against the baseline. {found.reason}")
         else:
-            st.markdown(f"- {verdict_sentence(name, comparison.baseline, found)}")
+            said = verdict_sentence(f"**{name}**", f"**{comparison.baseline}**", found)
+            st.markdown(f"- {said}")
     if comparison.verdicts:
         st.caption("Paired bootstrap: both models are scored on the same resamples of the rows.")
 

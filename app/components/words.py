@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from core.domain import Run, RunStatus
+from core.domain import Run, RunStatus, Sweep
 from core.params import Profile
+from core.training.preflight import is_oversubscribed
 from core.training.report import Estimate
+from core.wording import COSTS as COSTS
+from core.wording import cost as cost
+from core.wording import count as count
+from core.wording import signed as signed
 
 #: What stands where there is no value.
 NOTHING = "–"
 
-_FAMILIES = {
+#: Model families in words, in the order in which they are drawn.
+FAMILIES = {
     "lr": "Logistic Regression",
     "rf": "Random Forest",
     "gbt": "Gradient-Boosted Trees",
@@ -29,12 +35,6 @@ METRICS = {
     "log_loss": "Log-loss",
     "brier": "Brier score",
 }
-#: What a run cost, under MLflow's names, in the order of reading.
-COSTS = {
-    "wall_seconds": "Wall time (s)",
-    "core_seconds": "Core time of Spark (s)",
-    "peak_rss_mb": "Peak memory of Spark (MiB)",
-}
 #: Search strategies of ``params.yaml`` in words.
 STRATEGIES = {"grid": "Grid", "tpe": "Adaptive (TPE)"}
 _SERVICES = {"mlflow": "MLflow"}
@@ -46,7 +46,7 @@ def family_name(family: str | None) -> str:
     """A model family in words; an unknown one as it is written."""
     if not family:
         return NOTHING
-    return _FAMILIES.get(family, family)
+    return FAMILIES.get(family, family)
 
 
 def family_short(family: str) -> str:
@@ -75,14 +75,15 @@ def run_label(run: Run, family: str | None) -> str:
     return " · ".join(part for part in (version, family, short_id(run.id)) if part)
 
 
+def sweep_label(sweep: Sweep) -> str:
+    """A sweep in a list, such as ``2026-01-31 08:15 UTC · 2c-2g · lr, gbt · ✓ finished``."""
+    profiles, families = ", ".join(sweep.profiles), ", ".join(sweep.families)
+    return f"{clock(sweep.started_at)} · {profiles} · {families} · {status_word(sweep.status)}"
+
+
 def number(value: float, digits: int = 3) -> str:
     """A metric with a fixed number of decimals."""
     return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """A difference with its sign, a true minus for less."""
-    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def interval(estimate: Estimate) -> str:
@@ -116,8 +117,8 @@ def when(moment: datetime, now: datetime) -> str:
     return f"{clock(moment)} ({ago(moment, now)})"
 
 
-def elapsed(run: Run, now: datetime) -> timedelta:
-    """How long a run took, or has taken so far, in whole seconds; never negative."""
+def elapsed(run: Run | Sweep, now: datetime) -> timedelta:
+    """How long a run or sweep took, or has taken so far, in whole seconds; never negative."""
     end = run.ended_at or (now if run.status.is_active else run.started_at)
     seconds = round((utc(end) - utc(run.started_at)).total_seconds())
     return timedelta(seconds=max(seconds, 0))
@@ -135,11 +136,6 @@ def duration(span: timedelta) -> str:
     return f"{hours} h {minutes} min"
 
 
-def count(amount: int, noun: str) -> str:
-    """``1 run``, ``2 runs``, ``1,200 rows``."""
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
-
-
 def gib(megabytes: int) -> str:
     """Memory in GiB from MiB, such as ``1.5 GiB``."""
     return f"{megabytes / 1024:.1f} GiB"
@@ -155,6 +151,25 @@ def profile_sentence(profile: Profile, driver_memory_mb: int) -> str:
         workers = f"{profile.executors} Spark executors with {share} each"
         total = f" ({count(profile.cores, 'core')} and {gib(profile.memory_mb)} in total)"
     return f"{workers}{total}. Spark's driver takes {gib(driver_memory_mb)} of memory besides."
+
+
+def profile_label(profile: Profile, physical_cores: int) -> str:
+    """A profile's name, and whether it has more cores than the machine."""
+    return (
+        f"{profile.name} (oversubscribed)"
+        if is_oversubscribed(profile, physical_cores)
+        else profile.name
+    )
+
+
+def oversubscription(profile: Profile, physical_cores: int) -> str:
+    """What it means that a profile is oversubscribed; empty where it is not."""
+    if not is_oversubscribed(profile, physical_cores):
+        return ""
+    return (
+        f"Oversubscribed: it asks for {count(profile.cores, 'core')} and this machine has "
+        f"{physical_cores}, so its executors take turns and its times say little."
+    )
 
 
 def status_word(status: RunStatus) -> str:

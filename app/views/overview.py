@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.components import installation, navigation, words
 from app.components.failures import Failure, attempt, guarded, show_failure
-from app.components.run_view import show_progress
+from app.components.live import show_progress
 from app.components.status import health_badge, run_badge, verdict_badge
 from core.domain import GateResult, Health, Promotion, PromotionRequest, Run, ServiceStatus
 

@@ -15,6 +15,7 @@ from app.components.run_table import pick_runs, runs_frame
 from app.components.run_view import show_run
 from core.domain import Run
 from core.errors import ConflictError
+from core.services import machine
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -49,15 +50,7 @@ def render() -> None:
 def _show_form(core: Pilothouse, problem: Problem) -> None:
     st.subheader("Start a run")
     params = core.params
-    profile = st.selectbox(
-        "Profile",
-        list(params.profiles),
-        index=list(params.profiles).index(params.profile),
-        help="Cores and memory that Spark gets on the cluster",
-    )
-    st.caption(
-        words.profile_sentence(params.profiles[profile], params.training.spark.driver_memory_mb)
-    )
+    profile = _choose_profile(core)
     families = st.pills(
         "Model families",
         list(problem.search_space),
@@ -82,6 +75,7 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
         value=params.training.search.trials,
         help="Candidates to try, shared among the families; more take longer",
     )
+    seconds = _choose_seconds(params.training.search.seconds) if strategy == "tpe" else None
     folds = params.training.split.folds
     st.caption(
         f"Each candidate is fitted {folds} times for its cross-validation: "
@@ -92,11 +86,51 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
     if st.button(
         "Start the run", type="primary", icon=":material/play_arrow:", disabled=not families
     ):
-        _start(core, problem, profile, _changes(core, strategy, trials, families))
+        _start(core, problem, profile, _changes(core, strategy, trials, seconds, families))
+
+
+def _choose_profile(core: Pilothouse) -> str:
+    params, cores = core.params, machine.usable_cores()
+    names = list(params.profiles)
+    asked = st.query_params.get("profile", params.profile)
+    chosen = st.selectbox(
+        "Profile",
+        names,
+        index=names.index(asked if asked in names else params.profile),
+        format_func=lambda name: words.profile_label(params.profiles[name], cores),
+        help="Cores and memory that Spark gets on the cluster",
+    )
+    profile = params.profiles[chosen]
+    st.caption(words.profile_sentence(profile, params.training.spark.driver_memory_mb))
+    if warning := words.oversubscription(profile, cores):
+        st.caption(f":orange[{warning}]")
+    return chosen
+
+
+def _choose_seconds(default: float | None) -> float | None:
+    seconds = st.number_input(
+        "Search budget (seconds)",
+        min_value=min(1.0, default or 1.0),
+        value=default,
+        step=30.0,
+        format="%g",
+        placeholder="no limit",
+        help="After so many seconds no further candidate is started; empty for no limit",
+    )
+    if seconds is not None:
+        st.caption(
+            ":orange[A budget in seconds is not reproducible: how many candidates fit into it "
+            "depends on how busy the machine is.]"
+        )
+    return seconds
 
 
 def _changes(
-    core: Pilothouse, strategy: str, trials: int, families: Sequence[str]
+    core: Pilothouse,
+    strategy: str,
+    trials: int,
+    seconds: float | None,
+    families: Sequence[str],
 ) -> dict[str, str]:
     # Only what differs from params.yaml, so that a run with nothing changed is
     # recorded as just that.
@@ -106,6 +140,8 @@ def _changes(
         changes["search.strategy"] = strategy
     if trials != search.trials:
         changes["search.trials"] = str(trials)
+    if seconds != search.seconds:
+        changes["search.seconds"] = "null" if seconds is None else f"{seconds:g}"
     if set(families) != set(search.families):
         changes["search.families"] = f"[{', '.join(families)}]"
     return changes

@@ -1,12 +1,12 @@
-"""Optuna's tree-structured Parzen estimator as a proposer of trials.
+"""Optuna: its tree-structured Parzen estimator proposes trials, its fANOVA explains them.
 
-Only its sampler is used: trials run, and are given up, in ``core/training/adaptive.py``.
+Trials run, and are given up, in ``core/training/adaptive.py``.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import optuna
@@ -21,6 +21,8 @@ from core.training.trials import ParamValue, make_trial
 #: budget, and no more than Optuna's own default.
 RANDOM_SHARE = 3
 MOST_RANDOM = 10
+#: The forest behind the explanation is random; the same candidates are to say the same.
+EXPLANATION_SEED = 0
 
 
 class TpeProposer:
@@ -85,3 +87,41 @@ def _suggest(trial: optuna.Trial, name: str, dimension: Dimension) -> ParamValue
     if dimension.integer:
         return trial.suggest_int(name, int(low), int(high), log=dimension.log)
     return dimension.rounded(trial.suggest_float(name, low, high, log=dimension.log))
+
+
+def explain_by_fanova(
+    settings: Sequence[Mapping[str, ParamValue]], values: Sequence[float]
+) -> dict[str, float]:
+    """Share of the variance of ``values`` that each parameter explains by itself.
+
+    Functional ANOVA over a random forest (Hutter, Hoos & Leyton-Brown, "An Efficient
+    Approach for Assessing Hyperparameter Importance", ICML 2014).
+
+    Args:
+        settings: one mapping a candidate, all with the same keys, each of which varies.
+        values: what came of each.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    names = sorted(settings[0])
+    distributions = {name: _distribution([one[name] for one in settings]) for name in names}
+    study = optuna.create_study(direction="maximize")
+    for setting, value in zip(settings, values, strict=True):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=dict(setting),
+                distributions=distributions,
+                value=value,
+            )
+        )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=EXPLANATION_SEED)
+    return {name: float(share) for name, share in evaluator.evaluate(study).items()}
+
+
+def _distribution(values: Sequence[ParamValue]) -> optuna.distributions.BaseDistribution:
+    dimension = dimension_of(values)
+    if isinstance(dimension, Choice):
+        return optuna.distributions.CategoricalDistribution(dimension.values)
+    # A range that counts by order of magnitude has no place for 0.
+    log = dimension.log and not dimension.or_zero
+    low = 0.0 if dimension.or_zero else dimension.low
+    return optuna.distributions.FloatDistribution(low, dimension.high, log=log)

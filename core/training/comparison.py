@@ -172,6 +172,27 @@ def compare_slices(
     return tuple(sorted(found, key=_worst_first))
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """A candidate held against a baseline; incomparable runs have no slices."""
+
+    auc: AucComparison | Incomparable
+    slices: tuple[SliceComparison, ...]
+
+
+def judge(
+    baseline: HoldoutPredictions,
+    candidate: HoldoutPredictions,
+    thresholds: tuple[float, float],
+    how: Resampling,
+) -> Judgement:
+    """Both models on all rows and on every slice; ``thresholds`` as in ``compare_slices``."""
+    overall = compare_auc(baseline, candidate, how)
+    if isinstance(overall, Incomparable):
+        return Judgement(overall, ())
+    return Judgement(overall, compare_slices(baseline, candidate, thresholds, how))
+
+
 def _worst_first(one: SliceComparison) -> tuple[bool, bool, float, str, str]:
     undefined = one.difference is None
     return one.too_small, undefined, one.difference or 0.0, one.column, one.value

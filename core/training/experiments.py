@@ -13,6 +13,7 @@ from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.domain import Run
 from core.errors import InvalidInputError, NotFoundError
+from core.training.importance import Explain, Importance, importances
 from core.training.predictions import HoldoutPredictions, read_predictions
 from core.training.report import EvaluationReport
 from core.training.tracking import PREDICTIONS_FILE, REPORT_FILE, USAGE_FILE
@@ -32,15 +33,29 @@ class RunSummary:
 class ExperimentService:
     """Runs side by side."""
 
-    def __init__(self, database: Database, tracker: RunTracker) -> None:
+    def __init__(self, database: Database, tracker: RunTracker, explain: Explain) -> None:
         self._database = database
         self._tracker = tracker
+        self._explain = explain
 
     def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
         """Runs of a problem in MLflow, newest first; those of `dvc repro` among them."""
         known = {run.id: run for run in self._database.runs(problem, limit)}
         tracked = self._tracker.list(problem, limit)
         return tuple(_summary(known.get(t.id) or _run(problem, t), t) for t in tracked)
+
+    def summary(self, run_id: str) -> RunSummary:
+        """One run with what it was given and what it reached.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted in MLflow.
+        """
+        tracked = self._tracker.get(run_id)
+        try:
+            run = self._database.run(run_id)
+        except NotFoundError:
+            run = _run(tracked.tags.get("problem", ""), tracked)
+        return _summary(run, tracked)
 
     def report(self, run_id: str) -> EvaluationReport:
         """The evaluation of a finished run.
@@ -57,6 +72,10 @@ class ExperimentService:
                 f"The report of run {run_id[:8]} is of another release.",
                 fix="Run the training again.",
             ) from exc
+
+    def importance(self, report: EvaluationReport) -> tuple[Importance, ...]:
+        """How much the family and each family's parameters mattered in a run's search."""
+        return importances(report.candidates, self._explain)
 
     def usage(self, run_id: str) -> Usage:
         """What a run's work on Spark cost.

@@ -72,6 +72,17 @@ def test_operator_trains_compares_and_asks_the_model(page: Page, screenshots: Pa
     capture(page, screenshots / "serving.png")
 
 
+@pytest.mark.timeout(600)
+def test_operator_measures_what_profiles_cost(page: Page, screenshots: Path) -> None:
+    go_to(page, "Resources")
+    start_small_sweep(page)
+    page.reload()
+    see_what_follows(page)
+    capture(page, screenshots / "resources.png")
+    page.get_by_role("link", name="Train with this profile").click()
+    expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
+
+
 def see_production(page: Page) -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Production v\d+")).first).to_be_visible()
@@ -119,8 +130,46 @@ def compare_with_the_next_older(page: Page) -> None:
     # The sentence, with a number read off the same rows of both runs.
     expect(page.get_by_text(re.compile(r"Against the baseline: AUC [+−]\d"))).to_be_visible()
     # A metric over the versions, intervals, parallel axes, three overlays, and for both runs
-    # a confusion matrix, weights and the course of the search.
-    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(12)
+    # a confusion matrix, weights, the course of the search, CPU and memory over time. What
+    # mattered in so small a search cannot be told.
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(16)
+    assert_calm(page)
+
+
+def start_small_sweep(page: Page) -> None:
+    expect(page.get_by_text("Nobody has measured yet")).to_be_visible()
+    # How many are chosen at first depends on the machine's cores; one is enough here.
+    for profile in ("2c-2g", "4c-4g", "4c-6g"):
+        pill = page.get_by_role("button", name=re.compile(rf"^{profile}"))
+        if pill.get_attribute("aria-pressed") == "true":
+            pill.click()
+    page.get_by_role("button", name="Random Forest").click()
+    repeats = page.get_by_role("spinbutton", name="Repeats")
+    repeats.fill("1")
+    repeats.press("Enter")
+    command = "--profiles 1c-1g --families lr,gbt --repeat 1"
+    expect(page.get_by_test_id("stCode")).to_contain_text(command)
+    page.get_by_role("button", name="Start the sweep").click()
+    expect(page.get_by_role("button", name="Cancel this sweep")).to_be_visible(timeout=60_000)
+    expect(page.get_by_test_id("stProgress")).to_be_visible()
+    assert_calm(page)
+
+
+def see_what_follows(page: Page) -> None:
+    verdict = page.get_by_role("heading", name=re.compile(r"^Use 1c-1g with "))
+    expect(verdict).to_be_visible(timeout=RUN_TIMEOUT_MS)
+    expect(page.get_by_test_id("stProgress")).to_have_count(0)
+    for heading in (
+        "Time and quality by profile",
+        "Efficiency frontier",
+        "CPU and memory over time",
+        "Stages that took longest",
+        "Diminishing returns of boosting",
+    ):
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"core-seconds · utilization \d+%"))).to_be_visible()
+    # Time, AUC, two frontiers, CPU, memory, and boosting by iterations and by time.
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(8)
     assert_calm(page)
 
 

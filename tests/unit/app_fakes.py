@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -30,6 +31,7 @@ from core.domain import (
     ServiceStatus,
     ServingStatus,
     Stage,
+    Sweep,
     Verdict,
 )
 from core.errors import NotFoundError, PilothouseError
@@ -37,6 +39,7 @@ from core.params import Params, load_params
 from core.problems.contract import Problem, Value
 from core.problems.titanic import PROBLEM as TITANIC
 from core.settings import CODE_ROOT, Settings
+from core.training.importance import Importance, importances
 from core.training.predictions import HoldoutPredictions
 from core.training.report import (
     CalibrationBin,
@@ -49,6 +52,8 @@ from core.training.report import (
     FeatureWeight,
     ParityResult,
 )
+from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
+from core.training.usage import Phase, StageCost, Usage, UsagePoint
 
 if TYPE_CHECKING:
     from core.training.experiments import RunSummary
@@ -218,6 +223,129 @@ def make_promotion(number: int = 1) -> Promotion:
     )
 
 
+def make_usage(number: int = 0, *, cores: int = 2, seconds: float = 24.0) -> Usage:
+    """Two phases; the second keeps the executors' cores busy."""
+    begin = seconds / 4
+    moments = [seconds * index / 40 for index in range(1, 41)]
+    wave = [0.15 * math.sin(1.7 * index + number) for index in range(40)]
+    points = tuple(
+        UsagePoint(
+            at_s=at,
+            driver_cores=(0.8 if at < begin else 0.25) + abs(swing),
+            executor_cores=(0.3 if at < begin else 0.72 * cores) + swing,
+            driver_rss_mb=520 + 4 * at,
+            executor_rss_mb=380 * cores * min(1.0, 0.5 + at / seconds),
+        )
+        for at, swing in zip(moments, wave, strict=True)
+    )
+    core_seconds = sum(p.driver_cores + p.executor_cores for p in points) * seconds / 40
+    slowest = tuple(
+        StageCost(
+            id=40 - index,
+            description=f"gbt: trial {index}, fold {index % 3}",
+            begin_s=begin + index,
+            seconds=3.4 - 0.3 * index,
+            tasks=1 if index % 2 else 4,
+            task_s=3.1 - 0.3 * index,
+            gc_s=0.1,
+            shuffle_mb=1.5 * index,
+            spilled_mb=12.5 if index == 1 else 0.0,
+            peak_execution_memory_mb=64.0,
+            skew=None if index % 2 else 4.2 - index,
+        )
+        for index in range(6)
+    )
+    return Usage(
+        cores=cores,
+        wall_s=seconds,
+        core_seconds=core_seconds,
+        peak_rss_mb=max(p.driver_rss_mb + p.executor_rss_mb for p in points),
+        mean_utilization=core_seconds / (seconds * cores),
+        task_s=20.0,
+        gc_s=0.6,
+        gc_share=0.03,
+        shuffle_mb=9.0,
+        spilled_mb=12.5,
+        peak_execution_memory_mb=64.0,
+        stages=230,
+        phases=(
+            Phase(name="preprocess", begin_s=0.0, end_s=begin),
+            Phase(name="train", begin_s=begin, end_s=seconds),
+        ),
+        points=points,
+        slowest=slowest,
+    )
+
+
+def make_sweep(
+    number: int,
+    status: RunStatus = RunStatus.FINISHED,
+    *,
+    profiles: tuple[str, ...] = ("1c-1g", "2c-2g", "4c-4g"),
+    families: tuple[str, ...] = ("lr", "rf", "gbt"),
+    progress: Progress | None = None,
+) -> Sweep:
+    """Higher numbers are newer."""
+    started = NOW - timedelta(hours=5) + timedelta(minutes=10 * number)
+    return Sweep(
+        id=run_id(1000 + number),
+        problem="titanic",
+        status=status,
+        profiles=profiles,
+        families=families,
+        repeat=2,
+        started_by="operator",
+        started_at=started,
+        ended_at=None if status.is_active else started + timedelta(seconds=412),
+        progress=progress,
+        error="Spark stopped making progress." if status is RunStatus.FAILED else None,
+    )
+
+
+def make_sweep_report(sweep: Sweep, params: Params, *, physical_cores: int = 2) -> SweepReport:
+    """The more cores the faster, up to those of the machine; the same AUC on any."""
+    first = {"lr": 6.0, "rf": 22.0, "gbt": 41.0}
+    auc = {"lr": 0.861, "rf": 0.874, "gbt": 0.879}
+    measured = []
+    for name in sweep.profiles:
+        profile = params.profiles[name]
+        speed = min(profile.cores, physical_cores) ** 0.6
+        for repeat, family in itertools.product(range(1, sweep.repeat + 1), sweep.families):
+            seconds = first[family] / speed * (1 + 0.04 * repeat)
+            measured.append(
+                SweepMeasurement(
+                    profile=profile,
+                    family=family,
+                    repeat=repeat,
+                    cv_auc=auc[family],
+                    cv_auc_standard_error=0.008,
+                    candidates=12,
+                    start_seconds=19.0 + repeat,
+                    seconds=seconds,
+                    usage=make_usage(repeat, cores=profile.cores, seconds=seconds),
+                )
+            )
+    boosting = tuple(
+        BoostingPoint(
+            max_depth=depth,
+            iterations=iterations,
+            cv_auc=0.88 - 0.002 * depth - (0.05 + 0.01 * depth) * math.exp(-iterations / 12),
+            seconds=0.4 * depth * iterations,
+        )
+        for depth, iterations in itertools.product((3, 5, 7), (1, 5, 10, 20, 30, 50))
+    )
+    return SweepReport(
+        problem=sweep.problem,
+        started_at=sweep.started_at,
+        physical_cores=physical_cores,
+        train_rows=713,
+        folds=3,
+        git_commit="0" * 40,
+        measurements=tuple(measured),
+        boosting=boosting,
+    )
+
+
 @dataclass(frozen=True)
 class FakeSummary:
     run: Run
@@ -272,6 +400,7 @@ class FakeExperiments:
     failure: PilothouseError | None = None
     #: As runs of an older release are.
     without_predictions: bool = False
+    without_usage: bool = False
 
     def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
         if self.failure:
@@ -288,6 +417,7 @@ class FakeExperiments:
         metrics = {name: one.value for name, one in report.metrics.items()}
         metrics |= {"auc_low": report.metrics["auc"].low, "auc_high": report.metrics["auc"].high}
         metrics["wall_seconds"] = 97.0 + number
+        metrics |= {"core_seconds": 120.5 + number, "peak_rss_mb": 1480.0, "gc_share": 0.031}
         params = {"family": report.family} | {
             f"model.{key}": str(value) for key, value in report.params.items()
         }
@@ -307,6 +437,69 @@ class FakeExperiments:
         if self.without_predictions or self.runs.get(run_id).status is not RunStatus.FINISHED:
             raise NotFoundError("MLflow has no such file.")
         return make_predictions(int(run_id[8:], 16))
+
+    def usage(self, run_id: str) -> Usage:
+        if self.without_usage or self.runs.get(run_id).status is not RunStatus.FINISHED:
+            raise NotFoundError("MLflow has no such file.")
+        return make_usage(int(run_id[8:], 16))
+
+    def importance(self, report: EvaluationReport) -> tuple[Importance, ...]:
+        return importances(report.candidates, lambda settings, _: dict.fromkeys(settings[0], 0.2))
+
+
+@dataclass
+class FakeSweeps:
+    params: Params
+    sweeps: list[Sweep] = field(default_factory=list)
+    failure: PilothouseError | None = None
+    start_failure: Exception | None = None
+    started: list[tuple[str, tuple[str, ...], tuple[str, ...], int, dict[str, str], str]] = field(
+        default_factory=list
+    )
+    cancelled: list[str] = field(default_factory=list)
+
+    def start(
+        self,
+        problem: str,
+        *,
+        profiles: Sequence[str],
+        families: Sequence[str],
+        repeat: int,
+        overrides: Mapping[str, str],
+        actor: str,
+    ) -> Sweep:
+        if self.start_failure:
+            raise self.start_failure
+        asked = (tuple(profiles), tuple(families))
+        self.started.append((problem, *asked, repeat, dict(overrides), actor))
+        sweep = make_sweep(
+            len(self.sweeps) + 1, RunStatus.QUEUED, profiles=asked[0], families=asked[1]
+        )
+        self.sweeps.insert(0, sweep)
+        return sweep
+
+    def list(self, problem: str, limit: int = 100) -> tuple[Sweep, ...]:
+        if self.failure:
+            raise self.failure
+        return tuple(self.sweeps[:limit])
+
+    def get(self, sweep_id: str) -> Sweep:
+        for sweep in self.sweeps:
+            if sweep.id == sweep_id:
+                return sweep
+        raise NotFoundError("There is no such sweep.")
+
+    def report(self, sweep_id: str) -> SweepReport:
+        return make_sweep_report(self.get(sweep_id), self.params)
+
+    def log(self, sweep_id: str, *, tail: int = 200) -> str:
+        return "12:00:01 start Spark: 1c-1g, repeat 1 of 2"
+
+    def cancel(self, sweep_id: str, *, actor: str) -> Sweep:
+        self.cancelled.append(sweep_id)
+        ended = replace(self.get(sweep_id), status=RunStatus.CANCELLED, ended_at=NOW)
+        self.sweeps = [ended if one.id == sweep_id else one for one in self.sweeps]
+        return ended
 
 
 @dataclass
@@ -391,6 +584,7 @@ class FakeCore:
     problems: Mapping[str, Problem]
     runs: FakeRuns
     experiments: FakeExperiments
+    sweeps: FakeSweeps
     promotions: FakePromotions
     serving: FakeServing
     health: FakeHealth
@@ -409,12 +603,14 @@ def make_core(*runs: Run, production: int | None = None) -> FakeCore:
         if production is None
         else (ServedVersion("titanic", production, run_id(production), "gbt", 0.52),)
     )
+    params = load_params(CODE_ROOT / "params.yaml")
     return FakeCore(
         settings=Settings(),
-        params=load_params(CODE_ROOT / "params.yaml"),
+        params=params,
         problems={"titanic": TITANIC},
         runs=fake_runs,
         experiments=FakeExperiments(fake_runs),
+        sweeps=FakeSweeps(params),
         promotions=FakePromotions(None if production is None else make_promotion(production)),
         serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
         health=FakeHealth(services()),

@@ -9,10 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from core.adapters.database import Database
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
+from core.data.tables import ROW_ID
 from core.deployment.reconciler import Reconciler
 from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
@@ -22,6 +26,7 @@ from core.promotion.promotions import PromotionService
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 from core.settings import CODE_ROOT, Settings
 from core.training.experiments import ExperimentService
+from core.training.predictions import LABEL, write_predictions
 from core.training.report import (
     CalibrationBin,
     Candidate,
@@ -35,6 +40,7 @@ from core.training.report import (
 )
 from core.training.runs import RunService
 from core.training.sweeps import SweepService
+from core.training.trials import ParamValue
 
 PROBLEM = Problem(
     name="plums",
@@ -409,8 +415,33 @@ class World:
         self.tracker.finish(run_id, RunStatus.FINISHED)
         self.cluster.end(job_of(run_id), JobStatus.SUCCEEDED)
 
+    def keep_predictions(self, run_id: str, noise: float) -> None:
+        """What a run's model says of 200 rows; less noise is a better model."""
+        label = np.tile([0.0, 1.0], 100)
+        score = label + noise * np.random.default_rng(5).normal(0, 1, label.size)
+        holdout = pa.table(
+            {
+                ROW_ID: list(range(label.size)),
+                LABEL: label,
+                "weight": np.linspace(20, 90, label.size),
+                "stones": np.tile([1.0, 2.0, 2.0, 1.0], 50),
+                "colour": ["blue", "blue", "yellow", "yellow"] * 50,
+            }
+        )
+        path = self.registry.folder / run_id / "predictions.parquet"
+        path.parent.mkdir(parents=True)
+        write_predictions(holdout, 1 / (1 + np.exp(-score)), PROBLEM.contract, path)
+        self.tracker.log_files(run_id, path, "report")
+
     def close(self) -> None:
         self.pilothouse.database.close()
+
+
+def explain_evenly(
+    settings: Sequence[Mapping[str, ParamValue]], values: Sequence[float]
+) -> Mapping[str, float]:
+    """Every parameter explains as much as the next."""
+    return dict.fromkeys(settings[0], 1 / len(settings[0]))
 
 
 def job_of(run_id: str) -> str:
@@ -446,7 +477,7 @@ def make_world(folder: Path) -> World:
             ports.cluster,
             settings.home,
         ),
-        experiments=ExperimentService(database, ports.tracker),
+        experiments=ExperimentService(database, ports.tracker, explain_evenly),
         sweeps=SweepService(
             params, {PROBLEM.name: PROBLEM}, ports.tracker, ports.cluster, settings.home
         ),

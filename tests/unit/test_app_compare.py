@@ -12,6 +12,7 @@ import pytest
 from app.compare.details import candidates_frame, columns_frame
 from app.compare.files import comparison_csv, comparison_html, table_csv
 from app.compare.filters import matching
+from app.compare.slices import slices_frame
 from app.compare.tables import (
     Cell,
     Row,
@@ -21,17 +22,6 @@ from app.compare.tables import (
     parameter_rows,
 )
 from app.compare.values import Comparison
-from app.compare.verdicts import (
-    BETTER,
-    CANNOT_TELL,
-    ONE_CLASS,
-    TOO_SMALL,
-    WORSE,
-    slice_verdict,
-    slices_frame,
-    slices_summary,
-    verdict_sentence,
-)
 from app.components.run_table import summaries_frame
 from app.components.versions import version_metrics
 from core.domain import RunStatus
@@ -47,6 +37,16 @@ from core.training.comparison import (
     compare_slices,
 )
 from core.training.report import EvaluationReport
+from core.training.verdicts import (
+    BETTER,
+    CANNOT_TELL,
+    ONE_CLASS,
+    TOO_SMALL,
+    WORSE,
+    slice_verdict,
+    slices_summary,
+    verdict_sentence,
+)
 from tests.unit.app_fakes import (
     NOW,
     FakeExperiments,
@@ -150,11 +150,11 @@ def test_axes_are_those_in_which_runs_differ() -> None:
 
 def test_sentence_names_the_better_run_whichever_it_is() -> None:
     up = verdict_sentence("v4", "v3", found(0.93, -0.004, 0.028))
-    assert up.startswith("**v4** is better than **v3** with probability **0.93**.")
+    assert up.startswith("v4 is better than v3 with probability 0.93.")
     assert "AUC +0.012, 95% interval −0.004 to +0.028, on the same 178 rows" in up
     assert "does not settle it" in up
     down = verdict_sentence("v4", "v3", found(0.001, -0.03, -0.01))
-    assert down.startswith("**v3** is better than **v4** with probability **more than 0.99**.")
+    assert down.startswith("v3 is better than v4 with probability more than 0.99.")
     assert "below zero" in down
     assert "above zero" in verdict_sentence("v4", "v3", found(0.99, 0.01, 0.03))
     assert "alike" in verdict_sentence("v4", "v3", found(0.5, 0, 0))

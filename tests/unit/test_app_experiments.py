@@ -37,9 +37,13 @@ def test_two_runs_are_laid_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None
     assert "largest difference in probability 6.1e-07" in said
     table = panel.table[0].value
     assert list(table.columns) == [f"v2 · lr · {run_id(2)[:8]}", f"v1 · rf · {run_id(1)[:8]}"]
-    # Over versions, intervals, parallel axes, three overlays, then a confusion matrix, weights
-    # and the course of the search for each run.
-    assert len(panel.get("vega_lite_chart")) == 12
+    # Over versions, intervals, parallel axes, three overlays; for each run a confusion matrix,
+    # weights, the course of its search, what mattered in it, CPU and memory.
+    assert len(panel.get("vega_lite_chart")) == 6 + 2 * 6
+    for cost in ("Core time of Spark (s)", "Peak memory of Spark (MiB)"):
+        assert cost in table.index
+    assert list(table.loc["Garbage collection (share of task time)"]) == ["3.1%"] * 2
+    assert "How much the parameters of Random Forest mattered: Too few candidates to tell" in said
 
 
 def test_nothing_picked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +94,8 @@ def test_table_puts_runs_without_metrics_beside_those_with_them() -> None:
     assert frame["AUC"].isna().tolist() == [True, False]
     assert frame["AUC"].dtype == "Float64"
     assert list(frame["model.maxDepth"]) == ["", "5"]
+    assert frame["Core time of Spark (s)"].isna().tolist() == [True, False]
+    assert frame["Garbage collection (share of task time)"][1] == 0.031
     assert "family" not in frame.columns
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from core.domain import RequestStatus, RunStatus
 from core.errors import ConflictError, InvalidInputError, Offence, ResourceError, UnavailableError
+from core.services import machine
 from tests.unit.app_fakes import (
     active_run,
     make_core,
@@ -43,6 +44,46 @@ def test_budget_and_families_become_overrides(monkeypatch: pytest.MonkeyPatch) -
     panel.run()
     panel.button[0].click().run()
     assert core.runs.started[0][2] == {"search.trials": "3", "search.families": "[lr]"}
+
+
+def test_seconds_are_a_budget_of_the_adaptive_search_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core()
+    panel = open_panel(monkeypatch, core, "train")
+    assert len(panel.number_input) == 1
+    panel.button_group[1].set_value("tpe").run()
+    assert "not reproducible" not in texts(panel)
+    panel.number_input[1].set_value(90.0).run()
+    assert "A budget in seconds is not reproducible" in texts(panel)
+    panel.button[0].click().run()
+    assert core.runs.started[0][2] == {"search.strategy": "tpe", "search.seconds": "90"}
+
+
+def test_seconds_do_not_outlive_the_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    panel = open_panel(monkeypatch, core, "train")
+    panel.button_group[1].set_value("tpe").run()
+    panel.number_input[1].set_value(90.0).run()
+    panel.button_group[1].set_value("grid").run()
+    panel.button[0].click().run()
+    assert core.runs.started[0][2] == {}
+
+
+def test_a_profile_with_more_cores_than_the_machine_is_labelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    panel = open_panel(monkeypatch, make_core(), "train", profile="4c-4g")
+    assert panel.selectbox[1].options == [
+        *("1c-1g", "2c-2g", "4c-4g (oversubscribed)", "4c-6g (oversubscribed)"),
+    ]
+    assert panel.selectbox[1].value == "4c-4g"
+    assert "it asks for 4 cores and this machine has 2" in texts(panel)
+    panel.selectbox[1].set_value("2c-2g").run()
+    assert "Oversubscribed" not in texts(panel)
+    unknown = open_panel(monkeypatch, make_core(), "train", profile="9c-9g")
+    assert unknown.selectbox[1].value == "2c-2g"
 
 
 def test_another_strategy_becomes_an_override(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,22 @@ import altair as alt
 import pytest
 
 from app import charts
+from core.params import load_params
+from core.settings import CODE_ROOT
 from core.training.bands import curve_bands
 from core.training.comparison import Resampling
+from core.training.importance import Importance
 from core.training.report import Confusion, FeatureWeight
-from tests.unit.app_fakes import make_predictions, make_report
+from core.training.usage import Phase, UsagePoint
+from tests.unit.app_fakes import (
+    make_predictions,
+    make_report,
+    make_sweep,
+    make_sweep_report,
+    make_usage,
+)
 
+SWEEP = make_sweep_report(make_sweep(1), load_params(CODE_ROOT / "params.yaml"))
 TWO = {"v2 · gbt": make_report(2), "v1 · rf": make_report(1)}
 
 
@@ -42,9 +53,9 @@ def test_roc_is_drawn_in_the_order_of_its_points_and_names_its_auc() -> None:
     spec = spec_of(charts.roc_chart(TWO))
     encoding = spec["layer"][1]["encoding"]
     assert encoding["order"]["field"] == "order"
-    assert encoding["color"]["scale"]["domain"][0] == "v2 · gbt (AUC 0.884)"
+    assert encoding["color"]["scale"]["domain"][0] == "v2 · gbt (0.884)"
     report = TWO["v2 · gbt"]
-    drawn = [(r["x"], r["y"]) for r in rows_of(spec) if r.get("run") == "v2 · gbt (AUC 0.884)"]
+    drawn = [(r["x"], r["y"]) for r in rows_of(spec) if r.get("run") == "v2 · gbt (0.884)"]
     assert drawn == list(zip(report.roc.x, report.roc.y, strict=True))
 
 
@@ -177,3 +188,134 @@ def test_the_search_shows_every_candidate_and_the_best_so_far() -> None:
     # The second was given up: its mean is of fewer folds and is nobody's best.
     assert [row["best"] for row in rows] == [0.8, 0.8, 0.85, 0.85]
     assert rows[1]["outcome"] == "given up"
+
+
+def test_a_family_has_one_colour_whichever_others_are_drawn() -> None:
+    only_trees = [one for one in make_report().candidates if one.family == "rf"]
+    for candidates in (make_report().candidates, only_trees):
+        colour = spec_of(charts.search_chart(candidates))["layer"][1]["encoding"]["color"]
+        domain = colour["scale"]["domain"]
+        assert domain[:3] == ["Logistic Regression", "Random Forest", "Gradient-Boosted Trees"]
+    assert colour["legend"]["values"] == ["Random Forest"]
+    for draw in (charts.sweep_time_chart, charts.sweep_auc_chart):
+        assert spec_of(draw(SWEEP))["layer"][1]["encoding"]["color"]["scale"]["domain"] == domain
+
+
+def test_time_by_profile_has_a_bar_for_the_mean_and_a_point_for_each_repeat() -> None:
+    spec = spec_of(charts.sweep_time_chart(SWEEP))
+    bars, points = spec["layer"]
+    assert bars["encoding"]["y"]["aggregate"] == "mean"
+    # A column of a tooltip that is not aggregated would split the mean by itself.
+    grouped = [one for one in bars["encoding"]["tooltip"] if "aggregate" not in one]
+    assert {one["field"] for one in grouped} == {"profile", "family"}
+    assert points["encoding"]["y"]["field"] == "seconds"
+    assert len(rows_of(spec)) == len(SWEEP.measurements) == 18
+    assert bars["encoding"]["x"]["sort"] == ["1c-1g", "2c-2g", "4c-4g (oversubscribed)"]
+    assert bars["encoding"]["y"]["title"] == "Training time (s)"
+
+
+def test_auc_by_profile_reaches_one_standard_error_to_both_sides() -> None:
+    bare = SWEEP.measurements[0].model_copy(update={"cv_auc_standard_error": None})
+    report = SWEEP.model_copy(update={"measurements": (bare, *SWEEP.measurements[1:])})
+    rows = rows_of(spec_of(charts.sweep_auc_chart(report)))
+    assert (rows[0]["low"], rows[0]["high"]) == (rows[0]["auc"], rows[0]["auc"])
+    assert rows[1]["high"] - rows[1]["auc"] == pytest.approx(0.008)
+    assert rows[1]["auc"] - rows[1]["low"] == pytest.approx(0.008)
+
+
+@pytest.mark.parametrize("by", ["seconds", "core_seconds"])
+def test_frontier_holds_what_nothing_beats(by: charts.Price) -> None:
+    spec = spec_of(charts.frontier_chart(SWEEP, by))
+    rows = rows_of(spec)
+    assert len(rows) == 9
+    best = [row for row in rows if row["frontier"]]
+    for row in best:
+        beaten_by = [
+            other for other in rows if other["auc"] > row["auc"] and other["price"] <= row["price"]
+        ]
+        assert not beaten_by
+    assert [row["family"] for row in sorted(best, key=lambda row: row["price"])] == [
+        *("Logistic Regression", "Random Forest", "Gradient-Boosted Trees"),
+    ]
+    line, dots = spec["layer"]
+    assert line["transform"]
+    assert line["mark"]["interpolate"] == "step-after"
+    assert dots["encoding"]["shape"]["scale"]["domain"][-1] == "4c-4g (oversubscribed)"
+    assert dots["encoding"]["x"]["title"] == charts.PRICES[by]
+
+
+@pytest.mark.parametrize(
+    ("by", "title"), [("iterations", "Boosting iterations"), ("seconds", "Training time (s)")]
+)
+def test_boosting_has_a_line_a_depth(by: Any, title: str) -> None:
+    spec = spec_of(charts.boosting_chart(SWEEP.boosting[::-1], by))
+    encoding = spec["layer"][0]["encoding"]
+    assert encoding["x"] == {"field": by, "title": title, "type": "quantitative"}
+    assert encoding["color"]["scale"]["domain"] == [3, 5, 7]
+    assert len(set(encoding["color"]["scale"]["range"])) == 3
+    rows = rows_of(spec)
+    assert [(row["max_depth"], row["iterations"]) for row in rows[:2]] == [(3, 1), (3, 5)]
+
+
+def test_usage_over_time_stacks_driver_and_executors_under_named_phases() -> None:
+    usage = make_usage(cores=2)
+    spec = spec_of(charts.cpu_chart(usage))
+    assert spec["layer"][-2]["encoding"]["y"]["stack"] == "zero"
+    assert spec["layer"][-2]["encoding"]["x"]["title"] == "Seconds since the start"
+    assert {"value": 2.0} in rows_of(spec)
+    assert [r["text"] for r in rows_of(spec) if "shade" in r] == ["preprocess", "train"]
+    memory = rows_of(spec_of(charts.memory_chart(usage)))
+    first = [row["value"] for row in memory if row.get("at") == usage.points[0].at_s]
+    assert first == [usage.points[0].executor_rss_mb / 1024, usage.points[0].driver_rss_mb / 1024]
+    # The axis reaches the profile's cores even where nobody used them.
+    idle = tuple(p.model_copy(update={"executor_cores": 0.1}) for p in usage.points)
+    wide = usage.model_copy(update={"points": idle, "cores": 8})
+    assert spec_of(charts.cpu_chart(wide))["layer"][-2]["encoding"]["y"]["scale"]["domain"][1] > 8
+
+
+def test_a_phase_that_is_too_short_keeps_its_name_for_the_tooltip() -> None:
+    phases = (
+        Phase(name="a phase of many words", begin_s=0, end_s=1),
+        Phase(name="train", begin_s=1, end_s=24),
+    )
+    rows = rows_of(spec_of(charts.cpu_chart(make_usage().model_copy(update={"phases": phases}))))
+    drawn = [(row["name"], row["text"]) for row in rows if "shade" in row]
+    assert drawn == [("a phase of many words", ""), ("train", "train")]
+    bare = make_usage().model_copy(update={"phases": (), "points": ()})
+    assert spec_of(charts.memory_chart(bare))["layer"]
+
+
+def test_hours_of_samples_are_drawn_as_few_and_keep_peak_and_mean() -> None:
+    points = tuple(
+        UsagePoint(
+            at_s=float(second),
+            driver_cores=0.5,
+            executor_cores=float(second % 2),
+            driver_rss_mb=100.0,
+            executor_rss_mb=900.0 if second == 5000 else 300.0,
+        )
+        for second in range(1, 7201)
+    )
+    usage = make_usage().model_copy(update={"points": points})
+    rows = [row for row in rows_of(spec_of(charts.memory_chart(usage))) if "part" in row]
+    assert len(rows) <= 800
+    assert max(row["value"] for row in rows) == 900 / 1024
+    cores = [r["value"] for r in rows_of(spec_of(charts.cpu_chart(usage))) if r.get("part")]
+    assert sum(cores) / len(cores) == pytest.approx(0.5, abs=0.01)
+
+
+def test_importance_draws_what_could_be_told_with_its_unit() -> None:
+    found = (
+        Importance(None, 30, (("family", 0.4),)),
+        Importance("gbt", 20, (("maxDepth", 0.7), ("stepSize", 0.1))),
+        Importance("lr", 4, (), "Too few."),
+    )
+    spec = spec_of(charts.importance_chart(found))
+    rows = rows_of(spec)
+    assert [(row["parameter"], row["text"]) for row in rows] == [
+        ("family · all families", "40%"),
+        ("maxDepth · GBT", "70%"),
+        ("stepSize · GBT", "10%"),
+    ]
+    assert spec["layer"][0]["encoding"]["x"]["title"] == "Share of the variance of mean AUC"
+    assert spec["title"]

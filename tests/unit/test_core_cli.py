@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_models
+from core import cli, cli_compare, cli_models
 from core.bootstrap import Pilothouse
 from core.domain import Health, RunStatus, ServedVersion, ServingStatus
 from core.errors import InvalidInputError, Offence
@@ -26,7 +26,8 @@ REASON = "better [on] every slice"
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    monkeypatch.setattr(cli_models, "connect", lambda: made.pilothouse)
+    for module in (cli_models, cli_compare):
+        monkeypatch.setattr(module, "connect", lambda: made.pilothouse)
     monkeypatch.setattr("core.first_start.POLL_S", 0.0)
     # Wide enough that no sentence and no cell is broken over lines.
     monkeypatch.setenv("COLUMNS", "250")
@@ -72,6 +73,7 @@ class TestArguments:
             ["runs", "list", "--limit", "0"],
             ["runs", "list", "--limit", "many"],
             ["runs", "logs", "r1", "--tail", "0"],
+            ["runs", "compare"],
             ["promote", "approve", "q1"],
             ["promote", "reject", "--reason", "because of this"],
             ["promote", "history"],
@@ -84,7 +86,10 @@ class TestArguments:
 
     @pytest.mark.parametrize(
         "group",
-        [[], ["run"], ["runs"], ["runs", "list"], ["promote"], ["promote", "approve"], ["serve"]],
+        [
+            *([], ["run"], ["runs"], ["runs", "list"], ["runs", "compare"]),
+            *(["promote"], ["promote", "approve"], ["serve"]),
+        ],
     )
     def test_every_command_explains_itself(self, group: list[str]) -> None:
         done = _invoke(*group, "--help")
@@ -176,6 +181,34 @@ class TestRuns:
         shown = _invoke("runs", "show", run.id).stdout
         assert "0.8750" in shown
         assert "registered version 1" in shown
+
+    def test_runs_are_compared_with_the_first(self, world: World) -> None:
+        ids = [world.train(auc).id for auc in (0.85, 0.9)]
+        for run_id, how_far in zip(ids, (2.0, 0.5), strict=True):
+            world.keep_predictions(run_id, how_far)
+        found = _json_of("runs", "compare", *ids)
+        assert found["id"] == ids[0]
+        assert [entry["id"] for entry in found["runs"]] == ids
+        assert [entry["version"] for entry in found["runs"]] == [1, 2]
+        base, better = found["runs"]
+        assert base["against_baseline"] is None
+        assert better["metrics"]["auc"]["difference"] == pytest.approx(0.05)
+        assert better["against_baseline"]["auc"]["probability_better"] > 0.9
+        assert {one["column"] for one in better["against_baseline"]["slices"]} == {
+            *("weight", "stones", "colour")
+        }
+        shown = _invoke("runs", "compare", *ids).stdout
+        assert "0.9000 (+0.0500)" in shown
+        assert f"v2 gbt {ids[1][:8]} is better than v1 gbt {ids[0][:8]} with prob" in shown
+        turned = _invoke("runs", "compare", *ids[::-1]).stdout
+        assert "got worse" in turned
+        assert "P(better)" in turned
+
+    def test_runs_without_predictions_are_compared_by_their_metrics(self, world: World) -> None:
+        ids = [world.train(auc).id for auc in (0.85, 0.9)]
+        shown = _invoke("runs", "compare", *ids).stdout
+        assert "0.9000 (+0.0500)" in shown
+        assert "kept no predictions of the holdout" in shown
 
     def test_a_run_that_has_not_ended_has_no_report(self, world: World) -> None:
         run = world.start()

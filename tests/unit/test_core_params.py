@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from core.errors import InvalidInputError, NotFoundError
-from core.params import load_params, override_training, training_params_from
+from core.params import load_params, override_training
 from core.settings import CODE_ROOT
 
 PARAMS_FILE = CODE_ROOT / "params.yaml"
@@ -163,11 +163,3 @@ def test_seconds_are_a_budget_of_tpe_alone() -> None:
         assert refused.value.offences[0].field == "search.seconds"
     with pytest.raises(InvalidInputError, match="with grid it must be null"):
         chosen(strategy="grid", seconds="90")
-
-
-def test_recorded_parameters_are_read_back() -> None:
-    recorded = PARAMS.training.model_dump(mode="json")
-    assert training_params_from(recorded) == PARAMS.training
-    del recorded["search"]
-    with pytest.raises(InvalidInputError, match="search"):
-        training_params_from(recorded)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
-from app.components import words
 from core.training.comparison import AucComparison, SliceComparison
+from core.wording import count, signed
 
 #: A slice is called better or worse from this probability on.
 SURE = 0.95
@@ -30,14 +28,14 @@ def verdict_sentence(candidate: str, baseline: str, found: AucComparison) -> str
     if share < 0.5:
         first, second, share = baseline, candidate, 1 - share
     sentence = (
-        f"**{first}** is better than **{second}** with probability **{probability(share)}**."
+        f"{first} is better than {second} with probability {probability(share)}."
         if share > 0.5
-        else f"**{first}** and **{second}** rank the holdout's rows alike."
+        else f"{first} and {second} rank the holdout's rows alike."
     )
     return (
-        f"{sentence} Against the baseline: AUC {words.signed(found.difference)}, "
-        f"{found.confidence:.0%} interval {words.signed(found.low)} to {words.signed(found.high)}, "
-        f"on the same {words.count(found.rows, 'row')}. {_conclusion(found)}"
+        f"{sentence} Against the baseline: AUC {signed(found.difference)}, "
+        f"{found.confidence:.0%} interval {signed(found.low)} to {signed(found.high)}, "
+        f"on the same {count(found.rows, 'row')}. {_conclusion(found)}"
     )
 
 
@@ -60,31 +58,6 @@ def slice_verdict(one: SliceComparison) -> str:
     return BETTER if one.probability_better >= SURE else CANNOT_TELL
 
 
-def slices_frame(slices: Sequence[SliceComparison]) -> pd.DataFrame:
-    """Slices as rows in the order given, numbers of the baseline before the candidate's."""
-
-    def numbers(values: Sequence[float | None]) -> pd.Series[float]:
-        return pd.Series(list(values), dtype="Float64")
-
-    return pd.DataFrame(
-        {
-            "Column": [one.column for one in slices],
-            "Value": [one.value for one in slices],
-            "Verdict": [slice_verdict(one) for one in slices],
-            "Rows": [one.rows for one in slices],
-            "Positives": [one.positives for one in slices],
-            "AUC difference": numbers([one.difference for one in slices]),
-            "P(better)": numbers([one.probability_better for one in slices]),
-            "AUC, baseline": numbers([one.baseline.auc for one in slices]),
-            "AUC": numbers([one.candidate.auc for one in slices]),
-            "Precision, baseline": numbers([one.baseline.precision for one in slices]),
-            "Precision": numbers([one.candidate.precision for one in slices]),
-            "Recall, baseline": numbers([one.baseline.recall for one in slices]),
-            "Recall": numbers([one.candidate.recall for one in slices]),
-        }
-    )
-
-
 def slices_summary(slices: Sequence[SliceComparison]) -> str:
     """How many slices got better or worse, and which are worst, in one sentence."""
     said = [slice_verdict(one) for one in slices]
@@ -92,7 +65,7 @@ def slices_summary(slices: Sequence[SliceComparison]) -> str:
         f"{one.column} {one.value}" for one, word in zip(slices, said, strict=True) if word == WORSE
     ]
     better, small = said.count(BETTER), said.count(TOO_SMALL)
-    head = f"{words.count(len(worse), 'slice')} got worse"
+    head = f"{count(len(worse), 'slice')} got worse"
     head += f" ({', '.join(worse)})" if worse else ""
     tail = f", {better} better, {small} too small to tell" if small else f", {better} better"
     return f"{head}{tail}, of {len(slices)} in all."
