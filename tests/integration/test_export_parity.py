@@ -224,7 +224,7 @@ def test_a_problem_may_have_inputs_of_one_kind(
     spark: SparkSession, titanic: Data, numeric: bool, tmp_path: Path
 ) -> None:
     fields = tuple(f for f in TITANIC.contract.fields if f.type.is_numeric == numeric)
-    contract = replace(TITANIC.contract, fields=fields)
+    contract = replace(TITANIC.contract, fields=fields, reduced=())
     problem = replace(TITANIC, name="half", contract=contract, derived=())
     features = fit_features(titanic.train, problem)
     half = replace(titanic, problem=problem, features=features)
