@@ -86,7 +86,7 @@ def _facts(report: SweepReport) -> Iterator[str]:
     yield (
         f"Measured on {report.started_at:%Y-%m-%d} on a machine with {report.physical_cores} "
         f"physical cores, commit `{commit[:12]}{dash}{dirty}`: {report.problem}, "
-        f"{report.train_rows} training rows, {report.folds} folds, {repeats} repeats. "
+        f"{report.train_rows} training rows, {report.folds} folds, {repeats} repeat{'s' if repeats > 1 else ''}. "
         "Factors compare with the first row of their table."
     )
     yield ""
