@@ -82,11 +82,12 @@ def section(report: SweepReport) -> str:
 
 def _facts(report: SweepReport) -> Iterator[str]:
     repeats = len({one.repeat for one in report.measurements})
+    ending = "s" if repeats > 1 else ""
     commit, dash, dirty = report.git_commit.partition("-")
     yield (
         f"Measured on {report.started_at:%Y-%m-%d} on a machine with {report.physical_cores} "
         f"physical cores, commit `{commit[:12]}{dash}{dirty}`: {report.problem}, "
-        f"{report.train_rows} training rows, {report.folds} folds, {repeats} repeats. "
+        f"{report.train_rows} training rows, {report.folds} folds, {repeats} repeat{ending}. "
         "Factors compare with the first row of their table."
     )
     yield ""

@@ -154,8 +154,16 @@ def _timeline(one: SweepMeasurement) -> Figure:
     for axes, title, unit in ((cpu, "CPU", "Cores"), (memory, "Memory", "MiB")):
         for phase in one.usage.phases:
             axes.axvline(phase.begin_s, color=GUIDE, linewidth=0.6)
-            label = f" {phase.name}"
-            axes.text(phase.begin_s, 0.99, label, transform=axes.get_xaxis_transform(), va="top")
+            # Upright, because a short phase has no room for its name.
+            axes.text(
+                phase.begin_s,
+                0.92,
+                phase.name,
+                transform=axes.get_xaxis_transform(),
+                rotation=90,
+                va="top",
+                fontsize="x-small",
+            )
         title = f"{title} of {one.family} on {one.profile.name}"
         axes.set(title=title, xlabel="Seconds", ylabel=unit, ylim=(0, None))
         axes.legend(fontsize="x-small", loc="lower right")

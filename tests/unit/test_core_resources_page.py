@@ -43,13 +43,13 @@ def test_the_command_writes_page_and_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "resources.md"
-    page.write_text(f"# Mine\n{BEGIN}\nold\n{END}\n## Also mine\n", encoding="utf-8")
+    page.write_text(f"# Mine\n{BEGIN}\nyesterday\n{END}\n## Also mine\n", encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["resources_page", str(RECORDED), str(page)])
     assert resources_page.main() == 0
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# Mine\n")
     assert text.endswith("## Also mine\n")
-    assert "old" not in text
+    assert "yesterday" not in text
     for name in (part.split(")")[0] for part in text.split("](images/")[1:]):
         assert (tmp_path / "images" / name).stat().st_size > 5000
 
