@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.mlflow import MAX_TAG, RunTracker, connected_client
+from core.adapters.mlflow import MAX_TAG, RunChanges, RunTracker, connected_client
 from core.domain import Progress, RunStatus, Stage
 from core.errors import NotFoundError, UnavailableError
 from tests.ray_head import free_ports
@@ -111,6 +111,22 @@ def test_the_list_is_newest_first_without_candidates(tracker: Tracker, problem: 
     tracker.log_candidate(problem, first, "000-lr", {"regParam": 0.1}, {"cv_auc": 0.8}, (0.7, 0.9))
     assert [run.id for run in tracker.list(problem, 10)] == [third, second, first]
     assert [run.id for run in tracker.list(problem, 2)] == [third, second]
+
+
+def test_changes_are_what_goes_on_what_ended_lately_and_what_was_deleted(
+    subject: Subject, problem: str
+) -> None:
+    tracker = subject.tracker
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    assert tracker.changes(problem, long_ago) == RunChanges((), frozenset())
+    going, ended, deleted = (tracker.create(problem, name, {}) for name in "abc")
+    tracker.finish(ended, RunStatus.FINISHED)
+    subject.delete(deleted)
+    changes = tracker.changes(problem, long_ago)
+    assert {run.id for run in changes.runs} == {going, ended}
+    assert changes.deleted == {deleted}
+    later = tracker.changes(problem, datetime.now(UTC) + timedelta(minutes=1))
+    assert [run.id for run in later.runs] == [going]
 
 
 def test_files_are_read_back(tracker: Tracker, problem: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from core.adapters.database import Database
-from core.adapters.mlflow import MAX_TAG, TrackedRun
+from core.adapters.mlflow import MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
 from core.deployment.reconciler import Reconciler
@@ -72,6 +72,7 @@ class FakeTracker:
     clock: datetime = field(default_factory=lambda: datetime.now(UTC))
     runs: dict[str, TrackedRun] = field(default_factory=dict)
     candidates: dict[str, list[str]] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
     _problems: dict[str, str] = field(default_factory=dict)
     _files: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
@@ -95,6 +96,13 @@ class FakeTracker:
         found = [run for run in self.runs.values() if self._problems[run.id] == problem]
         newest_first = sorted(found, key=lambda run: run.started_at, reverse=True)
         return tuple(newest_first[:limit])
+
+    def changes(self, problem: str, since: datetime) -> RunChanges:
+        changed = [
+            r for r in self.list(problem, 10_000) if r.ended_at is None or r.ended_at >= since
+        ]
+        gone = {run_id for run_id in self.deleted if self._problems[run_id] == problem}
+        return RunChanges(tuple(changed), frozenset(gone))
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         run = self.get(run_id)
@@ -158,6 +166,7 @@ class FakeTracker:
     def forget(self, run_id: str) -> None:
         """What somebody does who deletes a run in MLflow's own pages."""
         del self.runs[run_id]
+        self.deleted.add(run_id)
 
 
 @dataclass
