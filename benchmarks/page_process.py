@@ -32,12 +32,12 @@ def main() -> int:
     # test runner is a new server each time.
     manifest_scanner.scan_component_manifests = _no_components
     core = installation.pilothouse()
-    # The first of each pays for imports, connections and the server's own caches.
+    # The first question pays for imports, connections and the server's own caches.
     _ask_mlflow(settings, runs)
-    found = len(core.experiments.table(PROBLEM, limit=runs))
-    if found != runs:
-        raise AssertionError(f"{found} of {runs} runs came back")
     times: dict[str, list[float]] = {"peer": [], "table": [], "first": [], "second": []}
+    times["cold"] = [_timed(lambda: core.experiments.table(PROBLEM, limit=runs))]
+    # Streamlit and the page's modules are imported by the first page of a process.
+    _open_page(runs).run()
     for _ in range(repeat):
         times["peer"].append(_timed(lambda: _ask_mlflow(settings, runs)))
         times["table"].append(_timed(lambda: core.experiments.table(PROBLEM, limit=runs)))
@@ -50,7 +50,7 @@ def main() -> int:
     return 0
 
 
-def _no_components(_max_workers: int | None = None) -> list[tuple[ComponentManifest, Path]]:
+def _no_components(max_workers: int | None = None) -> list[tuple[ComponentManifest, Path]]:
     return []
 
 
