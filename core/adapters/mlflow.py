@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Metric, Param, RunTag
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.entities import Run as VendorRun
 from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
@@ -26,6 +26,7 @@ PARENT = "mlflow.parentRunId"
 MAX_TAG = 4000
 _BATCH = 100
 _METRICS_BATCH = 1000
+_MOST_CHANGES = 10_000
 
 _STATUS = {
     "RUNNING": RunStatus.RUNNING,
@@ -57,6 +58,14 @@ class TrackedRun:
             return None
         percent = int(self.tags.get("percent", "0"))
         return Progress(Stage(stage), percent, self.tags.get("message", ""))
+
+
+@dataclass(frozen=True)
+class RunChanges:
+    """Runs that go on or ended lately, and the ids of those that were deleted."""
+
+    runs: tuple[TrackedRun, ...]
+    deleted: frozenset[str]
 
 
 @contextmanager
@@ -126,17 +135,41 @@ class RunTracker:
 
     def list(self, problem: str, limit: int, kind: str = KIND_RUN) -> tuple[TrackedRun, ...]:
         """Runs of a problem and of one kind, newest first."""
+        return tuple(_tracked(run) for run in self._search(problem, limit, kind=kind))
+
+    def changes(self, problem: str, since: datetime) -> RunChanges:
+        """What may differ from an earlier ``list``: all of it but runs that ended before."""
+        ended = f"attributes.end_time >= {int(since.timestamp() * 1000)}"
+        found = [
+            # First, because a run may end between the two questions.
+            *self._search(problem, _MOST_CHANGES, "attributes.status = 'RUNNING'"),
+            *self._search(problem, _MOST_CHANGES, ended),
+        ]
+        gone = self._search(problem, _MOST_CHANGES, view=ViewType.DELETED_ONLY)
+        return RunChanges(
+            tuple(_tracked(run) for run in found), frozenset(run.info.run_id for run in gone)
+        )
+
+    def _search(
+        self,
+        problem: str,
+        limit: int,
+        condition: str = "",
+        view: int = ViewType.ACTIVE_ONLY,
+        kind: str = KIND_RUN,
+    ) -> Sequence[VendorRun]:
+        wanted = f"tags.`{KIND}` = '{kind}'"
         with translated_errors(f"experiment {problem}"):
             experiment = self._client.get_experiment_by_name(problem)
             if experiment is None:
                 return ()
-            found = self._client.search_runs(
+            return self._client.search_runs(
                 [experiment.experiment_id],
-                filter_string=f"tags.`{KIND}` = '{kind}'",
+                filter_string=f"{wanted} and {condition}" if condition else wanted,
+                run_view_type=view,
                 max_results=limit,
                 order_by=["attributes.start_time DESC"],
             )
-        return tuple(_tracked(run) for run in found)
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags of a run."""

@@ -9,6 +9,7 @@ import ray
 import raydp
 from pyspark.sql import SparkSession
 
+from core.adapters.spark_configs import session_configs
 from core.errors import ResourceError, UnavailableError
 from core.params import Profile, SparkParams
 
@@ -60,18 +61,9 @@ def start_spark(name: str, profile: Profile, params: SparkParams) -> SparkSessio
             executor_memory=f"{profile.memory_mb_per_executor}M",
             fault_tolerant_mode=True,
             configs={
+                **session_configs(profile.cores),
                 "spark.driver.memory": f"{params.driver_memory_mb}m",
-                "spark.driver.host": "127.0.0.1",
-                "spark.driver.bindAddress": "127.0.0.1",
-                "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
                 "spark.executor.extraJavaOptions": "-XX:+UseSerialGC",
-                "spark.ui.enabled": "false",
-                "spark.ui.showConsoleProgress": "false",
-                "spark.sql.shuffle.partitions": str(profile.cores),
-                "spark.default.parallelism": str(profile.cores),
-                # Results may not depend on how many executors share the rows.
-                "spark.sql.adaptive.enabled": "false",
-                "spark.sql.execution.arrow.pyspark.enabled": "true",
                 "spark.ray.raydp_app_master.actor.resource.CPU": "0",
             },
         )

@@ -42,7 +42,7 @@ def boosting_curve(
         train,
         problem,
         trials,
-        folds=training.split.folds,
+        folds=range(training.split.folds),
         seed=training.split.seed,
         parallel=training.search.parallel_trials,
         on_trial=lambda _done, _planned, _best: None,

@@ -16,6 +16,7 @@ from core.errors import InvalidInputError, NotFoundError
 from core.training.importance import Explain, Importance, importances
 from core.training.predictions import HoldoutPredictions, read_predictions
 from core.training.report import EvaluationReport
+from core.training.run_memory import RunMemory
 from core.training.tracking import PREDICTIONS_FILE, REPORT_FILE, USAGE_FILE
 from core.training.usage import Usage
 
@@ -37,11 +38,12 @@ class ExperimentService:
         self._database = database
         self._tracker = tracker
         self._explain = explain
+        self._memory = RunMemory(tracker)
 
     def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
         """Runs of a problem in MLflow, newest first; those of `dvc repro` among them."""
         known = {run.id: run for run in self._database.runs(problem, limit)}
-        tracked = self._tracker.list(problem, limit)
+        tracked = self._memory.newest(problem, limit)
         return tuple(_summary(known.get(t.id) or _run(problem, t), t) for t in tracked)
 
     def summary(self, run_id: str) -> RunSummary:

@@ -85,13 +85,13 @@ def search(
             train,
             problem,
             trials,
-            folds=params.split.folds,
+            folds=range(params.split.folds),
             seed=seed,
             parallel=chosen.parallel_trials,
             on_trial=on_trial,
         )
     proposer = propose(problem.search_space, chosen.families, chosen.trials, seed)
-    with _prepared(train, problem, params.split.folds) as folds:
+    with _prepared(train, problem, range(params.split.folds)) as folds:
         record = _Record(chosen.trials, on_trial)
 
         def evaluate(index: int, trial: Trial, give_up: GiveUp) -> Candidate:
@@ -107,14 +107,15 @@ def cross_validate(
     problem: Problem,
     trials: Sequence[Trial],
     *,
-    folds: int,
+    folds: Sequence[int],
     seed: int,
     parallel: int,
     on_trial: OnTrial,
 ) -> SearchResult:
     """Fits every trial on every fold and keeps the one with the best mean AUC.
 
-    On equal AUC the earlier trial wins.
+    On equal AUC the earlier trial wins. Each of ``folds`` is left out once and predicted
+    by a model of all other rows; one fold alone makes a single split.
     """
     record = _Record(len(trials), on_trial)
     with _prepared(train, problem, folds) as prepared:
@@ -157,8 +158,8 @@ class _Record:
 
 
 @contextmanager
-def _prepared(train: DataFrame, problem: Problem, folds: int) -> Iterator[list[_Fold]]:
-    prepared = [_prepare(train, problem, index) for index in range(folds)]
+def _prepared(train: DataFrame, problem: Problem, folds: Sequence[int]) -> Iterator[list[_Fold]]:
+    prepared = [_prepare(train, problem, index) for index in folds]
     try:
         yield prepared
     finally:

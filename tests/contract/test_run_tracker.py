@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters.mlflow import KIND_SWEEP, MAX_TAG, RunTracker, connected_client
+from core.adapters.mlflow import (
+    KIND_SWEEP,
+    MAX_TAG,
+    RunChanges,
+    RunTracker,
+    connected_client,
+)
 from core.domain import Progress, RunStatus, Stage
 from core.errors import NotFoundError, UnavailableError
 from tests.ray_head import free_ports
@@ -143,6 +149,22 @@ def test_kinds_are_listed_apart(tracker: Tracker, problem: str) -> None:
     assert [one.id for one in tracker.list(problem, 10)] == [run]
     assert [one.id for one in tracker.list(problem, 10, kind=KIND_SWEEP)] == [sweep]
     assert tracker.get(sweep).tags["kind"] == KIND_SWEEP
+
+
+def test_changes_are_what_goes_on_what_ended_lately_and_what_was_deleted(
+    subject: Subject, problem: str
+) -> None:
+    tracker = subject.tracker
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    assert tracker.changes(problem, long_ago) == RunChanges((), frozenset())
+    going, ended, deleted = (tracker.create(problem, name, {}) for name in "abc")
+    tracker.finish(ended, RunStatus.FINISHED)
+    subject.delete(deleted)
+    changes = tracker.changes(problem, long_ago)
+    assert {run.id for run in changes.runs} == {going, ended}
+    assert changes.deleted == {deleted}
+    later = tracker.changes(problem, datetime.now(UTC) + timedelta(minutes=1))
+    assert [run.id for run in later.runs] == [going]
 
 
 def test_files_are_read_back(tracker: Tracker, problem: str, tmp_path: Path) -> None:

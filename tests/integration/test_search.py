@@ -91,7 +91,7 @@ def test_a_grid_gives_what_its_candidates_give_one_by_one(train: DataFrame) -> N
             train,
             PROBLEM,
             [trial],
-            folds=FOLDS,
+            folds=range(FOLDS),
             seed=SEED,
             parallel=1,
             on_trial=lambda done, total, best: None,

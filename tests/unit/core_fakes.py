@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.adapters.database import Database
-from core.adapters.mlflow import KIND_RUN, MAX_TAG, TrackedRun
+from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
 from core.data.tables import ROW_ID
@@ -81,6 +81,7 @@ class FakeTracker:
     candidates: dict[str, list[str]] = field(default_factory=dict)
     #: (run, metric) -> steps with their values.
     history: dict[tuple[str, str], list[tuple[int, float]]] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
     _problems: dict[str, str] = field(default_factory=dict)
     _files: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
@@ -108,6 +109,13 @@ class FakeTracker:
         ]
         newest_first = sorted(found, key=lambda run: run.started_at, reverse=True)
         return tuple(newest_first[:limit])
+
+    def changes(self, problem: str, since: datetime) -> RunChanges:
+        changed = [
+            r for r in self.list(problem, 10_000) if r.ended_at is None or r.ended_at >= since
+        ]
+        gone = {run_id for run_id in self.deleted if self._problems[run_id] == problem}
+        return RunChanges(tuple(changed), frozenset(gone))
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         run = self.get(run_id)
@@ -179,6 +187,7 @@ class FakeTracker:
     def forget(self, run_id: str) -> None:
         """What somebody does who deletes a run in MLflow's own pages."""
         del self.runs[run_id]
+        self.deleted.add(run_id)
 
 
 @dataclass

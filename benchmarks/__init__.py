@@ -1,0 +1,1 @@
+"""What `make bench` runs: each benchmark has its peer beside it in the same run."""
