@@ -226,9 +226,7 @@ def column_summaries(
             missing=missing,
             fill_value=None if name in never else fills.get(name),
         )
-        for name, missing, rows in _count_missing(
-            train, problem, [*_model_inputs(problem), *unread]
-        )
+        for name, missing, rows in _count_missing(train, [*_model_inputs(problem), *unread])
     )
 
 
