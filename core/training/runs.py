@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,14 +25,11 @@ from core.errors import (
 from core.params import Params, TrainingParams, override_training
 from core.problems.contract import Problem
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
+from core.training.jobs import end_job, is_lost
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
 
 LOG = logging.getLogger(__name__)
-STOP_TIMEOUT_S = 30.0
-STOP_POLL_S = 0.3
-#: A job that Ray does not know may be one that was not submitted yet.
-SUBMIT_GRACE_S = 30.0
 LOST = "The run's process ended without a word; its log may say why."
 
 
@@ -167,14 +163,7 @@ class RunService:
         run = self.get(run_id)
         if not run.status.is_active:
             raise ConflictError(f"Run {run_id[:8]} has ended already: {run.status.value}.")
-        self._cluster.stop(_job_id(run))
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while not self._job_is_over(run):
-            if time.monotonic() > deadline:
-                raise UnavailableError(
-                    "Ray has not ended the run yet.", fix="Look again in a minute."
-                )
-            time.sleep(STOP_POLL_S)
+        end_job(self._cluster, _job_id(run), "run")
         self._refuse_finished(run)
         return self._end(run, RunStatus.CANCELLED, f"cancelled by {actor}")
 
@@ -211,19 +200,7 @@ class RunService:
         return self._save_if_active(current) if current != run else run
 
     def _is_lost(self, run: Run) -> bool:
-        age = datetime.now(UTC) - run.started_at
-        try:
-            status = self._cluster.status(_job_id(run))
-            if status is None:
-                return age.total_seconds() > SUBMIT_GRACE_S
-            # The job's last word in MLflow comes before its end in Ray.
-            return status.is_over and self._tracker.get(run.id).status is RunStatus.RUNNING
-        except UnavailableError:
-            return False
-
-    def _job_is_over(self, run: Run) -> bool:
-        status = self._cluster.status(_job_id(run))
-        return status is None or status.is_over
+        return is_lost(self._cluster, self._tracker, _job_id(run), run.id, run.started_at)
 
     def _give_up(self, run: Run) -> Run:
         lost = _ended(run, RunStatus.FAILED, LOST)

@@ -9,7 +9,6 @@ import logging
 import shlex
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from core.errors import (
 )
 from core.params import Params
 from core.problems.contract import Problem
+from core.training.jobs import end_job, is_lost
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
 from core.training.sweep_report import SweepReport
@@ -35,10 +35,6 @@ from core.training.sweep_request import read_request
 from core.training.sweep_spec import LOG_FILE, REPORT_FILE, SweepSpec, sweep_folder
 
 LOG = logging.getLogger(__name__)
-STOP_TIMEOUT_S = 30.0
-STOP_POLL_S = 0.3
-#: A job that Ray does not know may be one that was not submitted yet.
-SUBMIT_GRACE_S = 30.0
 LOST = "The sweep's process ended without a word; its log may say why."
 
 
@@ -215,23 +211,11 @@ class SweepService:
         sweep = self.get(sweep_id)
         if not sweep.status.is_active:
             raise ConflictError(f"Sweep {sweep_id[:8]} has ended already: {sweep.status.value}.")
-        job = _job_id(sweep.problem, sweep_id)
-        self._cluster.stop(job)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while not self._job_is_over(job):
-            if time.monotonic() > deadline:
-                raise UnavailableError(
-                    "Ray has not ended the sweep yet.", fix="Look again in a minute."
-                )
-            time.sleep(STOP_POLL_S)
+        end_job(self._cluster, _job_id(sweep.problem, sweep_id), "sweep")
         if self._tracker.get(sweep_id).status is RunStatus.FINISHED:
             raise ConflictError(f"Sweep {sweep_id[:8]} finished while it was being stopped.")
         self._tracker.finish(sweep_id, RunStatus.CANCELLED, f"cancelled by {actor}")
         return self.get(sweep_id)
-
-    def _job_is_over(self, job: str) -> bool:
-        status = self._cluster.status(job)
-        return status is None or status.is_over
 
     def _current(self, tracked: TrackedRun) -> Sweep:
         sweep = _sweep(tracked)
@@ -242,15 +226,8 @@ class SweepService:
         return sweep
 
     def _is_lost(self, sweep: Sweep) -> bool:
-        age = datetime.now(UTC) - sweep.started_at
-        try:
-            status = self._cluster.status(_job_id(sweep.problem, sweep.id))
-            if status is None:
-                return age.total_seconds() > SUBMIT_GRACE_S
-            # The job's last word in MLflow comes before its end in Ray.
-            return status.is_over and self._tracker.get(sweep.id).status is RunStatus.RUNNING
-        except (UnavailableError, NotFoundError):
-            return False
+        job_id = _job_id(sweep.problem, sweep.id)
+        return is_lost(self._cluster, self._tracker, job_id, sweep.id, sweep.started_at)
 
     def _tell_mlflow(self, sweep_id: str, status: RunStatus, why: str) -> None:
         try:

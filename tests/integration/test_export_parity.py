@@ -56,8 +56,6 @@ CANDIDATES = {
 pytestmark = [
     # NannyML reads its bundled data through a deprecated function of the standard library.
     pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning:nannyml"),
-    # PySpark 3.5 compares versions with distutils, which setuptools stands in for.
-    pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning"),
     # PySpark leaves the socket of a collect to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
 ]

@@ -23,7 +23,8 @@ from core.errors import (
     UnavailableError,
 )
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.runs import LOST, SUBMIT_GRACE_S, RunService
+from core.training.jobs import SUBMIT_GRACE_S
+from core.training.runs import LOST, RunService
 from tests.unit.core_fakes import PROBLEM, World, job_of, make_world
 
 
@@ -283,7 +284,7 @@ class TestCancel:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = _start(world)
-        monkeypatch.setattr("core.training.runs.STOP_POLL_S", 0.0)
+        monkeypatch.setattr("core.training.jobs.STOP_POLL_S", 0.0)
         answers = iter([JobStatus.RUNNING, JobStatus.RUNNING, JobStatus.RUNNING])
         monkeypatch.setattr(
             world.cluster, "status", lambda job_id: next(answers, JobStatus.STOPPED)
@@ -295,8 +296,8 @@ class TestCancel:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = _start(world)
-        monkeypatch.setattr("core.training.runs.STOP_TIMEOUT_S", 0.0)
-        monkeypatch.setattr("core.training.runs.STOP_POLL_S", 0.0)
+        monkeypatch.setattr("core.training.jobs.STOP_TIMEOUT_S", 0.0)
+        monkeypatch.setattr("core.training.jobs.STOP_POLL_S", 0.0)
         monkeypatch.setattr(world.cluster, "stop", lambda job_id: None)
         with pytest.raises(UnavailableError, match="not ended"):
             world.pilothouse.runs.cancel(run.id, actor="bob")

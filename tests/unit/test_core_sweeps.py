@@ -23,8 +23,9 @@ from core.errors import (
     UnavailableError,
 )
 from core.training.advice import advise
+from core.training.jobs import SUBMIT_GRACE_S
 from core.training.sweep_spec import LOG_FILE, REPORT_FILE, SweepSpec, sweep_folder
-from core.training.sweeps import LOST, SUBMIT_GRACE_S
+from core.training.sweeps import LOST
 from tests.unit.core_fakes import World, make_world
 from tests.unit.sweep_values import measured, sweep_of
 
@@ -261,8 +262,8 @@ class TestCancel:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sweep = _start(world)
-        monkeypatch.setattr("core.training.sweeps.STOP_TIMEOUT_S", 0.0)
-        monkeypatch.setattr("core.training.sweeps.STOP_POLL_S", 0.0)
+        monkeypatch.setattr("core.training.jobs.STOP_TIMEOUT_S", 0.0)
+        monkeypatch.setattr("core.training.jobs.STOP_POLL_S", 0.0)
         monkeypatch.setattr(world.cluster, "stop", lambda job_id: None)
         with pytest.raises(UnavailableError, match="not ended"):
             world.pilothouse.sweeps.cancel(sweep.id, actor="bob")

@@ -14,7 +14,6 @@ from core.errors import DataContractError
 from tests.unit.core_fakes import PROBLEM
 
 # pandera imports pyspark where it finds it, and pyspark asks distutils for versions.
-pytestmark = pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning")
 
 Row = dict[str, Any]
 GOOD: Row = {"weight": 40.0, "stones": 1, "colour": "blue", "taste": "sweet"}
