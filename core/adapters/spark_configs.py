@@ -9,7 +9,11 @@ DRIVER_JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 
 
 def session_configs(cores: int) -> dict[str, str]:
-    """Configuration of a session whose executors have ``cores`` in total."""
+    """Configuration of a session whose executors have ``cores`` in total.
+
+    ``spark.default.parallelism`` is left out: a shuffle of RDDs then has as many tasks as
+    the pinned data has partitions, not one for each core.
+    """
     return {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -17,7 +21,6 @@ def session_configs(cores: int) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": str(cores),
-        "spark.default.parallelism": str(cores),
         # Results may not depend on how many executors share the rows.
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
