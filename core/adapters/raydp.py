@@ -9,7 +9,7 @@ import ray
 import raydp
 from pyspark.sql import SparkSession
 
-from core.adapters.spark_configs import session_configs
+from core.adapters.spark_configs import JAVA_OPTIONS, session_configs
 from core.errors import ResourceError, UnavailableError
 from core.params import Profile, SparkParams
 
@@ -63,7 +63,7 @@ def start_spark(name: str, profile: Profile, params: SparkParams) -> SparkSessio
             configs={
                 **session_configs(profile.cores),
                 "spark.driver.memory": f"{params.driver_memory_mb}m",
-                "spark.executor.extraJavaOptions": "-XX:+UseSerialGC",
+                "spark.executor.extraJavaOptions": JAVA_OPTIONS,
                 "spark.ray.raydp_app_master.actor.resource.CPU": "0",
             },
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-#: Task by task the driver plans and sends small pieces of work and computes next to nothing,
-#: so the quick compiler serves it best: the optimizing one takes a third of the driver's CPU
-#: time in a search, and a core from the executors. One thread collects as much garbage.
-DRIVER_JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+#: For driver and executors. One thread collects as much garbage on small heaps as several.
+#: Keeping the optimizing compiler off, or making it wait, spares a cold session some CPU
+#: time and costs a warm one more than that.
+JAVA_OPTIONS = "-XX:+UseSerialGC"
 
 
 def session_configs(cores: int) -> dict[str, str]:
@@ -17,7 +17,7 @@ def session_configs(cores: int) -> dict[str, str]:
     return {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraJavaOptions": DRIVER_JAVA,
+        "spark.driver.extraJavaOptions": JAVA_OPTIONS,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": str(cores),
