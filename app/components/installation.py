@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -27,7 +28,12 @@ def pilothouse() -> Pilothouse:
     """
     from core.bootstrap import connect
 
-    return connect()
+    core = connect()
+    # A first reading of many runs takes seconds, which no page should wait for.
+    threading.Thread(
+        target=core.experiments.read_ahead, args=(tuple(core.problems),), daemon=True
+    ).start()
+    return core
 
 
 @st.cache_resource(max_entries=256, show_spinner="Reading the evaluation…")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,17 @@ from pydantic import ValidationError
 from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.domain import Run
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.training.importance import Explain, Importance, importances
 from core.training.predictions import HoldoutPredictions, read_predictions
 from core.training.report import EvaluationReport
 from core.training.run_memory import RunMemory
 from core.training.tracking import PREDICTIONS_FILE, REPORT_FILE, USAGE_FILE
 from core.training.usage import Usage
+
+LOG = logging.getLogger(__name__)
+#: Runs of a problem that are read before anybody asks; the most that a page shows.
+READ_AHEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,17 @@ class ExperimentService:
         self._tracker = tracker
         self._explain = explain
         self._memory = RunMemory(tracker)
+
+    def read_ahead(self, problems: Iterable[str]) -> None:
+        """Reads the runs of problems into memory, so that no page has to wait for it.
+
+        A service that is down is for whoever asks next to hear of.
+        """
+        for problem in problems:
+            try:
+                self._memory.newest(problem, READ_AHEAD)
+            except UnavailableError as exc:
+                LOG.info("runs of %s are not read ahead: %s", problem, exc)
 
     def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
         """Runs of a problem in MLflow, newest first; those of `dvc repro` among them."""

@@ -402,6 +402,9 @@ class FakeExperiments:
     without_predictions: bool = False
     without_usage: bool = False
 
+    def read_ahead(self, problems: Sequence[str]) -> None:
+        """There is nothing to wait for."""
+
     def table(self, problem: str, limit: int = 200) -> tuple[RunSummary, ...]:
         if self.failure:
             raise self.failure

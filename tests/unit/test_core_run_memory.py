@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from core.adapters.database import Database
 from core.adapters.mlflow import TrackedRun
 from core.domain import RunStatus
 from core.errors import UnavailableError
+from core.training.experiments import READ_AHEAD, ExperimentService
 from core.training.run_memory import REREAD_S, RunMemory
-from tests.unit.core_fakes import FakeTracker
+from tests.unit.core_fakes import FakeTracker, explain_evenly
 
 
 @dataclass
@@ -116,3 +119,16 @@ def test_a_server_that_is_gone_is_not_covered_up(tracker: CountingTracker) -> No
     tracker.plug.pulled = True
     with pytest.raises(UnavailableError):
         memory.newest("plums", 10)
+
+
+def test_what_was_read_ahead_is_not_read_again(tmp_path: Path, tracker: CountingTracker) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'runs.db'}")
+    database.migrate()
+    service: Any = ExperimentService(database, cast("Any", tracker), explain_evenly)
+    service.read_ahead(["plums"])
+    assert len(service.table("plums", limit=2)) == 2
+    assert len(service.table("plums", limit=READ_AHEAD)) == 5
+    assert len(tracker.limits) == 1
+    tracker.plug.pulled = True
+    service.read_ahead(["plums"])
+    database.close()
