@@ -297,7 +297,7 @@ def test_a_second_run_is_refused_and_a_cancelled_one_leaves_no_work_in_spark(
 def test_a_run_whose_spark_dies_begins_anew_on_a_fresh_session(
     installation: Installation,
 ) -> None:
-    started = installation.ask("run", "titanic", "--set", "search.trials=12")
+    started = installation.ask("run", "titanic", "--set", "search.trials=4")
 
     def training() -> bool:
         run = installation.ask("runs", "show", started["id"])["run"]
@@ -341,6 +341,8 @@ def test_a_profile_the_cluster_cannot_give_is_refused_in_seconds(
     assert time.monotonic() - before < 30
 
 
+# The browser test drives a sweep as well; this one looks at everything it leaves.
+@pytest.mark.long
 def test_a_sweep_measures_each_family_and_gives_advice(installation: Installation) -> None:
     given = ("--profiles", "1c-1g", "--families", "lr,gbt", "--repeat", "1")
     found = installation.ask("profile", "titanic", *given, "--set", "search.trials=1", "--wait")

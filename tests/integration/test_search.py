@@ -121,7 +121,7 @@ def test_stages_carry_the_trial_they_belong_to(spark: SparkSession, train: DataF
             make_trial("lr", {"regParam": 0.1, "elasticNetParam": 0.0}),
             make_trial("gbt", {**gbt, "maxIter": 2}),
         ],
-        folds=FOLDS,
+        folds=range(FOLDS),
         seed=SEED,
         parallel=2,
         on_trial=lambda done, total, best: None,
