@@ -51,9 +51,7 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
     st.subheader("Start a run")
     params = core.params
     profile = _choose_profile(core)
-    navigation.link_to_resources(
-        "What each profile costs, and which one to use", problem=problem.name
-    )
+    navigation.link_to_resources("What each profile costs", problem=problem.name)
     families = st.pills(
         "Model families",
         list(problem.search_space),
