@@ -1,4 +1,4 @@
-"""Spark on Ray through RayDP: joining Ray, starting a session, finding its processes."""
+"""Spark on Ray through RayDP: joining Ray, starting and stopping a session."""
 
 from __future__ import annotations
 

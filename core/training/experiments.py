@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.domain import Run
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
+from core.training.artifacts import read_value
 from core.training.importance import Explain, Importance, importances
 from core.training.predictions import HoldoutPredictions, read_predictions
 from core.training.report import EvaluationReport
@@ -81,15 +80,10 @@ class ExperimentService:
         Raises:
             NotFoundError: the run has none, or it was deleted in MLflow.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            text = self._tracker.read_file(run_id, REPORT_FILE, Path(scratch))
-        try:
-            return EvaluationReport.model_validate_json(text)
-        except ValidationError as exc:
-            raise NotFoundError(
-                f"The report of run {run_id[:8]} is of another release.",
-                fix="Run the training again.",
-            ) from exc
+        foreign = NotFoundError(
+            f"The report of run {run_id[:8]} is of another release.", fix="Run the training again."
+        )
+        return read_value(self._tracker, run_id, REPORT_FILE, EvaluationReport, foreign=foreign)
 
     def importance(self, report: EvaluationReport) -> tuple[Importance, ...]:
         """How much the family and each family's parameters mattered in a run's search."""
@@ -101,15 +95,11 @@ class ExperimentService:
         Raises:
             NotFoundError: nothing was measured, or the run was deleted in MLflow.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            text = self._tracker.read_file(run_id, USAGE_FILE, Path(scratch))
-        try:
-            return Usage.model_validate_json(text)
-        except ValidationError as exc:
-            raise NotFoundError(
-                f"What run {run_id[:8]} cost was written by another release.",
-                fix="Run the training again.",
-            ) from exc
+        foreign = NotFoundError(
+            f"What run {run_id[:8]} cost was written by another release.",
+            fix="Run the training again.",
+        )
+        return read_value(self._tracker, run_id, USAGE_FILE, Usage, foreign=foreign)
 
     def predictions(self, run_id: str) -> HoldoutPredictions:
         """What a finished run's model says of every row of the holdout.

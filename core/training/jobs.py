@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.ray import RayCluster
@@ -45,6 +46,14 @@ def end_job(cluster: RayCluster, job_id: str, what: str) -> None:
                 f"Ray has not ended the {what} yet.", fix="Look again in a minute."
             )
         time.sleep(STOP_POLL_S)
+
+
+def tail_of(log: Path, lines: int) -> str:
+    """Returns the last lines of a job's log; empty while it has written none."""
+    if not log.exists():
+        return ""
+    written = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(written[-lines:])
 
 
 def _is_over(cluster: RayCluster, job_id: str) -> bool:

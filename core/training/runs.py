@@ -25,7 +25,7 @@ from core.errors import (
 from core.params import Params, TrainingParams, override_training
 from core.problems.contract import Problem
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.jobs import end_job, is_lost
+from core.training.jobs import end_job, is_lost, tail_of
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
 
@@ -146,11 +146,7 @@ class RunService:
     def log(self, run_id: str, *, tail: int = 200) -> str:
         """Returns the last lines of a run's log; empty while it has written none."""
         self._database.run(run_id)
-        path = run_folder(self._home, run_id) / LOG_FILE
-        if not path.exists():
-            return ""
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-tail:])
+        return tail_of(run_folder(self._home, run_id) / LOG_FILE, tail)
 
     def cancel(self, run_id: str, *, actor: str) -> Run:
         """Ends a run and returns once its process is gone.

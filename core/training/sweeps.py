@@ -8,13 +8,10 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from core.adapters.mlflow import KIND_SWEEP, RunTracker, TrackedRun
 from core.adapters.ray import RayCluster
@@ -27,7 +24,8 @@ from core.errors import (
 )
 from core.params import Params
 from core.problems.contract import Problem
-from core.training.jobs import end_job, is_lost
+from core.training.artifacts import read_value
+from core.training.jobs import end_job, is_lost, tail_of
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
 from core.training.sweep_report import SweepReport
@@ -166,7 +164,7 @@ class SweepService:
         if tracked.tags.get("kind") != KIND_SWEEP:
             raise NotFoundError(
                 f"{sweep_id[:8]} is not a sweep.",
-                fix="`pilothouse profile PROBLEM --list` shows them.",
+                fix="`pilothouse profiles list PROBLEM` shows them.",
             )
         return self._current(tracked)
 
@@ -182,23 +180,15 @@ class SweepService:
                 f"Sweep {sweep_id[:8]} has no report: it is {sweep.status.value}.",
                 fix=sweep.error or "Wait for its end.",
             )
-        with tempfile.TemporaryDirectory() as scratch:
-            text = self._tracker.read_file(sweep_id, REPORT_FILE, Path(scratch))
-        try:
-            return SweepReport.model_validate_json(text)
-        except ValidationError as exc:
-            raise NotFoundError(
-                f"The report of sweep {sweep_id[:8]} is of another release.",
-                fix="Run the sweep again.",
-            ) from exc
+        foreign = NotFoundError(
+            f"The report of sweep {sweep_id[:8]} is of another release.",
+            fix="Run the sweep again.",
+        )
+        return read_value(self._tracker, sweep_id, REPORT_FILE, SweepReport, foreign=foreign)
 
     def log(self, sweep_id: str, *, tail: int = 200) -> str:
         """Returns the last lines of a sweep's log; empty while it has written none."""
-        path = sweep_folder(self._home, self.get(sweep_id).id) / LOG_FILE
-        if not path.exists():
-            return ""
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-tail:])
+        return tail_of(sweep_folder(self._home, self.get(sweep_id).id) / LOG_FILE, tail)
 
     def cancel(self, sweep_id: str, *, actor: str) -> Sweep:
         """Ends a sweep and returns once its process is gone.

@@ -1,0 +1,31 @@
+"""Values that a run keeps as JSON among its artifacts in MLflow."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from core.adapters.mlflow import RunTracker
+from core.errors import NotFoundError
+
+_Value = TypeVar("_Value", bound=BaseModel)
+
+
+def read_value(
+    tracker: RunTracker, run_id: str, name: str, kind: type[_Value], *, foreign: NotFoundError
+) -> _Value:
+    """Reads the artifact ``name`` of a run as a value.
+
+    Raises:
+        NotFoundError: the run has none, or it was deleted in MLflow; ``foreign`` if what
+            is there does not fit this release.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        text = tracker.read_file(run_id, name, Path(scratch))
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as exc:
+        raise foreign from exc
