@@ -27,6 +27,7 @@ from core.problems.titanic import PROBLEM
 from core.settings import load_settings
 from core.training import pipeline
 from core.training.adaptive import best_of
+from core.training.checkpoints import checkpoints
 from core.training.estimators import build_estimator
 from core.training.preprocessing import LABEL, fit_features
 from core.training.search import SearchResult, cross_validate, search
@@ -71,19 +72,24 @@ def _recipe(params: Params, ws: Workspace) -> SearchOutcome:
 
 
 def _ours_locally(params: Params, ws: Workspace) -> SearchOutcome:
-    with local_spark(f"local[{CORES}]", session_configs(CORES)) as spark:
+    with (
+        local_spark(f"local[{CORES}]", session_configs(CORES)) as spark,
+        checkpoints(spark, ws.checkpoints),
+    ):
         return _search_single_split(spark, params, ws)
 
 
 def _ours_on_ray(params: Params, ws: Workspace) -> SearchOutcome:
-    with ray_spark(params.profile_named(params.profile), params.training.spark) as spark:
+    profile = params.profile_named(params.profile)
+    with ray_spark(profile, params.training.spark) as spark, checkpoints(spark, ws.checkpoints):
         _warm_up(spark, params, ws)
         return _search_single_split(spark, params, ws)
 
 
 def _tpe_on_ray(params: Params, ws: Workspace) -> SearchOutcome:
     training = override_training(params.training, {"search.strategy": "tpe"})
-    with ray_spark(params.profile_named(params.profile), training.spark) as spark:
+    profile = params.profile_named(params.profile)
+    with ray_spark(profile, training.spark) as spark, checkpoints(spark, ws.checkpoints):
         _warm_up(spark, params, ws)
         began = time.perf_counter()
         train = pin_partitions(_read(spark, ws.train), 1).cache()
@@ -93,7 +99,10 @@ def _tpe_on_ray(params: Params, ws: Workspace) -> SearchOutcome:
 
 def _grid_on_folds(params: Params, ws: Workspace) -> SearchOutcome:
     """The 29 candidates on the folds that ``tpe`` sees: what its best is held against."""
-    with local_spark(f"local[{CORES}]", session_configs(CORES)) as spark:
+    with (
+        local_spark(f"local[{CORES}]", session_configs(CORES)) as spark,
+        checkpoints(spark, ws.checkpoints),
+    ):
         began = time.perf_counter()
         train = pin_partitions(_read(spark, ws.train), 1).cache()
         best = _cross_validate(train, params, range(params.training.split.folds)).best

@@ -163,6 +163,120 @@ class Promotion:
     request_id: str | None = None
 
 
+@dataclass(frozen=True)
+class SoftFinding:
+    """A soft rule that rows break: accepted, counted and shown."""
+
+    column: str
+    rule: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that arrived together. A row is known by the batch's id and its index in it."""
+
+    id: str
+    problem: str
+    #: The file's name as it was given, for people; never a path of ours.
+    name: str
+    #: SHA-256 of the given bytes, by which the same file is recognised.
+    sha256: str
+    #: ``md5:`` and the hash by which DVC knows the stored rows.
+    data_version: str
+    rows: int
+    #: Rows whose label came with the file.
+    given_labels: int
+    added_by: str
+    added_at: datetime
+    #: Earliest and latest timestamp, where the contract has one.
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    #: Identifiers, leaky and reduced columns that were dropped on the way in.
+    dropped: tuple[str, ...] = ()
+    findings: tuple[SoftFinding, ...] = ()
+
+
+class Level(StrEnum):
+    """What a check comes to, from best to worst; the last says that it cannot tell."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    NOT_ENOUGH_DATA = "not enough data"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One look at what arrived, against the reference of the version in production.
+
+    ``id`` is also its MLflow run id. Either ``batch_id`` or ``window`` is set; a window is
+    ``24h`` or ``5000 rows`` of the inference log.
+    """
+
+    id: str
+    problem: str
+    status: RunStatus
+    version: int
+    started_by: str
+    started_at: datetime
+    batch_id: str | None = None
+    window: str | None = None
+    ended_at: datetime | None = None
+    #: One sentence for the operator when the check failed.
+    error: str | None = None
+    #: What it came to, once it has finished.
+    level: Level | None = None
+    #: The verdict in one sentence.
+    summary: str = ""
+    rows: int | None = None
+
+
+class AlertKind(StrEnum):
+    """What an alert is about; one of a kind is open for a problem at a time."""
+
+    DRIFT = "drift"
+    QUALITY = "data quality"
+    ESTIMATED_LOSS = "estimated loss"
+    REALIZED_LOSS = "realized loss"
+
+
+class AlertStatus(StrEnum):
+    """Where an alert stands."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its condition still holds."""
+        return self is not AlertStatus.CLOSED
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something an operator should know. ``id`` is the key by which receivers drop repeats."""
+
+    id: str
+    problem: str
+    kind: AlertKind
+    severity: Level
+    summary: str
+    check_id: str
+    status: AlertStatus
+    raised_at: datetime
+    #: What stands out, such as the features that drift most; worst first.
+    details: tuple[str, ...] = ()
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    note: str | None = None
+    closed_at: datetime | None = None
+    #: The run that the alert has started, and what became of it.
+    run_id: str | None = None
+    outcome: str = ""
+
+
 class Health(StrEnum):
     """Whether a service can be used."""
 

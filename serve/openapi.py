@@ -92,10 +92,7 @@ def _response(description: str, schema: Schema, kind: str = "application/json") 
 
 
 def _record_schema(contract: Contract) -> Schema:
-    ignored: Schema = {
-        name: {"description": "Accepted and ignored"}
-        for name in [*contract.identifiers, *contract.leaky]
-    }
+    ignored: Schema = {name: {"description": "Accepted and ignored"} for name in contract.ignored}
     fields = {f.name: _field_schema(f) for f in contract.fields}
     texts = {source.name: _text_schema(source) for source in contract.reduced}
     return {

@@ -66,9 +66,7 @@ class RecordDecoder:
 
     def __init__(self, contract: Contract, max_records: int) -> None:
         attributes = {f"f{index}": field for index, field in enumerate(contract.fields)}
-        ignored = {
-            f"i{index}": name for index, name in enumerate([*contract.identifiers, *contract.leaky])
-        }
+        ignored = {f"i{index}": name for index, name in enumerate(contract.ignored)}
         texts = {f"r{index}": source for index, source in enumerate(contract.reduced)}
         # Column names such as ``sugar.brix`` are no identifiers of Python, hence the renaming.
         record: Any = msgspec.defstruct(

@@ -48,7 +48,7 @@ class Database:
         """Brings the schema to this release's; several processes may ask at once."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with _MIGRATING, self._begin() as connection:
+        with _MIGRATING, self.begin() as connection:
             if self._engine.dialect.name == "sqlite":
                 # The panel and the worker start together: the second waits for the first
                 # and finds its work done.
@@ -61,7 +61,12 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
+    def begin(self) -> Iterator[sa.Connection]:
+        """One transaction: wholly written or not at all.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -82,7 +87,7 @@ class Database:
             ConflictError: the problem has an active run.
         """
         try:
-            with self._begin() as connection:
+            with self.begin() as connection:
                 connection.execute(RUNS.insert().values(**run_values(run), considered=False))
         except IntegrityError as exc:
             raise ConflictError(
@@ -92,13 +97,13 @@ class Database:
 
     def save_run(self, run: Run) -> None:
         """Writes what has changed of a run."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(RUNS.update().where(RUNS.c.id == run.id).values(**run_values(run)))
 
     def save_active_run(self, run: Run) -> bool:
         """Writes what has changed of a run if it is still active; says whether it was."""
         active = (RUNS.c.id == run.id) & ACTIVE
-        with self._begin() as connection:
+        with self.begin() as connection:
             changed = connection.execute(RUNS.update().where(active).values(**run_values(run)))
         return changed.rowcount == 1
 
@@ -108,7 +113,7 @@ class Database:
         Raises:
             NotFoundError: there is no such run.
         """
-        with self._begin() as connection:
+        with self.begin() as connection:
             row = connection.execute(RUNS.select().where(RUNS.c.id == run_id)).mappings().first()
         if row is None:
             raise NotFoundError(
@@ -131,7 +136,7 @@ class Database:
         return self._runs(RUNS.select().where(finished).order_by(RUNS.c.started_at))
 
     def _runs(self, query: sa.Select[Any]) -> tuple[Run, ...]:
-        with self._begin() as connection:
+        with self.begin() as connection:
             return tuple(run_from(row) for row in connection.execute(query).mappings())
 
     # Promotions
@@ -151,7 +156,7 @@ class Database:
         Raises:
             ConflictError: somebody else decided the request first.
         """
-        with self._begin() as connection:
+        with self.begin() as connection:
             if considered_run is not None:
                 connection.execute(
                     RUNS.update().where(RUNS.c.id == considered_run).values(considered=True)
@@ -169,7 +174,7 @@ class Database:
         Raises:
             NotFoundError: there is no such request.
         """
-        with self._begin() as connection:
+        with self.begin() as connection:
             query = REQUESTS.select().where(REQUESTS.c.id == request_id)
             row = connection.execute(query).mappings().first()
         if row is None:
@@ -186,7 +191,7 @@ class Database:
             query = query.where(REQUESTS.c.problem == problem)
         if open_only:
             query = query.where(REQUESTS.c.status == RequestStatus.OPEN.value)
-        with self._begin() as connection:
+        with self.begin() as connection:
             return tuple(request_from(row) for row in connection.execute(query).mappings())
 
     def promotions(self, problem: str) -> tuple[Promotion, ...]:
@@ -201,13 +206,13 @@ class Database:
 
     def mark_projected(self, promotion_id: str) -> None:
         """Says that the registry shows a promotion."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(
                 PROMOTIONS.update().where(PROMOTIONS.c.id == promotion_id).values(projected=True)
             )
 
     def _promotions(self, query: sa.Select[Any]) -> tuple[Promotion, ...]:
-        with self._begin() as connection:
+        with self.begin() as connection:
             return tuple(promotion_from(row) for row in connection.execute(query).mappings())
 
 

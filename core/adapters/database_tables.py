@@ -111,8 +111,8 @@ def run_from(row: Row) -> Run:
         status=RunStatus(row["status"]),
         profile=row["profile"],
         started_by=row["started_by"],
-        started_at=_utc(row["started_at"]),
-        ended_at=_utc(row["ended_at"]) if row["ended_at"] else None,
+        started_at=utc(row["started_at"]),
+        ended_at=utc(row["ended_at"]) if row["ended_at"] else None,
         progress=progress,
         error=row["error"],
         model_version=row["model_version"],
@@ -136,8 +136,8 @@ def request_from(row: Row) -> PromotionRequest:
         **row,
         "gates": gates,
         "status": RequestStatus(row["status"]),
-        "requested_at": _utc(row["requested_at"]),
-        "decided_at": _utc(row["decided_at"]) if row["decided_at"] else None,
+        "requested_at": utc(row["requested_at"]),
+        "decided_at": utc(row["decided_at"]) if row["decided_at"] else None,
     }
     return PromotionRequest(**values)
 
@@ -145,9 +145,10 @@ def request_from(row: Row) -> PromotionRequest:
 def promotion_from(row: Row) -> Promotion:
     """The entry of the promotion record in a row."""
     own = {key: row[key] for key in Promotion.__dataclass_fields__}
-    return Promotion(**{**own, "since": _utc(row["since"])})
+    return Promotion(**{**own, "since": utc(row["since"])})
 
 
-def _utc(value: datetime) -> datetime:
+def utc(value: datetime) -> datetime:
+    """A time as it was written."""
     # SQLite forgets the zone; everything is written in UTC.
     return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -14,19 +14,11 @@ import pandera.pandas as pandera
 import pyarrow as pa
 
 from core.data.tables import ROW_ID
+from core.domain import SoftFinding
 from core.errors import DataContractError, Offence
 from core.problems.contract import Contract, Field, FieldType, Label
 
 MAX_OFFENCES = 100
-
-
-@dataclass(frozen=True)
-class SoftFinding:
-    """A soft rule that rows break: accepted, counted and shown."""
-
-    column: str
-    rule: str
-    rows: int
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ Columns = Mapping[str, npt.NDArray[np.generic]]
 Value = int | float | str
 
 
-#: Columns that stages add; an input may not be called so.
-RESERVED = frozenset({"row_id", "label", "fold", "probability"})
+#: Columns that stages and logs add; an input may not be called so.
+RESERVED = frozenset({"row_id", "label", "fold", "probability", "at", "request_id", "version"})
 
 
 class FieldType(StrEnum):
@@ -95,7 +95,8 @@ class Contract:
 
     ``identifiers`` are ignored in a request; ``leaky`` columns tell the label
     and are dropped on the way in; ``reduced`` ones may be given in place of a field; any
-    other unknown column is refused in a request.
+    other unknown column is refused in a request. ``timestamp`` says when a row happened, for
+    the time axis of checks; no model sees it, and a request that has it is not refused.
     """
 
     fields: tuple[Field, ...]
@@ -103,10 +104,12 @@ class Contract:
     identifiers: tuple[str, ...] = ()
     leaky: tuple[str, ...] = ()
     reduced: tuple[ReducedInput, ...] = ()
+    timestamp: str | None = None
 
     def __post_init__(self) -> None:
         texts = [source.name for source in self.reduced]
         names = [*self.names, self.label.name, *self.identifiers, *self.leaky, *texts]
+        names += [self.timestamp] if self.timestamp else []
         taken = sorted(set(self.names) & RESERVED)
         if taken:
             raise ValueError(f"names that the product uses itself: {', '.join(taken)}")
@@ -125,6 +128,11 @@ class Contract:
     def names(self) -> tuple[str, ...]:
         """Input columns in contract order."""
         return tuple(f.name for f in self.fields)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Columns that a request may carry and that nobody reads."""
+        return (*self.identifiers, *self.leaky, *((self.timestamp,) if self.timestamp else ()))
 
     def fill_reduced(
         self, source: ReducedInput, given: Sequence[str | None], texts: Sequence[str | None]
@@ -147,7 +155,11 @@ class Contract:
 
         Of a function its name counts, not what it does.
         """
-        text = json.dumps(asdict(self), sort_keys=True, default=lambda function: function.__name__)
+        values = asdict(self)
+        if self.timestamp is None:
+            # Contracts from before there were timestamps keep their fingerprint.
+            del values["timestamp"]
+        text = json.dumps(values, sort_keys=True, default=lambda function: function.__name__)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -14,6 +14,7 @@ from core.domain import Stage
 from core.params import TrainingParams
 from core.problems import load_problem
 from core.training import pipeline
+from core.training.checkpoints import checkpoints
 from core.training.usage import Usage
 from core.training.workspace import Workspace
 
@@ -36,7 +37,7 @@ def run_stages(spark: SparkSession, task: SparkTask, on_progress: OnProgress) ->
     """Does the task's stages and returns what they cost, where that could be measured."""
     problem = load_problem(task.problem, task.packages)
     ws = Workspace(task.workspace)
-    with SparkMeter(spark) as meter:
+    with checkpoints(spark, ws.checkpoints), SparkMeter(spark) as meter:
         if Stage.PREPROCESS in task.stages:
             on_progress(Stage.PREPROCESS, 0.0, "")
             with meter.phase(Stage.PREPROCESS.value):

@@ -19,6 +19,7 @@ from core.problems.contract import Problem
 from core.training import pipeline
 from core.training.adaptive import best_of
 from core.training.boosting import boosting_curve
+from core.training.checkpoints import checkpoints
 from core.training.fit import FitResult
 from core.training.sweep import BOOSTED, SessionResult, SessionTask
 from core.training.sweep_report import BoostingPoint, SweepMeasurement
@@ -43,6 +44,13 @@ def measure_session(
     Raises:
         TrainingError: a measurement has no bill, or a model could not be trained.
     """
+    with checkpoints(spark, Workspace(task.scratch).checkpoints):
+        result = _measure_all(spark, task, on_progress)
+    shutil.rmtree(task.scratch, ignore_errors=True)
+    return result
+
+
+def _measure_all(spark: SparkSession, task: SessionTask, on_progress: OnProgress) -> SessionResult:
     problem = load_problem(task.problem, task.packages)
     steps = len(task.families) + 1 + task.with_boosting
     on_progress(Stage.PREPROCESS, 0.0, f"{task.profile.name}, warming up, {task.turn}")
@@ -56,7 +64,6 @@ def measure_session(
         on_progress(Stage.TRAIN, 1 - 1 / steps, "boosting by depth and iterations")
         best = next(m.fit for m in measured if m.fit.family == BOOSTED)
         boosting = _curve(spark, problem, task, best)
-    shutil.rmtree(task.scratch, ignore_errors=True)
     return SessionResult(
         measurements=tuple(m.value for m in measured),
         train_rows=measured[0].fit.train_rows,

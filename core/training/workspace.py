@@ -90,6 +90,11 @@ class Workspace:
         return self.root / "usage.json"
 
     @property
+    def checkpoints(self) -> Path:
+        """Folder of Spark's checkpoints, there while it works."""
+        return self.root / "checkpoints"
+
+    @property
     def scratch(self) -> Path:
         """Folder for what may be thrown away."""
         return self.root / "scratch"

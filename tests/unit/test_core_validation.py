@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.validation import MAX_OFFENCES, SoftFinding, validate
+from core.data.validation import MAX_OFFENCES, validate
+from core.domain import SoftFinding
 from core.errors import DataContractError
 from tests.unit.core_fakes import PROBLEM
 

@@ -1,0 +1,24 @@
+"""Where the rows of a batch lie, and what their columns are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: When a row happened: timestamp in microseconds, UTC.
+AT = "at"
+#: 0.0 or 1.0, null where the label is not known.
+LABEL = "label"
+
+
+def batches_folder(home: Path) -> Path:
+    """The DVC repository, without Git, that holds every accepted batch."""
+    return home / "batches"
+
+
+def batch_file(home: Path, problem: str, batch_id: str) -> Path:
+    """The Parquet file of one batch: ``row_id``, the contract's fields, ``label``, ``at``.
+
+    ``row_id`` is the row's index in the given file. ``at`` is there where the contract names
+    a timestamp. Numbers are float64, categories text, null where missing.
+    """
+    return batches_folder(home) / problem / f"{batch_id}.parquet"
