@@ -35,6 +35,7 @@ def main() -> None:
         st.Page(navigation.TRAIN, title="Train", icon=":material/model_training:"),
         st.Page(navigation.EXPERIMENTS, title="Experiments", icon=":material/science:"),
         st.Page(navigation.RESOURCES, title="Resources", icon=":material/memory:"),
+        st.Page(navigation.DRIFT, title="Drift", icon=":material/troubleshoot:"),
         st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
     ]
     page = st.navigation(pages)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components.failures import Failure, attempt, show_failure
+from core.monitoring.report import DriftReport
 from core.training.importance import Importance
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
@@ -85,6 +86,16 @@ def _sweep_report(sweep_id: str) -> SweepReport:
 def sweep_report(sweep_id: str) -> SweepReport | Failure:
     """What a finished sweep measured; read once."""
     return attempt(lambda: _sweep_report(sweep_id))
+
+
+@st.cache_resource(max_entries=32, show_spinner="Reading the check…")
+def _drift_report(check_id: str) -> DriftReport:
+    return pilothouse().checks.report(check_id)
+
+
+def drift_report(check_id: str) -> DriftReport | Failure:
+    """What a finished check found; read once."""
+    return attempt(lambda: _drift_report(check_id))
 
 
 def forget() -> None:

@@ -184,6 +184,13 @@ def status_word(status: RunStatus) -> str:
     return f"{signs[status]} {status.value}"
 
 
+def plain(text: str) -> str:
+    """Keeps Markdown from reading formulas and links into a message."""
+    for sign in "\\$[]*_":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
 def approve_command(request_id: str) -> str:
     """The command that approves a promotion request."""
     return f'pilothouse promote approve {request_id} --reason "…"'
