@@ -23,7 +23,14 @@ METHODS = {
     "wasserstein": "Wasserstein distance",
     "hellinger": "Hellinger distance",
 }
-PERFORMANCE = {"roc_auc": "AUC", "f1": "F1", "accuracy": "Accuracy"}
+PERFORMANCE = {
+    "roc_auc": "AUC",
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
+}
 
 
 def level_word(level: Level) -> str:

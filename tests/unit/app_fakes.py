@@ -54,6 +54,7 @@ from core.training.report import (
 )
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
+from tests.unit.watching_fakes import FakeAlerts, FakeBatches, FakeChecks
 
 if TYPE_CHECKING:
     from core.training.experiments import RunSummary
@@ -590,6 +591,9 @@ class FakeCore:
     sweeps: FakeSweeps
     promotions: FakePromotions
     serving: FakeServing
+    checks: FakeChecks
+    alerts: FakeAlerts
+    batches: FakeBatches
     health: FakeHealth
 
     def as_module(self) -> ModuleType:
@@ -616,6 +620,9 @@ def make_core(*runs: Run, production: int | None = None) -> FakeCore:
         sweeps=FakeSweeps(params),
         promotions=FakePromotions(None if production is None else make_promotion(production)),
         serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
+        checks=FakeChecks(),
+        alerts=FakeAlerts(),
+        batches=FakeBatches(),
         health=FakeHealth(services()),
     )
 
