@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
-from core.adapters.nannyml import load_reference
+from core.adapters.nannyml import load_later, load_reference
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
@@ -46,6 +46,8 @@ class Pilothouse:
 
 #: provider of a data set -> its reader.
 PROVIDERS: Providers = {"nannyml": load_reference, "file": read_file_source}
+#: provider of a data set -> reader of the rows that come after training, with their labels.
+LATER_ROWS: Providers = {"nannyml": load_later}
 
 
 def propose_by_tpe(space: SearchSpace, families: Sequence[str], trials: int, seed: int) -> Proposer:

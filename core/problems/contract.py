@@ -188,6 +188,20 @@ class DatasetSource:
     name: str
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """Rows that come after training, for a simulation: where they are and how they arrive.
+
+    ``replayed`` draws every day from all rows again; otherwise they are dealt in order.
+    ``inflation`` multiplies numeric columns in the second half of the days, for data that
+    does not drift by itself.
+    """
+
+    source: DatasetSource
+    replayed: bool = False
+    inflation: Mapping[str, float] = field(default_factory=dict)
+
+
 #: family -> hyper-parameter (Spark's name) -> values to try.
 SearchSpace = Mapping[str, Mapping[str, tuple[float | int | str, ...]]]
 
@@ -202,6 +216,8 @@ class Problem:
     source: DatasetSource
     search_space: SearchSpace
     derived: tuple[DerivedFeature, ...] = field(default=())
+    #: What `pilothouse simulate` delivers, where there is something.
+    arrivals: Arrivals | None = None
     kind: str = "tabular"
 
     @property
