@@ -54,7 +54,7 @@ from core.training.report import (
 )
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
-from tests.unit.watching_fakes import FakeAlerts, FakeBatches, FakeChecks
+from tests.unit.app_watching_fakes import FakeAlerts, FakeBatches, FakeChecks
 
 if TYPE_CHECKING:
     from core.training.experiments import RunSummary

@@ -7,7 +7,7 @@ from app.watching.tables import features_frame, quality_frame, reasons_frame
 from core.domain import AlertStatus, Level, RunStatus
 from core.errors import ConflictError, UnavailableError
 from tests.unit.app_fakes import FakeCore, make_core, open_panel, texts
-from tests.unit.watching_values import (
+from tests.unit.app_watching_values import (
     SUMMARY,
     make_alert,
     make_batch,

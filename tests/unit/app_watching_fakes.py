@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from core.domain import Alert, AlertStatus, Batch, Check, Level, RunStatus
 from core.errors import PilothouseError
 from core.monitoring.report import DriftReport
-from tests.unit import watching_values
+from tests.unit import app_watching_values as watching_values
 
 
 @dataclass
