@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.adapters.database import Database
+from core.adapters.database_alerts import AlertRecords
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_reference
@@ -14,6 +15,7 @@ from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.monitoring.alerts import AlertService, Receiver
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
@@ -39,6 +41,7 @@ class Pilothouse:
     experiments: ExperimentService
     sweeps: SweepService
     promotions: PromotionService
+    alerts: AlertService
     serving: ServingService
     reconciler: Reconciler
     health: HealthService
@@ -84,6 +87,21 @@ def connect_cluster(settings: Settings) -> RayCluster:
     return RayCluster(settings.ray_dashboard_url)
 
 
+def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
+    """Builds the door to those who are told of alerts; ``None`` where nobody is.
+
+    Raises:
+        SetupError: the file that should hold their addresses cannot be read.
+    """
+    urls = settings.alert_urls
+    if not urls:
+        return None
+    # Apprise takes a quarter of a second to import.
+    from core.adapters.notification import Receivers
+
+    return Receivers(urls, params.alerts.timeout_s)
+
+
 def connect(settings: Settings | None = None) -> Pilothouse:
     """Builds the services of one installation; no service needs to be up for it.
 
@@ -113,6 +131,12 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         experiments=ExperimentService(database, tracker, explain_by_fanova),
         sweeps=SweepService(params, problems, tracker, cluster, settings.home),
         promotions=promotions,
+        alerts=AlertService(
+            params.alerts,
+            AlertRecords(database),
+            connect_receivers(settings, params),
+            settings.panel_url,
+        ),
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),
         health=HealthService(settings),
