@@ -33,9 +33,12 @@ class Receivers:
     def __init__(self, urls: Sequence[str], timeout_s: float) -> None:
         self._urls = tuple(urls)
         self._timeout_s = timeout_s
-        # At level DEBUG these two write down addresses as they are.
-        for name in ("apprise", "urllib3"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        # Both write down addresses as they are: Apprise those that it does not understand,
+        # the other, at level DEBUG, those that it calls.
+        own = logging.getLogger("apprise")
+        own.propagate = False
+        own.addHandler(logging.NullHandler())
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
 
     def send(self, message: Message) -> None:
         """Sends to every receiver; returns once all of them have taken the message.
@@ -75,7 +78,7 @@ class Receivers:
 
 
 def _with_fields(url: str, message: Message) -> str:
-    if urlsplit(url).scheme.lower() not in WEBHOOKS:
+    if urlsplit(url).scheme.lower() not in WEBHOOKS or not message.fields:
         return url
     # Apprise's way of adding fields to the JSON of a webhook.
     fields = urlencode({f":{name}": value for name, value in message.fields.items()})
