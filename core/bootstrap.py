@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
@@ -13,6 +14,7 @@ from core.adapters.nannyml import load_reference
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
+from core.data.labelled import LabelledRows, read_labelled
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
 from core.monitoring.alerts import AlertService, Receiver
@@ -85,6 +87,11 @@ def connect_tracking(settings: Settings) -> Tracking:
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
     return RayCluster(settings.ray_dashboard_url)
+
+
+def connect_labelled_rows(settings: Settings) -> LabelledRows:
+    """Builds the reader of the labelled rows of batches."""
+    return partial(read_labelled, settings.home)
 
 
 def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
