@@ -33,10 +33,6 @@ class ScheduleParams(_Frozen):
     checks: dict[str, Cron] = Field(
         description="Cron expression in UTC by problem; one that is not named has no schedule."
     )
-    window: str = Field(
-        pattern=r"^[1-9]\d*(h| rows)$",
-        description="Part of the inference log that is checked, such as `24h` or `5000 rows`.",
-    )
 
 
 class RetrainingParams(_Frozen):
@@ -44,10 +40,10 @@ class RetrainingParams(_Frozen):
 
     critical_drift: bool = Field(description="Retrain when the last check found critical drift.")
     estimated_loss: float | None = Field(
-        gt=0, description="Retrain when the estimated AUC is so far below the reference."
+        gt=0, description="Retrain when the estimated performance is so far below the reference."
     )
     realized_loss: float | None = Field(
-        gt=0, description="Retrain when the realized AUC is so far below the reference."
+        gt=0, description="Retrain when the realized performance is so far below the reference."
     )
     new_labelled_rows: int | None = Field(
         ge=1, description="Retrain when so many labelled rows are new since the last retrain."

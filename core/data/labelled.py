@@ -15,9 +15,6 @@ from core.data.held_back import held_back, training_row_ids
 from core.data.tables import ROW_ID, read_table
 from core.problems.contract import Contract, Field
 
-#: Problem and batch id -> the batch's labelled rows.
-LabelledRows = Callable[[str, str], "LabelledBatch"]
-
 
 @dataclass(frozen=True)
 class LabelledBatch:
@@ -39,6 +36,10 @@ class LabelledBatch:
     def _row_ids(table: pa.Table) -> npt.NDArray[np.int64]:
         ids: npt.NDArray[np.int64] = table.column(ROW_ID).to_numpy()
         return ids
+
+
+#: Problem and batch id -> the batch's labelled rows.
+LabelledRows = Callable[[str, str], LabelledBatch]
 
 
 def read_labelled(home: Path, problem: str, batch_id: str) -> LabelledBatch:
