@@ -57,7 +57,7 @@ class Receivers:
             raise failures[0]
 
     def _send(self, url: str, message: Message) -> None:
-        with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
+        with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]
             receiver = apprise.Apprise.instantiate(_with_fields(url, message))
             if receiver is None:
                 raise SetupError(
