@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core.adapters.database import Database
+from core.adapters.database_alerts import AlertRecords
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_later, load_reference
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
+from core.data.labelled import LabelledRows, read_labelled
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.monitoring.alerts import AlertService, Receiver
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
@@ -39,6 +43,7 @@ class Pilothouse:
     experiments: ExperimentService
     sweeps: SweepService
     promotions: PromotionService
+    alerts: AlertService
     serving: ServingService
     reconciler: Reconciler
     health: HealthService
@@ -86,6 +91,26 @@ def connect_cluster(settings: Settings) -> RayCluster:
     return RayCluster(settings.ray_dashboard_url)
 
 
+def connect_labelled_rows(settings: Settings) -> LabelledRows:
+    """Builds the reader of the labelled rows of batches."""
+    return partial(read_labelled, settings.home)
+
+
+def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
+    """Builds the door to those who are told of alerts; ``None`` where nobody is.
+
+    Raises:
+        SetupError: the file that should hold their addresses cannot be read.
+    """
+    urls = settings.alert_urls
+    if not urls:
+        return None
+    # Apprise takes a quarter of a second to import.
+    from core.adapters.notification import Receivers
+
+    return Receivers(urls, params.alerts.timeout_s)
+
+
 def connect(settings: Settings | None = None) -> Pilothouse:
     """Builds the services of one installation; no service needs to be up for it.
 
@@ -115,6 +140,12 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         experiments=ExperimentService(database, tracker, explain_by_fanova),
         sweeps=SweepService(params, problems, tracker, cluster, settings.home),
         promotions=promotions,
+        alerts=AlertService(
+            params.alerts,
+            AlertRecords(database),
+            connect_receivers(settings, params),
+            settings.panel_url,
+        ),
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),
         health=HealthService(settings),

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import InvalidInputError, NotFoundError, Offence
+from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 
 
 class _Frozen(BaseModel):
@@ -149,6 +150,9 @@ class Params(_Frozen):
     training: TrainingParams
     serving: ServingParams
     promotion: PromotionParams
+    alerts: AlertParams
+    schedule: ScheduleParams
+    retraining: RetrainingParams
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +172,9 @@ class Params(_Frozen):
         strangers = sorted(set(self.bootstrap) - set(self.problems))
         if strangers:
             raise ValueError(f"bootstrap names {', '.join(strangers)}, not among problems")
+        strangers = sorted(set(self.schedule.checks) - set(self.problems))
+        if strangers:
+            raise ValueError(f"schedule.checks names {', '.join(strangers)}, not among problems")
         return self
 
     def profile_named(self, name: str) -> Profile:

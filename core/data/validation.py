@@ -73,7 +73,8 @@ def _refusal(offences: list[Offence]) -> DataContractError:
 def _typed(values: pd.Series, field: Field, offences: list[Offence]) -> pd.Series:
     """Numbers as float64, categories as text; what cannot be read is an offence."""
     if not field.type.is_numeric:
-        return values.astype(object).where(values.notna(), None).map(_as_text)
+        known = values.astype(object).where(values.notna(), None)
+        return pd.Series(field.spell(known), index=values.index, dtype=object)
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     unreadable = numbers.isna() & values.notna()
     offences.extend(
@@ -82,10 +83,6 @@ def _typed(values: pd.Series, field: Field, offences: list[Offence]) -> pd.Serie
     )
     # Such a cell has its offence; a stand-in keeps it from being called missing as well.
     return numbers.mask(unreadable, _harmless(field))
-
-
-def _as_text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _harmless(field: Field) -> float:
@@ -126,8 +123,7 @@ def _say(check: str, value: object) -> str:
 def _label(values: pd.Series, label: Label, offences: list[Offence]) -> pd.Series:
     """1.0 for the positive class, 0.0 for the negative, missing where none is given."""
     text = values.map(lambda v: None if pd.isna(v) else str(v))
-    known = {str(label.positive): 1.0, str(label.negative): 0.0}
-    out = text.map(known).astype("float64")
+    out = text.map(label.read).astype("float64")
     for row in np.flatnonzero(out.isna()):
         shown = (
             "a label is required" if pd.isna(text.iloc[row]) else f"{text.iloc[row]!r} is no label"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from core.data.ingest import Providers, ingest
+from core.data.labelled import LabelledBatch
 from core.data.tables import ROW_ID, check_rows, contract_columns, read_table, write_table
 from core.data.validation import validate
 from core.errors import ParityError
@@ -62,9 +63,14 @@ _COLUMNS = TypeAdapter(tuple[ColumnSummary, ...])
 OnProgress = Callable[[float, str], None]
 
 
-def ingest_stage(problem: Problem, providers: Providers, ws: Workspace) -> None:
-    """Source -> ``raw.parquet``."""
-    rows = ingest(problem, providers, ws.raw)
+def ingest_stage(
+    problem: Problem,
+    providers: Providers,
+    ws: Workspace,
+    batches: Sequence[LabelledBatch] = (),
+) -> None:
+    """Source, and labelled batches that a retrain learns from -> ``raw.parquet``."""
+    rows = ingest(problem, providers, ws.raw, batches)
     LOG.info("ingested %d rows", rows)
 
 

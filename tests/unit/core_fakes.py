@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.adapters.database import Database
+from core.adapters.database_alerts import AlertRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
@@ -20,6 +21,8 @@ from core.data.tables import ROW_ID
 from core.deployment.reconciler import Reconciler
 from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
+from core.monitoring.alerts import AlertService
+from core.monitoring.messages import Message
 from core.params import load_params
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
 from core.promotion.promotions import PromotionService
@@ -323,6 +326,18 @@ class FakeServing:
         self.waited_for.append((problem, version))
 
 
+@dataclass
+class FakeReceiver:
+    """Takes messages while ``plug`` is in."""
+
+    plug: Plug = field(default_factory=lambda: Plug("The receiver"))
+    taken: list[Message] = field(default_factory=list)
+
+    def send(self, message: Message) -> None:
+        self.plug.check()
+        self.taken.append(message)
+
+
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
     """Facts of a version for tests in which nobody looks at the model."""
     facts = BundleFacts(
@@ -394,6 +409,7 @@ class World:
     registry: FakeRegistry
     cluster: FakeCluster
     serving: FakeServing
+    receiver: FakeReceiver
     pilothouse: Pilothouse
 
     def start(self) -> Run:
@@ -468,6 +484,7 @@ def make_world(folder: Path) -> World:
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
     registry = FakeRegistry(tracker, folder / "registry")
+    receiver = FakeReceiver()
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
         tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
@@ -491,8 +508,9 @@ def make_world(folder: Path) -> World:
             params, {PROBLEM.name: PROBLEM}, ports.tracker, ports.cluster, settings.home
         ),
         promotions=promotions,
+        alerts=AlertService(params.alerts, AlertRecords(database), receiver, settings.panel_url),
         serving=ports.serving,
         reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
         health=ports.health,
     )
-    return World(tracker, registry, cluster, serving, pilothouse)
+    return World(tracker, registry, cluster, serving, receiver, pilothouse)
