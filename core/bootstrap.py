@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.adapters.database import Database
+from core.adapters.database_batches import BatchRecords
+from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_reference
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
+from core.data.batch_files import batches_folder
+from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
@@ -38,6 +42,7 @@ class Pilothouse:
     runs: RunService
     experiments: ExperimentService
     sweeps: SweepService
+    batches: BatchService
     promotions: PromotionService
     serving: ServingService
     reconciler: Reconciler
@@ -112,6 +117,12 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         runs=RunService(params, problems, database, tracker, cluster, settings.home),
         experiments=ExperimentService(database, tracker, explain_by_fanova),
         sweeps=SweepService(params, problems, tracker, cluster, settings.home),
+        batches=BatchService(
+            problems,
+            BatchRecords(database),
+            DataVersions(batches_folder(settings.home)),
+            settings.home,
+        ),
         promotions=promotions,
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),
