@@ -2,6 +2,7 @@
 
 from app.charts.base import Evaluations
 from app.charts.curves import Bands, calibration_chart, precision_recall_chart, roc_chart
+from app.charts.distributions import distribution_chart
 from app.charts.history import Axis, VersionMetric, parallel_chart, versions_chart
 from app.charts.importance import importance_chart
 from app.charts.outcomes import (
@@ -36,6 +37,7 @@ __all__ = [
     "calibration_chart",
     "confusion_chart",
     "cpu_chart",
+    "distribution_chart",
     "frontier_chart",
     "importance_chart",
     "memory_chart",

@@ -76,8 +76,8 @@ def guarded() -> Iterator[None]:
 
 def show_failure(failure: Failure) -> None:
     """Draws a failure with its fix and every offending field."""
-    lines = [f"**{_plain(failure.message)}**", _plain(failure.fix)]
-    lines += [f"- **{_plain(o.field)}**: {_plain(o.problem)}" for o in failure.offences]
+    lines = [f"**{plain(failure.message)}**", plain(failure.fix)]
+    lines += [f"- **{plain(o.field)}**: {plain(o.problem)}" for o in failure.offences]
     text = "\n\n".join(line for line in lines if line)
     if failure.calm:
         st.warning(text, icon=":material/info:")
@@ -85,7 +85,7 @@ def show_failure(failure: Failure) -> None:
         st.error(text, icon=":material/error:")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Keeps Markdown from reading formulas and links into a message."""
     for sign in "\\$[]*_":
         text = text.replace(sign, f"\\{sign}")
