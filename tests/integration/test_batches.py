@@ -372,4 +372,5 @@ def test_a_batch_among_a_thousand_is_added_in_seconds(house: House) -> None:
         pointer.with_name(f"{name}.dvc").write_text(own)
     began = time.monotonic()
     house.add(csv_of([{**ROW, "Age": 5}]))
-    assert time.monotonic() - began < 20
+    # Were every entry read, it would take seconds even on an idle machine.
+    assert time.monotonic() - began < 10
