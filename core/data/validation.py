@@ -6,8 +6,9 @@ of failures into offences that name row, column, value and rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -179,12 +180,8 @@ def _find_broken_rules(data: pd.DataFrame, contract: Contract, found: _Offences)
         for (column, rule), cases in exc.failure_cases.groupby(["column", "check"], sort=False):
             ordered = cases.sort_values("index")
             values = dict(zip(ordered["index"], ordered["failure_case"], strict=True))
-            found.add(
-                str(column),
-                ordered["index"].to_numpy(np.int64),
-                # Bound now: the loop's variables have moved on when it is called.
-                lambda row, rule=rule, values=values: _say(rule, values[row]),
-            )
+            rows = ordered["index"].to_numpy(np.int64)
+            found.add(str(column), rows, partial(_say, str(rule), values))
 
 
 def _column(one: Field) -> pandera.Column:
@@ -200,10 +197,10 @@ def _column(one: Field) -> pandera.Column:
     return pandera.Column(None, checks, nullable=one.nullable)
 
 
-def _say(rule: str, value: object) -> str:
+def _say(rule: str, values: Mapping[int, object], row: int) -> str:
     if rule == "not_nullable":
         return "a value is required"
-    return f"{value} is not {rule}"
+    return f"{values[row]} is not {rule}"
 
 
 def _label(frame: pd.DataFrame, label: Label, found: _Offences, *, needs_label: bool) -> pa.Array:
