@@ -100,8 +100,8 @@ class CsvFile:
             return InvalidInputError(f"The file {self.name} is not in UTF-8.", fix=_UTF8)
         if len(self._skipped) >= MAX_MALFORMED:
             return InvalidInputError(
-                f"In {self.name} {len(self._skipped):,} rows and more have another number of "
-                "values than the header.",
+                f"The file {self.name} has another number of values than its header in "
+                f"{len(self._skipped):,} rows and more.",
                 fix="Put a comma between values, and quotes around values that hold one.",
                 offences=self.malformed,
             )

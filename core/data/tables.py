@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from core.data.given_file import open_given
 from core.errors import InvalidInputError, RowCountError
 from core.problems.contract import Columns, Contract
+from core.wording import count
 
 ROW_ID = "row_id"
 _HASH_CHUNK = 1 << 20
@@ -33,8 +34,8 @@ def read_table(path: Path) -> pa.Table:
     chunks = [chunk.table for chunk in given.chunks(given.names)]
     if given.malformed:
         raise InvalidInputError(
-            f"In {path.name} {given.malformed_rows:,} rows have another number of values than "
-            "the header.",
+            f"The file {path.name} has another number of values than its header in "
+            f"{count(given.malformed_rows, 'row')}.",
             fix="Put a comma between values, and quotes around values that hold one.",
             offences=given.malformed,
         )
