@@ -8,11 +8,15 @@ from functools import partial
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
+from core.adapters.database_batches import BatchRecords
+from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_later, load_reference
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
+from core.data.batch_files import batches_folder
+from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.data.labelled import LabelledRows, read_labelled
 from core.deployment.reconciler import Reconciler
@@ -42,6 +46,7 @@ class Pilothouse:
     runs: RunService
     experiments: ExperimentService
     sweeps: SweepService
+    batches: BatchService
     promotions: PromotionService
     alerts: AlertService
     serving: ServingService
@@ -139,6 +144,12 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         runs=RunService(params, problems, database, tracker, cluster, settings.home),
         experiments=ExperimentService(database, tracker, explain_by_fanova),
         sweeps=SweepService(params, problems, tracker, cluster, settings.home),
+        batches=BatchService(
+            problems,
+            BatchRecords(database),
+            DataVersions(batches_folder(settings.home)),
+            settings.home,
+        ),
         promotions=promotions,
         alerts=AlertService(
             params.alerts,

@@ -2,6 +2,7 @@
 
 from app.charts.base import Evaluations
 from app.charts.curves import Bands, calibration_chart, precision_recall_chart, roc_chart
+from app.charts.distributions import distribution_chart
 from app.charts.history import Axis, VersionMetric, parallel_chart, versions_chart
 from app.charts.importance import importance_chart
 from app.charts.outcomes import (
@@ -22,7 +23,7 @@ from app.charts.sweep import (
     sweep_time_chart,
 )
 from app.charts.usage import cpu_chart, memory_chart
-from app.charts.watching import Course, course_chart, distribution_chart, performance_chart
+from app.charts.watching import Course, course_chart, performance_chart
 
 __all__ = [
     "PRICES",

@@ -1,4 +1,4 @@
-"""What a check saw: distributions then and now, and courses over chunks with thresholds."""
+"""What a check saw over chunks: values with their thresholds, performance with its band."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.charts.base import (
     REFERENCE_GREY,
     layered,
 )
-from core.monitoring.report import Bin, Chunk, MetricPerformance
+from core.monitoring.report import Chunk, MetricPerformance
 
 _HEIGHT = 300
 _THEN, _NOW = "Reference", "What arrived"
@@ -32,47 +32,6 @@ class Course:
     alerts: Sequence[bool]
     lower: float | None
     upper: float | None
-
-
-def distribution_chart(column: str, bins: Sequence[Bin]) -> alt.LayerChart:
-    """The share of rows in each bin, in the reference and in what arrived."""
-    frame = pd.DataFrame(
-        [
-            {"bin": one.label, "side": side, "share": share, "rows": rows}
-            for one in bins
-            for side, share, rows in (
-                (_THEN, one.reference_share, one.reference_rows),
-                (_NOW, one.analysis_share, one.analysis_rows),
-            )
-        ]
-    )
-    colour = alt.Color(
-        "side:N",
-        scale=alt.Scale(domain=[_THEN, _NOW], range=[REFERENCE_GREY, POSITIVE_TEAL]),
-        legend=alt.Legend(title=None, orient="bottom"),
-    )
-    bars = (
-        alt.Chart(frame)
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "bin:N",
-                sort=[one.label for one in bins],
-                title=column,
-                axis=alt.Axis(labelAngle=-40, labelLimit=120),
-            ),
-            xOffset=alt.XOffset("side:N", sort=[_THEN, _NOW]),
-            y=alt.Y("share:Q", title="Share of rows", axis=alt.Axis(format="%")),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("side", title="Side"),
-                alt.Tooltip("bin", title=column),
-                alt.Tooltip("share", title="Share of rows", format=".1%"),
-                alt.Tooltip("rows", title="Rows", format=","),
-            ],
-        )
-    )
-    return layered(bars, title=f"{column}: then and now", height=_HEIGHT)
 
 
 def course_chart(chunks: Sequence[Chunk], course: Course, title: str, unit: str) -> alt.LayerChart:

@@ -18,6 +18,7 @@ from app.watching.tables import (
     quality_frame,
     reasons_frame,
 )
+from core.data.batch_comparison import Share
 from core.domain import Check, Level
 from core.monitoring.report import (
     ColumnDrift,
@@ -165,7 +166,8 @@ def _show_column(drift: ColumnDrift, report: DriftReport) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         if drift.bins:
-            chart = charts.distribution_chart(drift.column, drift.bins)
+            shares = [Share(b.label, b.reference_share, b.analysis_share) for b in drift.bins]
+            chart = charts.distribution_chart(drift.column, shares, "Reference", "What arrived")
             st.altair_chart(chart, width="stretch", alt=f"{drift.column}, then and now")
         else:
             st.caption(drift.note or "There is no distribution to draw.")

@@ -17,6 +17,7 @@ from core.training.usage import Usage
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
+    from core.data.batch_comparison import BatchComparison
     from core.problems.contract import Problem
 
 
@@ -96,6 +97,17 @@ def _drift_report(check_id: str) -> DriftReport:
 def drift_report(check_id: str) -> DriftReport | Failure:
     """What a finished check found; read once."""
     return attempt(lambda: _drift_report(check_id))
+
+
+# For a minute only: the reference is that of whichever version is in production.
+@st.cache_resource(max_entries=16, ttl=60, show_spinner="Comparing…")
+def _batch_comparison(batch_id: str, other: str) -> BatchComparison:
+    return pilothouse().batches.compare(batch_id, other)
+
+
+def batch_comparison(batch_id: str, other: str) -> BatchComparison | Failure:
+    """A batch held against another, or against the reference."""
+    return attempt(lambda: _batch_comparison(batch_id, other))
 
 
 def forget() -> None:

@@ -7,11 +7,18 @@ from collections.abc import Iterable
 import streamlit as st
 
 OVERVIEW = "views/overview.py"
+DATA = "views/data.py"
 TRAIN = "views/train.py"
 EXPERIMENTS = "views/experiments.py"
 RESOURCES = "views/resources.py"
 DRIFT = "views/drift.py"
 SERVING = "views/serving.py"
+
+
+def link_to_data(label: str, *, problem: str, batch_id: str | None = None) -> None:
+    """Draws a link to Data, with one batch in view if named."""
+    query = {"problem": problem} | ({"batch": batch_id} if batch_id else {})
+    st.page_link(DATA, label=label, icon=":material/table_rows:", query_params=query)
 
 
 def link_to_training(

@@ -1,10 +1,10 @@
-"""Checks, alerts and batches without services, for the panel's tests."""
+"""Checks and alerts without services, for the panel's tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from core.domain import Alert, AlertStatus, Batch, Check, Level, RunStatus
+from core.domain import Alert, AlertStatus, Check, Level, RunStatus
 from core.errors import PilothouseError
 from core.monitoring.report import DriftReport
 from tests.unit import app_watching_values as watching_values
@@ -62,11 +62,3 @@ class FakeAlerts:
         )
         self.alerts = [seen if one.id == alert_id else one for one in self.alerts]
         return seen
-
-
-@dataclass
-class FakeBatches:
-    batches: list[Batch] = field(default_factory=list)
-
-    def list(self, problem: str, limit: int = 100) -> tuple[Batch, ...]:
-        return tuple(self.batches[:limit])

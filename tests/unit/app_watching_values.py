@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from core.domain import Alert, AlertKind, AlertStatus, Batch, Check, Level, RunStatus
+from core.domain import Alert, AlertKind, AlertStatus, Check, Level, RunStatus
 from core.monitoring.report import (
     Bin,
     Calibration,
@@ -31,19 +31,9 @@ _CHUNKS = 6
 _REFERENCE_CHUNKS = 3
 
 
-def make_batch(number: int = 1) -> Batch:
-    """One accepted batch."""
-    return Batch(
-        id=f"ba7c4{number:07d}",
-        problem="titanic",
-        name=f"day-{number}.csv",
-        sha256=f"{number:064d}",
-        data_version=f"md5:{number:032d}",
-        rows=418,
-        given_labels=0,
-        added_by="operator",
-        added_at=START + timedelta(days=number),
-    )
+def batch_id(number: int) -> str:
+    """The id of ``app_fakes.make_batch``."""
+    return f"{number * 2654435761 % 2**32:08x}{number:024x}"
 
 
 def make_check(
@@ -60,7 +50,7 @@ def make_check(
         version=3,
         started_by="operator",
         started_at=START + timedelta(hours=number),
-        batch_id=make_batch(number).id,
+        batch_id=batch_id(number),
         ended_at=None if status.is_active else START + timedelta(hours=number, seconds=20),
         error="NannyML found no rows." if status is RunStatus.FAILED else None,
         level=level if finished else None,
@@ -93,7 +83,7 @@ def make_drift_report(number: int = 1, level: Level = Level.CRITICAL) -> DriftRe
             check_id=make_check(number).id,
             problem="titanic",
             checked_at=START + timedelta(hours=number),
-            batch_id=make_batch(number).id,
+            batch_id=batch_id(number),
             window=None,
             version=3,
             run_id="3" * 32,

@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
+from core.adapters.database_batches import BatchRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
-from core.data.tables import ROW_ID
+from core.data.batches import BatchService
+from core.data.tables import ROW_ID, file_md5
 from core.deployment.reconciler import Reconciler
 from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
@@ -338,6 +340,24 @@ class FakeReceiver:
         self.taken.append(message)
 
 
+@dataclass
+class FakeVersions:
+    """Versions of files by their bytes, without a cache."""
+
+    plug: Plug = field(default_factory=lambda: Plug("DVC"))
+    tracked: dict[Path, str] = field(default_factory=dict)
+
+    def add(self, path: Path) -> str:
+        self.plug.check()
+        self.tracked[path] = file_md5(path)
+        return self.tracked[path]
+
+    def forget(self, path: Path) -> None:
+        self.plug.check()
+        self.tracked.pop(path, None)
+        path.unlink(missing_ok=True)
+
+
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
     """Facts of a version for tests in which nobody looks at the model."""
     facts = BundleFacts(
@@ -487,7 +507,12 @@ def make_world(folder: Path) -> World:
     receiver = FakeReceiver()
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
-        tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
+        tracker=tracker,
+        registry=registry,
+        cluster=cluster,
+        serving=serving,
+        versions=FakeVersions(),
+        health=None,
     )
     promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
     pilothouse = Pilothouse(
@@ -506,6 +531,9 @@ def make_world(folder: Path) -> World:
         experiments=ExperimentService(database, ports.tracker, explain_evenly),
         sweeps=SweepService(
             params, {PROBLEM.name: PROBLEM}, ports.tracker, ports.cluster, settings.home
+        ),
+        batches=BatchService(
+            {PROBLEM.name: PROBLEM}, BatchRecords(database), ports.versions, settings.home
         ),
         promotions=promotions,
         alerts=AlertService(params.alerts, AlertRecords(database), receiver, settings.panel_url),

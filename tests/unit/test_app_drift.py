@@ -6,11 +6,10 @@ from app import charts
 from app.watching.tables import features_frame, quality_frame, reasons_frame
 from core.domain import AlertStatus, Level, RunStatus
 from core.errors import ConflictError, UnavailableError
-from tests.unit.app_fakes import FakeCore, make_core, open_panel, texts
+from tests.unit.app_fakes import FakeCore, make_batch, make_core, open_panel, texts
 from tests.unit.app_watching_values import (
     SUMMARY,
     make_alert,
-    make_batch,
     make_check,
     make_drift_report,
 )

@@ -25,6 +25,7 @@ EVERYDAY = {"Age", "Name", "body", "repaid"}
 COMMON = {"id", "timestamp"}
 #: (module, text) -> what the text means there.
 OTHER_MEANING = {
+    ("app/components/batch_table.py", "Age"): "how long ago a batch was added",
     ("app/components/run_table.py", "Age"): "how long ago a run started",
     ("app/compare/files.py", "Age"): "how long ago a run started",
     ("serve/http.py", "body"): "ASGI's key for the bytes of a request",
