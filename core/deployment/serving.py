@@ -12,7 +12,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from core.adapters.serve import ServeClient
-from core.deployment.endpoint import HttpOptions, application_config
+from core.data.labels import labels_folder
+from core.deployment.endpoint import HttpOptions, Places, application_config
+from core.deployment.inference_log import inference_folder
 from core.domain import Health, PredictionAnswer, ServedVersion, ServingStatus
 from core.errors import (
     InvalidInputError,
@@ -157,7 +159,11 @@ class ServingService:
         config = application_config(
             self._params,
             HttpOptions(host=settings.host, port=settings.serving_port),
-            cache=settings.home / "bundles",
+            places=Places(
+                cache=settings.home / "bundles",
+                inference=inference_folder(settings.home),
+                labels=labels_folder(settings.home),
+            ),
             packages=settings.packages,
             models=models,
         )

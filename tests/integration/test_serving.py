@@ -21,6 +21,7 @@ from core.scoring.bundle import BundleRef
 from core.settings import Settings
 from tests.ray_head import free_ports, ray_head
 from tests.serving_support import (
+    INFERENCE_LOG,
     RECORD,
     artifact_server,
     expected_probability,
@@ -36,6 +37,7 @@ PARAMS = ServingParams(
     max_ongoing_requests=256,
     max_records=5000,
     max_body_mb=1,
+    inference_log=INFERENCE_LOG,
 )
 DEPLOY_TIMEOUT_S = 90.0
 

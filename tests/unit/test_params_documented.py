@@ -54,7 +54,7 @@ def _kind(annotation: Any) -> str:
         return f"list of {_kind(arguments[0]).removeprefix('one of ')}"
     if origin is types.UnionType:
         return " or ".join("null" if one is type(None) else _kind(one) for one in arguments)
-    return {int: "whole number", float: "number", str: "text"}[annotation]
+    return {bool: "true or false", int: "whole number", float: "number", str: "text"}[annotation]
 
 
 def _parameters(
