@@ -12,8 +12,11 @@ from core.adapters.nannyml import load_reference
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
+from core.data.labels import LabelLog, labels_folder
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.deployment.upkeep import LogUpkeep
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
@@ -41,6 +44,9 @@ class Pilothouse:
     promotions: PromotionService
     serving: ServingService
     reconciler: Reconciler
+    inference: InferenceLog
+    labels: LabelLog
+    upkeep: LogUpkeep
     health: HealthService
 
 
@@ -104,6 +110,9 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     serving = ServingService(
         settings, params.serving, ServeClient(settings.ray_dashboard_url), tuple(problems)
     )
+    contracts = {name: problem.contract for name, problem in problems.items()}
+    inference = InferenceLog(inference_folder(settings.home), contracts)
+    labels = LabelLog(labels_folder(settings.home))
     return Pilothouse(
         settings=settings,
         params=params,
@@ -115,5 +124,8 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         promotions=promotions,
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),
+        inference=inference,
+        labels=labels,
+        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
         health=HealthService(settings),
     )

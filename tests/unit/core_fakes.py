@@ -16,8 +16,11 @@ from core.adapters.database import Database
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
+from core.data.labels import LabelLog, labels_folder
 from core.data.tables import ROW_ID
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
+from core.deployment.upkeep import LogUpkeep
 from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
 from core.params import load_params
@@ -473,6 +476,8 @@ def make_world(folder: Path) -> World:
         tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
     )
     promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
+    inference = InferenceLog(inference_folder(settings.home), {PROBLEM.name: PROBLEM.contract})
+    labels = LabelLog(labels_folder(settings.home))
     pilothouse = Pilothouse(
         settings=settings,
         params=params,
@@ -493,6 +498,9 @@ def make_world(folder: Path) -> World:
         promotions=promotions,
         serving=ports.serving,
         reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
+        inference=inference,
+        labels=labels,
+        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
         health=ports.health,
     )
     return World(tracker, registry, cluster, serving, pilothouse)

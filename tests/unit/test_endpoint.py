@@ -193,6 +193,21 @@ def test_a_problem_that_is_not_loaded_shows_in_the_status() -> None:
     assert (status.health, status.detail) == (Health.HEALTHY, "other: no files")
 
 
+def test_a_log_that_loses_rows_is_told() -> None:
+    def detail(**log: object) -> str:
+        ready = (200, {**READY[1], "inference_log": log})
+        return service_of(RAY, {**SERVED, "GET /readyz": ready}).status().detail
+
+    assert detail(lost_rows=0, failure="") == ""
+    assert detail(lost_rows=1200, failure="") == (
+        "1,200 answered rows are not in the inference log."
+    )
+    assert detail(lost_rows=2, failure="No space left on device") == (
+        "The inference log cannot be written: No space left on device. "
+        "2 answered rows are not in the inference log."
+    )
+
+
 def predictor(status: int, body: Any) -> Callable[..., Any]:
     answers: Answers = {"POST /predict/titanic": (status, body)}
     return service_of(RAY, answers).predict
