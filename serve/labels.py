@@ -55,12 +55,12 @@ class LabelDecoder:
             "label": _Rule(Literal[label.negative, label.positive], f"must be {values}"),
         }
         fields = [(name, rule.type) for name, rule in self._rules.items()]
-        strict = {"forbid_unknown_fields": True, "gc": False}
-        entry: Any = msgspec.defstruct("Label", fields, **strict)
+        entry: Any = msgspec.defstruct("Label", fields, forbid_unknown_fields=True, gc=False)
         entries = Annotated[list[entry], Meta(min_length=1, max_length=max_labels)]
-        self._decoder = msgspec.json.Decoder(
-            msgspec.defstruct("Labels", [("labels", entries)], **strict)
+        request: Any = msgspec.defstruct(
+            "Labels", [("labels", entries)], forbid_unknown_fields=True
         )
+        self._decoder = msgspec.json.Decoder(request)
         self._positive = label.positive
         self._max_labels = max_labels
 
