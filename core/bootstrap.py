@@ -19,8 +19,11 @@ from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.data.labelled import LabelledRows, read_labelled
+from core.data.labels import LabelLog, labels_folder
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
 from core.params import Params, load_params
 from core.problems import load_problem
@@ -51,6 +54,9 @@ class Pilothouse:
     alerts: AlertService
     serving: ServingService
     reconciler: Reconciler
+    inference: InferenceLog
+    labels: LabelLog
+    upkeep: LogUpkeep
     health: HealthService
 
 
@@ -136,6 +142,9 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     serving = ServingService(
         settings, params.serving, ServeClient(settings.ray_dashboard_url), tuple(problems)
     )
+    contracts = {name: problem.contract for name, problem in problems.items()}
+    inference = InferenceLog(inference_folder(settings.home), contracts)
+    labels = LabelLog(labels_folder(settings.home))
     return Pilothouse(
         settings=settings,
         params=params,
@@ -159,5 +168,8 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         ),
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),
+        inference=inference,
+        labels=labels,
+        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
         health=HealthService(settings),
     )

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.errors import InvalidInputError, NotFoundError, Offence
 from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
+from core.params_inference import InferenceLogParams
 
 
 class _Frozen(BaseModel):
@@ -121,6 +122,7 @@ class ServingParams(_Frozen):
     max_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica accepts.")
     max_records: int = Field(ge=1, description="Records in one request.")
     max_body_mb: int = Field(ge=1, description="Size of one request in MiB.")
+    inference_log: InferenceLogParams
 
     @model_validator(mode="after")
     def _ordered(self) -> ServingParams:

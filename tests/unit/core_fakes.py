@@ -19,8 +19,11 @@ from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
 from core.data.batches import BatchService
+from core.data.labels import LabelLog, labels_folder
 from core.data.tables import ROW_ID, file_md5
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
+from core.deployment.upkeep import LogUpkeep
 from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.alerts import AlertService
@@ -515,6 +518,8 @@ def make_world(folder: Path) -> World:
         health=None,
     )
     promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
+    inference = InferenceLog(inference_folder(settings.home), {PROBLEM.name: PROBLEM.contract})
+    labels = LabelLog(labels_folder(settings.home))
     pilothouse = Pilothouse(
         settings=settings,
         params=params,
@@ -539,6 +544,9 @@ def make_world(folder: Path) -> World:
         alerts=AlertService(params.alerts, AlertRecords(database), receiver, settings.panel_url),
         serving=ports.serving,
         reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
+        inference=inference,
+        labels=labels,
+        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
         health=ports.health,
     )
     return World(tracker, registry, cluster, serving, receiver, pilothouse)
