@@ -14,8 +14,8 @@ from nannyml.thresholds import StandardDeviationThreshold
 
 from core.adapters.nannyml_chunks import LeastThreshold, reason_of, run_calculator
 from core.monitoring.chunks import Cut
-from core.monitoring.detector import PROBABILITY, Sample
-from core.monitoring.report import MethodDrift, Multivariate
+from core.monitoring.detector import Sample
+from core.monitoring.report import PROBABILITY, MethodDrift, Multivariate
 from core.params_monitoring import DriftParams
 
 #: Distances between 0 and 1, for which a least value makes sense.

@@ -13,13 +13,16 @@ from nannyml.performance_estimation import CBPE
 from sklearn.model_selection import StratifiedKFold
 
 from core.adapters.nannyml_chunks import CutChunker, Rows, quiet, reason_of, run_calculator
+from core.data.batch_files import LABEL
 from core.monitoring.calibration import calibration_error, calibration_error_by_chance
 from core.monitoring.chunks import Cut, whole
-from core.monitoring.detector import LABEL, PREDICTION, PROBABILITY, Performed, Sample
+from core.monitoring.detector import Performed, Sample
+from core.monitoring.report import PROBABILITY
 from core.monitoring.report_performance import Calibration, MetricCourse, MetricPerformance
 from core.params_monitoring import PerformanceParams
 
-COLUMNS = [PROBABILITY, PREDICTION, LABEL]
+#: The label at the decision threshold, 0 or 1; in frames of this module only.
+PREDICTION = "prediction"
 #: NannyML's band is three standard errors wide on either side.
 BAND_ERRORS = 3.0
 CALIBRATION_FOLDS = 5
@@ -29,18 +32,18 @@ FEWEST_OF_A_CLASS = 10
 
 def performance(sample: Sample, params: PerformanceParams, seed: int) -> Performed:
     """Every metric, estimated on all rows and realized on the labelled ones."""
-    reference = sample.reference[COLUMNS].dropna().reset_index(drop=True)
+    reference = _frame(sample.reference, sample.threshold)
     rarest = min(int((reference[LABEL] == kind).sum()) for kind in (0.0, 1.0))
     if rarest < FEWEST_OF_A_CLASS:
         note = f"the reference has {rarest} rows of its rarer label: no performance estimate"
         return Performed((), None, None, (note,))
-    analysis = sample.analysis[COLUMNS]
+    analysis = _frame(sample.analysis, sample.threshold)
 
     def build(chunker: Chunker) -> CBPE:
         return _estimator(params, chunker)
 
     try:
-        rows = run_calculator(build, sample.reference[COLUMNS], analysis, sample)
+        rows = run_calculator(build, reference, analysis, sample)
         calibration = _calibration(reference, seed)
         error = _reference_error(reference, params, seed)
     except Exception as exc:  # noqa: BLE001 - the rest of the check does not depend on it
@@ -51,6 +54,12 @@ def performance(sample: Sample, params: PerformanceParams, seed: int) -> Perform
         _told(metric, rows, values[metric], labels, params) for metric in params.metrics
     )
     return Performed(metrics, calibration, error)
+
+
+def _frame(side: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    frame = side[[PROBABILITY, LABEL]].copy()
+    frame[PREDICTION] = (frame[PROBABILITY] >= threshold).astype(int)
+    return frame
 
 
 def _estimator(params: PerformanceParams, chunker: Chunker) -> CBPE:

@@ -13,17 +13,14 @@ from core.monitoring.report import MethodDrift, Multivariate
 from core.monitoring.report_performance import Calibration, MetricPerformance
 from core.params_monitoring import DriftParams, PerformanceParams
 
-#: Columns beside the inputs: the version's probability, its label at the decision threshold
-#: as 0 or 1, and the true label as 0.0 or 1.0, missing where it is not known.
-PROBABILITY, PREDICTION, LABEL = "probability", "prediction", "label"
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """Both sides as NannyML takes them.
 
     Frames have rows in order of time and a plain index from 0; numbers are float64 with NaN,
-    categories objects with NaN for missing. ``numeric`` and ``categorical`` name the inputs.
+    categories objects with NaN for missing. Beside the inputs they hold ``probability`` and
+    ``label``, the true one as 0.0 or 1.0 with NaN where it is not known.
     """
 
     reference: pd.DataFrame
@@ -32,6 +29,8 @@ class Sample:
     analysis_cut: Cut
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    #: Probability from which on the predicted label is positive.
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,9 @@ class Performed:
 
 
 class Detector(Protocol):
-    """What says how far the analysis is from the reference. Nothing that it is given makes
-    it fail: what it cannot compute, it says in a note.
+    """What says how far the analysis is from the reference.
+
+    Nothing that it is given makes it fail: what it cannot compute, it says in a note.
     """
 
     def univariate(

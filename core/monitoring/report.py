@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from core.domain import AlertKind, Level
 from core.monitoring.report_performance import Estimator, MetricPerformance
 
+#: Column of the version's probability of the positive class; no input may be called so.
+PROBABILITY = "probability"
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,8 +40,8 @@ class Topic(StrEnum):
 class Reason(_Frozen):
     """One thing that was looked at: what was measured, against what limit, what follows.
 
-    ``level`` is what this alone comes to. ``subject`` is the column, ``prediction``, the
-    metric, or empty where the reason is about all.
+    ``level`` is what this alone comes to. ``subject`` is the column, ``probability`` for the
+    prediction, the metric, or empty where the reason is about all.
     """
 
     topic: Topic

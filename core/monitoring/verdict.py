@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.domain import Level
 from core.monitoring.report import (
+    PROBABILITY,
     CheckVerdict,
     ColumnDrift,
     ColumnQuality,
@@ -19,7 +20,6 @@ from core.monitoring.verdict_performance import performance_reasons
 from core.monitoring.verdict_quality import quality_reasons
 from core.params_monitoring import DriftParams, MonitoringParams
 
-PREDICTION = "prediction"
 #: Reasons that the summary names.
 MOST_NAMED = 2
 _SEVERITY = {Level.OK: 0, Level.NOT_ENOUGH_DATA: 1, Level.WARNING: 2, Level.CRITICAL: 3}
@@ -112,11 +112,9 @@ def _is_running(psi: float, before: Sequence[float], policy: DriftParams) -> boo
 
 
 def _drift_reasons(measured: Measured, policy: DriftParams) -> list[Reason]:
-    columns = [(drift.column, drift) for drift in measured.features]
-    if measured.prediction is not None:
-        columns.append((PREDICTION, measured.prediction))
-    reasons = [_psi_reason(name, drift, policy) for name, drift in columns]
-    reasons += [_methods_reason(name, drift) for name, drift in columns]
+    columns = [*measured.features, *filter(None, [measured.prediction])]
+    reasons = [_psi_reason(drift, policy) for drift in columns]
+    reasons += [_methods_reason(drift) for drift in columns]
     reasons.append(
         _multivariate_reason("reconstruction error of all columns", measured.reconstruction)
     )
@@ -124,8 +122,12 @@ def _drift_reasons(measured: Measured, policy: DriftParams) -> list[Reason]:
     return [*filter(None, reasons), *_calm(columns, policy)]
 
 
-def _psi_reason(name: str, drift: ColumnDrift, policy: DriftParams) -> Reason | None:
-    psi = drift.psi
+def _named(drift: ColumnDrift) -> str:
+    return "the prediction" if drift.column == PROBABILITY else drift.column
+
+
+def _psi_reason(drift: ColumnDrift, policy: DriftParams) -> Reason | None:
+    psi, name = drift.psi, _named(drift)
     if psi is None or psi <= policy.psi_warning:
         return None
     limit = policy.psi_warning
@@ -139,11 +141,16 @@ def _psi_reason(name: str, drift: ColumnDrift, policy: DriftParams) -> Reason | 
     else:
         text = f"{name} drifted: PSI {psi:.2f} is above {limit:g}"
     return Reason(
-        topic=Topic.DRIFT, level=drift.level, subject=name, measured=psi, limit=limit, text=text
+        topic=Topic.DRIFT,
+        level=drift.level,
+        subject=drift.column,
+        measured=psi,
+        limit=limit,
+        text=text,
     )
 
 
-def _methods_reason(name: str, drift: ColumnDrift) -> Reason | None:
+def _methods_reason(drift: ColumnDrift) -> Reason | None:
     """More than half of a column's methods raise an alert: one alone may do so by chance."""
     told = [method for method in drift.methods if method.value is not None]
     alerting = [method for method in told if method.alert]
@@ -154,10 +161,10 @@ def _methods_reason(name: str, drift: ColumnDrift) -> Reason | None:
     return Reason(
         topic=Topic.DRIFT,
         level=Level.WARNING,
-        subject=name,
+        subject=drift.column,
         measured=first.value,
         limit=first.upper_threshold,
-        text=f"{name} is beyond what the reference shows by {names}",
+        text=f"{_named(drift)} is beyond what the reference shows by {names}",
     )
 
 
@@ -179,21 +186,21 @@ def _multivariate_reason(what: str, found: Multivariate | None) -> Reason | None
     )
 
 
-def _calm(columns: Sequence[tuple[str, ColumnDrift]], policy: DriftParams) -> list[Reason]:
+def _calm(columns: Sequence[ColumnDrift], policy: DriftParams) -> list[Reason]:
     """The column that moved most, where none moved much."""
-    told: Mapping[str, float] = {
-        name: drift.psi for name, drift in columns if drift.psi is not None
-    }
-    if not told or max(told.values()) > policy.psi_warning:
+    told = [(drift.psi, drift) for drift in columns if drift.psi is not None]
+    if not told:
         return []
-    name = max(told, key=lambda one: told[one])
+    psi, drift = max(told, key=lambda one: one[0])
+    if psi > policy.psi_warning:
+        return []
     return [
         Reason(
             topic=Topic.DRIFT,
             level=Level.OK,
-            subject=name,
-            measured=told[name],
+            subject=drift.column,
+            measured=psi,
             limit=policy.psi_warning,
-            text=f"the largest PSI is {told[name]:.2f} ({name})",
+            text=f"the largest PSI is {psi:.2f} ({_named(drift)})",
         )
     ]
