@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 ContinuousMethod = Literal["jensen_shannon", "kolmogorov_smirnov", "wasserstein", "hellinger"]
 CategoricalMethod = Literal["jensen_shannon", "chi2", "l_infinity", "hellinger"]
-Metric = Literal["roc_auc", "accuracy", "f1", "precision", "recall", "specificity"]
+Metric = Literal["roc_auc", "accuracy", "f1", "precision", "recall"]
 WINDOW = re.compile(r"(?P<hours>[1-9]\d*)h|(?P<rows>[1-9]\d*) rows")
 _PERIOD = re.compile(r"(?P<count>[1-9]\d*)(?P<unit>min|h|d)")
 _UNITS = {"min": "minutes", "h": "hours", "d": "days"}

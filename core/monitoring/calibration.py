@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from core.training.evaluation import calibration_rows
+
 FloatArray = npt.NDArray[np.float64]
-BINS = 10
 
 
 def calibration_error(label: FloatArray, probability: FloatArray) -> float:
@@ -20,7 +21,9 @@ def calibration_error(label: FloatArray, probability: FloatArray) -> float:
         label: 0.0 or 1.0, shape (rows,).
         probability: of the positive class, shape (rows,).
     """
-    gaps = [abs(probability[rows].sum() - label[rows].sum()) for rows in _parts(probability)]
+    gaps = [
+        abs(probability[rows].sum() - label[rows].sum()) for rows in calibration_rows(probability)
+    ]
     return float(sum(gaps) / label.size)
 
 
@@ -31,11 +34,7 @@ def calibration_error_by_chance(probability: FloatArray) -> float:
     mean absolute deviation of a normal distribution is sqrt(2 / pi) standard deviations.
     """
     spread = [
-        np.sqrt((probability[rows] * (1 - probability[rows])).sum()) for rows in _parts(probability)
+        np.sqrt((probability[rows] * (1 - probability[rows])).sum())
+        for rows in calibration_rows(probability)
     ]
     return float(np.sqrt(2 / np.pi) * sum(spread) / probability.size)
-
-
-def _parts(probability: FloatArray) -> list[npt.NDArray[np.intp]]:
-    order = np.argsort(probability, kind="stable")
-    return [rows for rows in np.array_split(order, min(BINS, order.size)) if rows.size]

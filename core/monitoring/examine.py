@@ -85,17 +85,6 @@ class ArrivedTable:
         return draw(self.table, rows, seed)
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """What a version learned from: inputs, label and out-of-fold probability.
-
-    ``threshold`` is the probability from which on the version's label is positive.
-    """
-
-    table: pa.Table
-    threshold: float
-
-
 @dataclass(frozen=True)
 class History:
     """Earlier checks of the same version, newest first."""
@@ -138,8 +127,9 @@ class _Told:
 def examine(
     check_id: str,
     contract: Contract,
-    reference: Reference,
+    reference: pa.Table,
     arrived: Arrived,
+    threshold: float,
     history: History,
     params: MonitoringParams,
     detector: Callable[[], Detector],
@@ -150,26 +140,28 @@ def examine(
     Args:
         check_id: by which this check's own error of the estimate is known.
         contract: names the inputs.
-        reference: of the version in production.
+        reference: inputs, label and out-of-fold probability of what the version in
+            production learned from.
         arrived: rows with the probability of that version.
+        threshold: probability from which on that version's label is positive.
         history: earlier checks.
         params: what to look at, and the limits.
         detector: makes NannyML, which takes seconds to load; not called without rows enough.
         tell: is told how far the check is.
     """
     tell(20, "counting values")
-    plans = plan_columns(contract, reference.table, arrived.rows, params.drift)
+    plans = plan_columns(contract, reference, arrived.rows, params.drift)
     compared = compare_columns(
         plans,
-        tally(reference.table, plans),
+        tally(reference, plans),
         arrived.tally(plans),
         history.psi,
         params.drift,
     )
-    rows, reference_rows = arrived.rows, reference.table.num_rows
+    rows, reference_rows = arrived.rows, reference.num_rows
     if rows < params.minimum_rows:
         return Findings(judge(Measured(rows, reference_rows), params), compared)
-    told = _ask(contract, reference, arrived, params, detector, tell)
+    told = _ask(contract, reference, arrived, threshold, params, detector, tell)
     compared = _with_methods(compared, told.methods)
     estimator = _estimator(check_id, told.performed, history, params)
     measured = Measured(
@@ -199,17 +191,18 @@ def examine(
 
 def _ask(
     contract: Contract,
-    reference: Reference,
+    reference: pa.Table,
     arrived: Arrived,
+    threshold: float,
     params: MonitoringParams,
     detector: Callable[[], Detector],
     tell: Tell,
 ) -> _Told:
     tell(30, "loading NannyML")
     nannyml = detector()
-    then = draw(reference.table, params.sample_rows, params.seed)
+    then = draw(reference, params.sample_rows, params.seed)
     now = arrived.sample(params.sample_rows, params.seed)
-    sample = build_sample(contract, then, now, reference.threshold, params.chunks)
+    sample = build_sample(contract, then, now, threshold, params.chunks)
     tell(45, "drift of each column")
     methods = nannyml.univariate(sample, params.drift)
     tell(65, "drift of all columns together")
