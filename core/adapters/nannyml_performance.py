@@ -18,13 +18,16 @@ from core.monitoring.calibration import calibration_error, calibration_error_by_
 from core.monitoring.chunks import Cut, whole
 from core.monitoring.detector import Performed, Sample
 from core.monitoring.report import PROBABILITY
-from core.monitoring.report_performance import Calibration, MetricCourse, MetricPerformance
+from core.monitoring.report_performance import (
+    BAND_ERRORS,
+    Calibration,
+    MetricCourse,
+    MetricPerformance,
+)
 from core.params_monitoring import PerformanceParams
 
 #: The label at the decision threshold, 0 or 1; in frames of this module only.
 PREDICTION = "prediction"
-#: NannyML's band is three standard errors wide on either side.
-BAND_ERRORS = 3.0
 CALIBRATION_FOLDS = 5
 #: Labels of each class that the reference needs, so that every fold has some of both.
 FEWEST_OF_A_CLASS = 10

@@ -25,7 +25,12 @@ from core.monitoring.report import (
     MethodDrift,
     Multivariate,
 )
-from core.monitoring.report_performance import Estimator, MetricPerformance, PastError
+from core.monitoring.report_performance import (
+    BAND_ERRORS,
+    Estimator,
+    MetricPerformance,
+    PastError,
+)
 from core.monitoring.sampling import build_sample, draw, known_labels, times
 from core.monitoring.verdict import Measured, judge
 from core.monitoring.verdict_performance import assess_estimator
@@ -34,8 +39,6 @@ from core.problems.contract import Contract
 
 #: Told how far a check is: percent of it, and what it does.
 Tell = Callable[[int, str], None]
-#: NannyML's band is so many standard errors wide on either side.
-BAND_ERRORS = 3.0
 
 
 class Arrived(Protocol):

@@ -9,6 +9,7 @@ from statistics import fmean
 from core.domain import Level
 from core.monitoring.report import Reason, Topic
 from core.monitoring.report_performance import (
+    BAND_ERRORS,
     Calibration,
     Estimator,
     MetricCourse,
@@ -89,7 +90,7 @@ def performance_reasons(
     judging = performance[0]
     reasons = [
         _estimated(judging, estimator, policy),
-        _loss_reason(Topic.REALIZED_LOSS, "realized", judging, judging.realized, policy),
+        _realized(judging, estimator, policy),
     ]
     if estimator is not None and not estimator.trusted:
         reasons.append(
@@ -115,6 +116,28 @@ def _estimated(
         return reason
     text = f"{reason.text}; {_clause(estimator.text)}"
     return reason.model_copy(update={"level": Level.WARNING, "text": text})
+
+
+def _realized(
+    judging: MetricPerformance, estimator: Estimator | None, policy: PerformanceParams
+) -> Reason | None:
+    """Of these rows where their labels are known, else of the last ones whose labels came."""
+    topic = Topic.REALIZED_LOSS
+    if judging.realized is not None and judging.realized.value is not None:
+        return _loss_reason(topic, "realized", judging, judging.realized, policy)
+    past = estimator.past if estimator is not None else ()
+    if not past:
+        return None
+    last = past[0]
+    reach = None if last.standard_error is None else BAND_ERRORS * last.standard_error
+    course = MetricCourse(
+        value=last.realized,
+        low=None if reach is None else last.realized - reach,
+        high=None if reach is None else last.realized + reach,
+        rows=last.rows,
+    )
+    word = f"in check {last.check_id[:8]}, whose labels came since, the realized"
+    return _loss_reason(topic, word, judging, course, policy)
 
 
 def _loss_reason(
