@@ -26,14 +26,13 @@ from core.monitoring.report import (
     Multivariate,
 )
 from core.monitoring.report_performance import (
-    BAND_ERRORS,
     Estimator,
     MetricPerformance,
     PastError,
 )
 from core.monitoring.sampling import build_sample, draw, known_labels, times
 from core.monitoring.verdict import Measured, judge
-from core.monitoring.verdict_performance import assess_estimator
+from core.monitoring.verdict_performance import assess_estimator, reported_error
 from core.params_monitoring import MonitoringParams
 from core.problems.contract import Contract
 
@@ -243,28 +242,10 @@ def _estimator(
 ) -> Estimator | None:
     if not performed.metrics:
         return None
-    past = (*_own_error(check_id, performed.metrics[0]), *history.errors)
+    own = reported_error(check_id, performed.metrics[0])
+    past = (*filter(None, [own]), *history.errors)
     return assess_estimator(
         performed.calibration, performed.reference_error, past, params.performance
-    )
-
-
-def _own_error(check_id: str, judging: MetricPerformance) -> tuple[PastError, ...]:
-    estimated, realized = judging.estimated, judging.realized
-    if estimated is None or estimated.value is None or realized is None:
-        return ()
-    if realized.value is None:
-        return ()
-    error = None if realized.high is None else (realized.high - realized.value) / BAND_ERRORS
-    return (
-        PastError(
-            check_id=check_id,
-            metric=judging.metric,
-            estimated=estimated.value,
-            realized=realized.value,
-            rows=realized.rows,
-            standard_error=error,
-        ),
     )
 
 

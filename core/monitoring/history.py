@@ -15,11 +15,8 @@ from core.errors import NotFoundError
 from core.monitoring.columns import numbers
 from core.monitoring.examine import History
 from core.monitoring.report import PROBABILITY, DriftReport
-from core.monitoring.report_performance import (
-    BAND_ERRORS,
-    MetricPerformance,
-    PastError,
-)
+from core.monitoring.report_performance import MetricPerformance, PastError
+from core.monitoring.verdict_performance import reported_error
 from core.params_monitoring import MonitoringParams
 from core.training.evaluation import point_metrics
 
@@ -84,7 +81,7 @@ def _error(
     if not told or told[0].estimated is None or told[0].estimated.value is None:
         return None
     if report.compared.batch_id is None:
-        return _as_reported(report.compared.check_id, told[0])
+        return reported_error(report.compared.check_id, told[0])
     try:
         rows = labelled_rows(report.compared.batch_id)
     except NotFoundError as exc:
@@ -93,24 +90,6 @@ def _error(
     if rows.num_rows < params.performance.minimum_labels:
         return None
     return _measured(report.compared.check_id, told[0], rows, threshold)
-
-
-def _as_reported(check_id: str, told: MetricPerformance) -> PastError | None:
-    """Of a window, whose rows may have been pruned: what was known at the time."""
-    estimated, realized = told.estimated, told.realized
-    if estimated is None or estimated.value is None:
-        return None
-    if realized is None or realized.value is None:
-        return None
-    error = None if realized.high is None else (realized.high - realized.value) / BAND_ERRORS
-    return PastError(
-        check_id=check_id,
-        metric=told.metric,
-        estimated=estimated.value,
-        realized=realized.value,
-        rows=realized.rows,
-        standard_error=error,
-    )
 
 
 def _measured(
@@ -122,16 +101,14 @@ def _measured(
     if estimated is None or estimated.value is None or np.unique(label).size < 2:
         return None
     realized = point_metrics(label, probability, threshold)[NAMES.get(told.metric, told.metric)]
-    error = None
-    if estimated.high is not None:
-        # The band's standard error is for all rows; labels are of some.
-        error = (estimated.high - estimated.value) / BAND_ERRORS
-        error *= sqrt(estimated.rows / rows.num_rows)
+    # The band's standard error is for all rows; labels are of some.
+    reach = sqrt(estimated.rows / rows.num_rows)
+    error = estimated.standard_error
     return PastError(
         check_id=check_id,
         metric=told.metric,
         estimated=estimated.value,
         realized=realized,
         rows=rows.num_rows,
-        standard_error=error,
+        standard_error=None if error is None else error * reach,
     )

@@ -29,6 +29,13 @@ class MetricCourse(_Frozen):
     chunk_alerts: tuple[bool, ...] = ()
     note: str = ""
 
+    @property
+    def standard_error(self) -> float | None:
+        """By the lower end of the band, because the upper one may be cut at 1."""
+        if self.value is None or self.low is None:
+            return None
+        return (self.value - self.low) / BAND_ERRORS
+
 
 class MetricPerformance(_Frozen):
     """Estimated and, where labels are known, realized performance by one metric."""

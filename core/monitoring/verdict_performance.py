@@ -19,6 +19,23 @@ from core.monitoring.report_performance import (
 from core.params_monitoring import PerformanceParams
 
 
+def reported_error(check_id: str, told: MetricPerformance) -> PastError | None:
+    """What a check itself shows of its estimate; ``None`` where it has too few labels."""
+    estimated, realized = told.estimated, told.realized
+    if estimated is None or estimated.value is None:
+        return None
+    if realized is None or realized.value is None:
+        return None
+    return PastError(
+        check_id=check_id,
+        metric=told.metric,
+        estimated=estimated.value,
+        realized=realized.value,
+        rows=realized.rows,
+        standard_error=realized.standard_error,
+    )
+
+
 def assess_estimator(
     calibration: Calibration | None,
     reference_error: float | None,
