@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.adapters.database import Database
+from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_reference
+from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
@@ -19,7 +21,10 @@ from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
 from core.promotion.promotions import PromotionService
 from core.services.health import HealthService
-from core.settings import Settings, be_impatient, load_settings
+from core.settings import Settings, be_impatient, load_settings, silence_vendors
+from core.monitoring.checks import MonitoringService
+from core.monitoring.detector import Detector
+from core.monitoring.reference import References
 from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
@@ -39,6 +44,8 @@ class Pilothouse:
     experiments: ExperimentService
     sweeps: SweepService
     promotions: PromotionService
+    references: References
+    monitoring: MonitoringService
     serving: ServingService
     reconciler: Reconciler
     health: HealthService
@@ -63,6 +70,16 @@ def explain_by_fanova(
     from core.adapters.optuna import explain_by_fanova as explain
 
     return explain(settings, values)
+
+
+def build_detector() -> Detector:
+    """Builds what tells drift and estimates performance."""
+    # NannyML takes seconds to import, and only a check needs it.
+    silence_vendors()
+    lend_openmp()
+    from core.adapters.nannyml_detector import NannymlDetector
+
+    return NannymlDetector()
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,17 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         experiments=ExperimentService(database, tracker, explain_by_fanova),
         sweeps=SweepService(params, problems, tracker, cluster, settings.home),
         promotions=promotions,
+        references=References(promotions, tracker, settings.home),
+        monitoring=MonitoringService(
+            params.monitoring,
+            problems,
+            CheckRecords(database),
+            batches,
+            promotions,
+            tracker,
+            cluster,
+            settings.home,
+        ),
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),
         health=HealthService(settings),

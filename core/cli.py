@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from core import cli_compare, cli_models, cli_services, cli_sweeps
+from core import cli_compare, cli_drift, cli_models, cli_services, cli_sweeps
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
 from core.settings import load_settings
@@ -24,6 +24,7 @@ cli_services.register(app, after_start=cli_models.ensure_served)
 cli_models.register(app)
 cli_compare.register(cli_models.runs_app)
 cli_sweeps.register(app)
+cli_drift.register(app)
 
 
 def main() -> None:

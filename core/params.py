@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import InvalidInputError, NotFoundError, Offence
+from core.params_monitoring import MonitoringParams
 
 
 class _Frozen(BaseModel):
@@ -149,6 +150,7 @@ class Params(_Frozen):
     training: TrainingParams
     serving: ServingParams
     promotion: PromotionParams
+    monitoring: MonitoringParams
 
     @model_validator(mode="before")
     @classmethod

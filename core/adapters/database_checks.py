@@ -60,7 +60,7 @@ class CheckRecords:
         found = self._select(CHECKS.select().where(CHECKS.c.id == check_id))
         if not found:
             raise NotFoundError(
-                f"There is no check {check_id!r}.", fix="`pilothouse drift list` shows them."
+                f"There is no check {check_id!r}.", fix="`pilothouse checks list` shows them."
             )
         return found[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +43,14 @@ class LateLabels(Protocol):
 
         ``batch_id`` is ``None`` for rows of the inference log.
         """
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Where rows and labels come from."""
+
+    log: RequestLog
+    labels: LateLabels
 
 
 def require_window(window: str) -> str:

@@ -31,20 +31,8 @@ class CheckSpec(BaseModel):
     data_version: str
     window: str | None
     monitoring: MonitoringParams
-    #: Earlier checks of the same version that have finished, newest first.
-    earlier: tuple[EarlierCheck, ...]
-
-
-class EarlierCheck(BaseModel):
-    """A check before this one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    check_id: str
-    batch_id: str | None
-
-
-CheckSpec.model_rebuild()
+    #: Ids of earlier checks of the same version that have finished, newest first.
+    earlier: tuple[str, ...]
 
 
 def check_folder(home: Path, check_id: str) -> Path:
