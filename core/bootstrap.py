@@ -16,15 +16,15 @@ from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.monitoring.checks import MonitoringService
+from core.monitoring.detector import Detector
+from core.monitoring.reference import References
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
 from core.promotion.promotions import PromotionService
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
-from core.monitoring.checks import MonitoringService
-from core.monitoring.detector import Detector
-from core.monitoring.reference import References
 from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService

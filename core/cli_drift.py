@@ -152,7 +152,9 @@ def _row(drift: ColumnDrift, report: DriftReport) -> tuple[object, ...]:
 def _course(course: MetricCourse | None) -> str:
     if course is None or course.value is None:
         return course.note if course is not None else ""
-    band = f" [{course.low:.4f}, {course.high:.4f}]" if None not in (course.low, course.high) else ""
+    band = (
+        f" [{course.low:.4f}, {course.high:.4f}]" if None not in (course.low, course.high) else ""
+    )
     return f"{course.value:.4f}{band}"
 
 
