@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.adapters.database import Database
+from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
@@ -135,7 +136,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
             params.monitoring,
             problems,
             CheckRecords(database),
-            batches,
+            BatchRecords(database),
             promotions,
             tracker,
             cluster,

@@ -185,7 +185,7 @@ class MonitoringService:
         most = max(self._params.drift.psi_checks - 1, self._params.performance.past_checks)
         same = [
             one.id
-            for one in self._records.list(check.problem, MOST_EARLIER)
+            for one in self.list(check.problem, MOST_EARLIER)
             if one.status is RunStatus.FINISHED and one.version == check.version
         ]
         # A few more, because those without a verdict or of the same batch do not count.

@@ -172,8 +172,8 @@ def _multivariate_reason(what: str, found: Multivariate | None) -> Reason | None
     if found is None or found.value is None:
         return None
     low, high = found.lower_threshold, found.upper_threshold
-    is_above = high is not None and found.value > high
-    limit = high if is_above or low is None else low
+    is_below = low is not None and found.value < low
+    limit = low if is_below or high is None else high
     bounds = " to ".join(f"{end:.3f}" for end in (low, high) if end is not None)
     state = "outside" if found.alert else "within"
     return Reason(

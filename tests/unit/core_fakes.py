@@ -13,13 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from core.adapters.database import Database
+from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
 from core.data.tables import ROW_ID
 from core.deployment.reconciler import Reconciler
-from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
+from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
+from core.monitoring.checks import MonitoringService
+from core.monitoring.reference import References
 from core.params import load_params
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
 from core.promotion.promotions import PromotionService
@@ -323,6 +326,25 @@ class FakeServing:
         self.waited_for.append((problem, version))
 
 
+@dataclass
+class FakeBatches:
+    """Batches by their id."""
+
+    known: dict[str, Batch] = field(default_factory=dict)
+
+    def get(self, batch_id: str) -> Batch:
+        if batch_id not in self.known:
+            raise NotFoundError(f"There is no batch {batch_id!r}.")
+        return self.known[batch_id]
+
+    def add(self, batch_id: str, problem: str = "plums") -> Batch:
+        added = datetime.now(UTC)
+        version = f"md5:{batch_id}"
+        batch = Batch(batch_id, problem, "a.csv", "0" * 64, version, 100, 0, "ann", added)
+        self.known[batch_id] = batch
+        return batch
+
+
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
     """Facts of a version for tests in which nobody looks at the model."""
     facts = BundleFacts(
@@ -394,6 +416,7 @@ class World:
     registry: FakeRegistry
     cluster: FakeCluster
     serving: FakeServing
+    batches: FakeBatches
     pilothouse: Pilothouse
 
     def start(self) -> Run:
@@ -423,6 +446,12 @@ class World:
         self.tracker.tag(run_id, {"model_version": str(version)})
         self.tracker.finish(run_id, RunStatus.FINISHED)
         self.cluster.end(job_of(run_id), JobStatus.SUCCEEDED)
+
+    def put_into_production(self) -> Run:
+        """A run whose version serves."""
+        run = self.train()
+        self.pilothouse.promotions.consider(run)
+        return run
 
     def keep_predictions(self, run_id: str, noise: float) -> None:
         """What a run's model says of 200 rows; less noise is a better model."""
@@ -468,6 +497,7 @@ def make_world(folder: Path) -> World:
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
     registry = FakeRegistry(tracker, folder / "registry")
+    batches = FakeBatches()
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
         tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
@@ -491,8 +521,19 @@ def make_world(folder: Path) -> World:
             params, {PROBLEM.name: PROBLEM}, ports.tracker, ports.cluster, settings.home
         ),
         promotions=promotions,
+        references=References(promotions, ports.tracker, settings.home),
+        monitoring=MonitoringService(
+            params.monitoring,
+            (PROBLEM.name,),
+            CheckRecords(database),
+            batches,
+            promotions,
+            ports.tracker,
+            ports.cluster,
+            settings.home,
+        ),
         serving=ports.serving,
         reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
         health=ports.health,
     )
-    return World(tracker, registry, cluster, serving, pilothouse)
+    return World(tracker, registry, cluster, serving, batches, pilothouse)
