@@ -33,10 +33,9 @@ class CutChunker(Chunker):
     def _split(self, data: pd.DataFrame) -> list[Chunk]:
         if len(data) != self.cut.rows:
             raise ValueError(f"{len(data)} rows cannot be cut as {self.cut.rows}")
-        spans = zip(self.cut.bounds[:-1], self.cut.bounds[1:], strict=True)
         return [
             Chunk(key=str(number), data=data.iloc[begin:end], start_index=begin, end_index=end - 1)
-            for number, (begin, end) in enumerate(spans)
+            for number, (begin, end) in enumerate(self.cut.spans)
         ]
 
 

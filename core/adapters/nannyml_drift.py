@@ -13,7 +13,7 @@ from nannyml.drift.univariate import UnivariateDriftCalculator
 from nannyml.thresholds import StandardDeviationThreshold
 
 from core.adapters.nannyml_chunks import LeastThreshold, reason_of, run_calculator
-from core.monitoring.chunks import Cut
+from core.monitoring.chunks import equal_parts
 from core.monitoring.detector import Sample
 from core.monitoring.report import PROBABILITY, MethodDrift, Multivariate
 from core.params_monitoring import DriftParams
@@ -125,7 +125,7 @@ def domain_classifier(sample: Sample) -> Multivariate:
     def build(chunker: Chunker) -> DomainClassifierCalculator:
         return DomainClassifierCalculator(feature_column_names=columns, chunker=chunker)
 
-    halves = replace(sample, reference_cut=Cut((0, *_middle(sample.reference_cut))))
+    halves = replace(sample, reference_cut=equal_parts(sample.reference_cut.rows, 2))
     found = _multivariate(halves, columns, build, CLASSIFIER)
     if not found.chunk_values:
         return found
@@ -136,10 +136,6 @@ def domain_classifier(sample: Sample) -> Multivariate:
             "chunk_alerts": (*(False,) * untold, *found.chunk_alerts[begin:]),
         }
     )
-
-
-def _middle(cut: Cut) -> tuple[int, int]:
-    return cut.rows // 2, cut.rows
 
 
 def _telling(sample: Sample) -> list[str]:

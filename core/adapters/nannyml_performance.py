@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,32 @@ import pandas as pd
 from nannyml.calibration import IsotonicCalibrator, needs_calibration
 from nannyml.chunk import Chunker
 from nannyml.performance_estimation import CBPE
+from nannyml.thresholds import StandardDeviationThreshold
 from sklearn.model_selection import StratifiedKFold
 
 from core.adapters.nannyml_chunks import CutChunker, Rows, quiet, reason_of, run_calculator
 from core.data.batch_files import LABEL
 from core.monitoring.calibration import calibration_error, calibration_error_by_chance
-from core.monitoring.chunks import Cut, whole
+from core.monitoring.chunks import Cut, cut_reference, whole
 from core.monitoring.detector import Performed, Sample
 from core.monitoring.report import PROBABILITY
 from core.monitoring.report_performance import (
     BAND_ERRORS,
+    NANNYML_NAMES,
     Calibration,
     MetricCourse,
     MetricPerformance,
 )
 from core.params_monitoring import PerformanceParams
+from core.training.evaluation import point_metrics
 
 #: The label at the decision threshold, 0 or 1; in frames of this module only.
 PREDICTION = "prediction"
 CALIBRATION_FOLDS = 5
 #: Labels of each class that the reference needs, so that every fold has some of both.
 FEWEST_OF_A_CLASS = 10
+#: Rows on which the estimate is held against what was realized; more take long.
+MOST_ROWS_OF_HALVES = 20_000
 
 
 def performance(sample: Sample, params: PerformanceParams, seed: int) -> Performed:
@@ -52,9 +58,12 @@ def performance(sample: Sample, params: PerformanceParams, seed: int) -> Perform
     except Exception as exc:  # noqa: BLE001 - the rest of the check does not depend on it
         return Performed((), None, None, (f"no performance estimate: {reason_of(exc)}",))
     labels = _labels_of_chunks(sample)
-    values = _realized_whole(reference, params)
+    values = _realized(reference, whole(len(reference)), sample.threshold)
+    parts = cut_reference(len(reference), whole(len(analysis)))
+    of_parts = _realized(reference, parts, sample.threshold)
     metrics = tuple(
-        _told(metric, rows, values[metric], labels, params) for metric in params.metrics
+        _told(metric, rows, values[metric][0], _lower_threshold(of_parts[metric]), labels, params)
+        for metric in params.metrics
     )
     return Performed(metrics, calibration, error)
 
@@ -76,12 +85,6 @@ def _estimator(params: PerformanceParams, chunker: Chunker) -> CBPE:
     )
 
 
-def _realized_whole(reference: pd.DataFrame, params: PerformanceParams) -> dict[str, float | None]:
-    """Metrics of the whole reference: metric -> value."""
-    rows = _estimated(reference, reference, params)
-    return {metric: _number(rows[metric, "realized"]) for metric in params.metrics}
-
-
 def _estimated(learned_from: pd.DataFrame, told_of: pd.DataFrame, params: PerformanceParams) -> Any:
     """What CBPE, fitted on the first, says of the second as a whole: a row of its result."""
     chunker = CutChunker(whole(len(learned_from)))
@@ -93,13 +96,12 @@ def _estimated(learned_from: pd.DataFrame, told_of: pd.DataFrame, params: Perfor
 
 def _reference_error(reference: pd.DataFrame, params: PerformanceParams, seed: int) -> float | None:
     """Estimated minus realized by the first metric, on halves learned from each other."""
-    order = np.random.default_rng(seed).permutation(len(reference))
+    order = np.random.default_rng(seed).permutation(len(reference))[:MOST_ROWS_OF_HALVES]
+    first = params.model_copy(update={"metrics": params.metrics[:1]})
     one, other = (reference.iloc[np.sort(half)] for half in np.array_split(order, 2))
     errors = []
     for learned_from, told_of in ((one, other), (other, one)):
-        row = _estimated(
-            learned_from.reset_index(drop=True), told_of.reset_index(drop=True), params
-        )
+        row = _estimated(learned_from.reset_index(drop=True), told_of.reset_index(drop=True), first)
         metric = params.metrics[0]
         estimated, realized = _number(row[metric, "value"]), _number(row[metric, "realized"])
         if estimated is None or realized is None:
@@ -147,14 +149,14 @@ def _labels_of_chunks(sample: Sample) -> tuple[int, ...]:
 
 def _labelled(frame: pd.DataFrame, cut: Cut) -> list[int]:
     known = frame[LABEL].notna().to_numpy()
-    spans = zip(cut.bounds[:-1], cut.bounds[1:], strict=True)
-    return [int(known[begin:end].sum()) for begin, end in spans]
+    return [int(known[begin:end].sum()) for begin, end in cut.spans]
 
 
 def _told(
     metric: str,
     rows: Rows,
-    reference_value: float | None,
+    reference_value: float,
+    whole_threshold: float | None,
     labels: tuple[int, ...],
     params: PerformanceParams,
 ) -> MetricPerformance:
@@ -164,6 +166,7 @@ def _told(
         reference_value=reference_value,
         lower_threshold=low,
         upper_threshold=high,
+        whole_threshold=whole_threshold,
         estimated=_course_of_estimates(metric, rows),
         realized=_course_of_realized(metric, rows, labels, (low, high), params),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -15,37 +17,37 @@ from core.params_monitoring import ChunkParams, period_of
 Period = Literal["reference", "analysis"]
 #: When each row happened, shape (rows,), in order.
 Times = npt.NDArray[np.datetime64]
-#: Thresholds come from the scatter over the reference's chunks, so there have to be some.
-FEWEST_REFERENCE_CHUNKS = 5
+#: Thresholds come from the scatter over the reference's chunks, so there have to be some;
+#: many more tell little more and cost NannyML its time.
+FEWEST_REFERENCE_CHUNKS, MOST_REFERENCE_CHUNKS = 5, 20
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Where chunks begin and end: chunk ``i`` is rows ``bounds[i]`` to ``bounds[i + 1]``."""
+    """Chunks of ``rows`` rows in order: each from its first row up to the row after its last.
 
-    bounds: tuple[int, ...]
+    Rows between two chunks belong to none.
+    """
 
-    @property
-    def rows(self) -> int:
-        """Rows in all."""
-        return self.bounds[-1]
+    rows: int
+    spans: tuple[tuple[int, int], ...]
 
     @property
     def size(self) -> int:
         """Number of chunks."""
-        return len(self.bounds) - 1
+        return len(self.spans)
 
 
 def whole(rows: int) -> Cut:
     """All rows as one chunk."""
-    return Cut((0, rows))
+    return Cut(rows, ((0, rows),))
 
 
 def cut_analysis(rows: int, at: Times | None, params: ChunkParams) -> Cut:
     """Cuts what arrived: by time where that is asked for and known, else into equal parts."""
     if at is not None and params.period is not None:
         return _cut_by_time(at, period_of(params.period), params.minimum_rows)
-    return _equal_parts(rows, min(params.number, rows // params.minimum_rows))
+    return equal_parts(rows, min(params.number, rows // params.minimum_rows))
 
 
 def cut_reference(rows: int, analysis: Cut) -> Cut:
@@ -53,15 +55,25 @@ def cut_reference(rows: int, analysis: Cut) -> Cut:
 
     A value scatters the more the fewer rows it is of, so thresholds from larger chunks would
     raise alerts without a cause. Where the reference has too few rows for
-    ``FEWEST_REFERENCE_CHUNKS``, its chunks are smaller, and thresholds wider.
+    ``FEWEST_REFERENCE_CHUNKS``, its chunks are smaller, and thresholds wider. Where it has
+    rows for more than ``MOST_REFERENCE_CHUNKS``, as many are taken at even distances.
     """
-    typical = int(np.median(np.diff(analysis.bounds)))
-    return _equal_parts(rows, max(FEWEST_REFERENCE_CHUNKS, rows // max(typical, 1)))
+    typical = int(np.median([end - begin for begin, end in analysis.spans]))
+    parts = equal_parts(rows, max(FEWEST_REFERENCE_CHUNKS, rows // max(typical, 1)))
+    if parts.size <= MOST_REFERENCE_CHUNKS:
+        return parts
+    taken = np.linspace(0, parts.size - 1, MOST_REFERENCE_CHUNKS).astype(int)
+    return Cut(rows, tuple(parts.spans[place] for place in taken))
 
 
-def _equal_parts(rows: int, number: int) -> Cut:
+def equal_parts(rows: int, number: int) -> Cut:
+    """Cuts rows into at most ``number`` chunks, which differ by one row at most."""
     parts = max(1, min(number, rows))
-    return Cut(tuple(part * rows // parts for part in range(parts + 1)))
+    return _cut_at([part * rows // parts for part in range(parts + 1)])
+
+
+def _cut_at(bounds: Sequence[int]) -> Cut:
+    return Cut(bounds[-1], tuple(pairwise(bounds)))
 
 
 def _cut_by_time(at: Times, period: timedelta, least: int) -> Cut:
@@ -75,14 +87,13 @@ def _cut_by_time(at: Times, period: timedelta, least: int) -> Cut:
             bounds.append(start)
     if len(bounds) > 1 and at.size - bounds[-1] < least:
         bounds.pop()
-    return Cut((*bounds, int(at.size)))
+    return _cut_at([*bounds, int(at.size)])
 
 
 def told_chunks(cut: Cut, at: Times | None, period: Period) -> tuple[Chunk, ...]:
     """What the report says of the chunks; labels are times where they are known."""
-    spans = list(zip(cut.bounds[:-1], cut.bounds[1:], strict=True))
     told = []
-    for begin, end in spans:
+    for begin, end in cut.spans:
         start_at = None if at is None else as_datetime(at[begin])
         end_at = None if at is None else as_datetime(at[end - 1])
         label = f"{begin + 1} to {end}" if start_at is None else f"{start_at:%Y-%m-%d %H:%M}"

@@ -15,14 +15,12 @@ from core.errors import NotFoundError
 from core.monitoring.columns import numbers
 from core.monitoring.examine import History
 from core.monitoring.report import PROBABILITY, DriftReport
-from core.monitoring.report_performance import MetricPerformance, PastError
+from core.monitoring.report_performance import NANNYML_NAMES, MetricPerformance, PastError
 from core.monitoring.verdict_performance import reported_error
 from core.params_monitoring import MonitoringParams
 from core.training.evaluation import point_metrics
 
 LOG = logging.getLogger(__name__)
-#: NannyML's name of a metric -> ours, where they differ.
-NAMES = {"roc_auc": "auc"}
 
 
 def read_history(
@@ -100,7 +98,8 @@ def _measured(
     estimated = told.estimated
     if estimated is None or estimated.value is None or np.unique(label).size < 2:
         return None
-    realized = point_metrics(label, probability, threshold)[NAMES.get(told.metric, told.metric)]
+    told_by_us = point_metrics(label, probability, threshold)
+    realized = {NANNYML_NAMES.get(name, name): value for name, value in told_by_us.items()}
     # The band's standard error is for all rows; labels are of some.
     reach = sqrt(estimated.rows / rows.num_rows)
     error = estimated.standard_error
@@ -108,7 +107,7 @@ def _measured(
         check_id=check_id,
         metric=told.metric,
         estimated=estimated.value,
-        realized=realized,
+        realized=realized[told.metric],
         rows=rows.num_rows,
         standard_error=None if error is None else error * reach,
     )

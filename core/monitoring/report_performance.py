@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 #: A band of NannyML is so many standard errors wide on either side.
 BAND_ERRORS = 3.0
+#: Name of a metric in ``evaluation.point_metrics`` -> NannyML's, where they differ.
+NANNYML_NAMES = {"auc": "roc_auc"}
 
 
 class _Frozen(BaseModel):
@@ -47,6 +49,8 @@ class MetricPerformance(_Frozen):
     #: What the reference's chunks keep to.
     lower_threshold: float | None
     upper_threshold: float | None
+    #: What parts of the reference that are as large as the whole analysis stay above.
+    whole_threshold: float | None
     estimated: MetricCourse | None = None
     realized: MetricCourse | None = None
 

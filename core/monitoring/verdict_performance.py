@@ -184,16 +184,17 @@ def _loss_level(
 ) -> tuple[Level, float]:
     """Level and the limit that counted.
 
-    A loss counts where even the top of the band is below the reference. NannyML's own
-    threshold, of what chunks of the reference scatter, makes a warning of a smaller loss.
+    A loss counts where even the top of the band is below the reference. NannyML's threshold,
+    three standard deviations below what parts of the reference show, makes a warning of a
+    smaller loss.
     """
     reference = judging.reference_value
     is_chance = reference is None or course.high is None or course.high >= reference
     if loss > policy.loss_critical and not is_chance:
         return Level.CRITICAL, policy.loss_critical
-    low, value = judging.lower_threshold, course.value
+    low, value = judging.whole_threshold, course.value
     is_beyond = low is not None and value is not None and value < low
-    if (loss > policy.loss_warning and not is_chance) or is_beyond:
+    if (loss > policy.loss_warning or is_beyond) and not is_chance:
         return Level.WARNING, policy.loss_warning
     return Level.OK, policy.loss_warning
 

@@ -121,6 +121,7 @@ def performance_of(
         reference_value=0.9,
         lower_threshold=lower,
         upper_threshold=0.99,
+        whole_threshold=lower,
         estimated=course_of(estimated, band),
         realized=None if realized is None else course_of(realized, band),
     )

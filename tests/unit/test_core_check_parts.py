@@ -14,6 +14,7 @@ from core.monitoring.chunks import (
     cut_analysis,
     cut_reference,
     told_chunks,
+    whole,
 )
 from core.monitoring.quality import ColumnCounts, column_quality, count_outside, usual_range
 from core.monitoring.sampling import draw, times
@@ -58,7 +59,8 @@ class TestQuality:
 
 class TestChunks:
     def test_equal_parts(self) -> None:
-        assert cut_analysis(5000, None, BY_NUMBER).bounds == tuple(range(0, 5001, 500))
+        spans = tuple((begin, begin + 500) for begin in range(0, 5000, 500))
+        assert cut_analysis(5000, None, BY_NUMBER) == Cut(5000, spans)
 
     @pytest.mark.parametrize(("rows", "size"), [(418, 8), (99, 1), (50, 1), (3, 1)])
     def test_chunks_have_rows_enough(self, rows: int, size: int) -> None:
@@ -66,28 +68,30 @@ class TestChunks:
 
     def test_the_references_chunks_are_as_large(self) -> None:
         cut = cut_reference(40_000, cut_analysis(5000, None, BY_NUMBER))
-        assert (cut.size, cut.rows, max(np.diff(cut.bounds))) == (80, 40_000, 500)
+        assert (cut.size, cut.rows) == (20, 40_000)
+        assert {end - begin for begin, end in cut.spans} == {500}
+        assert (cut.spans[0][0], cut.spans[-1][1]) == (0, 40_000)
 
     def test_a_small_reference_has_smaller_ones(self) -> None:
-        assert cut_reference(700, Cut((0, 600))).size == 5
-        assert cut_reference(3, Cut((0, 600))).bounds == (0, 1, 2, 3)
+        assert cut_reference(700, whole(600)).size == 5
+        assert cut_reference(3, whole(600)).spans == ((0, 1), (1, 2), (2, 3))
 
     def test_by_time_a_small_chunk_goes_with_its_neighbour(self) -> None:
         daily = ChunkParams(number=10, period="1d", minimum_rows=3)
         at = _at(1, 2, 3, 25, 26, 27, 49, 73, 74, 75, 97)
-        assert cut_analysis(at.size, at, daily).bounds == (0, 3, 6, 11)
+        assert cut_analysis(at.size, at, daily).spans == ((0, 3), (3, 6), (6, 11))
 
     def test_a_period_without_times_cuts_by_number(self) -> None:
         daily = ChunkParams(number=2, period="1d", minimum_rows=2)
-        assert cut_analysis(10, None, daily).bounds == (0, 5, 10)
+        assert cut_analysis(10, None, daily).spans == ((0, 5), (5, 10))
 
     def test_chunks_tell_when_and_which_rows(self) -> None:
         at = _at(0, 5, 30)
-        first, second = told_chunks(Cut((0, 2, 3)), at, "analysis")
+        first, second = told_chunks(Cut(3, ((0, 2), (2, 3))), at, "analysis")
         assert (first.label, first.rows, first.last_row) == ("2026-01-01 00:00", 2, 1)
         assert first.end_at == BEGIN + timedelta(hours=5)
         assert (second.start_at, second.end_at) == (BEGIN + timedelta(hours=30),) * 2
-        assert told_chunks(Cut((0, 2)), None, "reference")[0].label == "1 to 2"
+        assert told_chunks(whole(2), None, "reference")[0].label == "1 to 2"
 
     @pytest.mark.parametrize("period", ["1 day", "0d", "D", "-1h"])
     def test_a_period_is_written_one_way(self, period: str) -> None:
