@@ -62,7 +62,14 @@ def performance(sample: Sample, params: PerformanceParams, seed: int) -> Perform
     parts = cut_reference(len(reference), whole(len(analysis)))
     of_parts = _realized(reference, parts, sample.threshold)
     metrics = tuple(
-        _told(metric, rows, values[metric][0], _lower_threshold(of_parts[metric]), labels, params)
+        _told(
+            metric,
+            rows,
+            values[metric][0],
+            _lower_threshold(of_parts.get(metric, [])),
+            labels,
+            params,
+        )
         for metric in params.metrics
     )
     return Performed(metrics, calibration, error)
@@ -83,6 +90,26 @@ def _estimator(params: PerformanceParams, chunker: Chunker) -> CBPE:
         problem_type="classification_binary",
         chunker=chunker,
     )
+
+
+def _realized(reference: pd.DataFrame, cut: Cut, threshold: float) -> dict[str, list[float]]:
+    """Metrics of parts of the reference: metric -> one value a part that has both labels."""
+    label, probability = reference[LABEL].to_numpy(), reference[PROBABILITY].to_numpy()
+    found: dict[str, list[float]] = {}
+    for begin, end in cut.spans:
+        if np.unique(label[begin:end]).size == 2:
+            told = point_metrics(label[begin:end], probability[begin:end], threshold)
+            for name, value in told.items():
+                found.setdefault(NANNYML_NAMES.get(name, name), []).append(value)
+    return found
+
+
+def _lower_threshold(values: Sequence[float]) -> float | None:
+    """NannyML's: three standard deviations below the mean of parts of the reference."""
+    if not values:
+        return None
+    lower, _ = StandardDeviationThreshold().thresholds(np.array(values))
+    return _number(lower)
 
 
 def _estimated(learned_from: pd.DataFrame, told_of: pd.DataFrame, params: PerformanceParams) -> Any:
