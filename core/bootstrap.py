@@ -15,8 +15,12 @@ from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
 from core.data.ingest import Providers, read_file_source
+from core.data.labels import LabelLog, labels_folder
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.deployment.upkeep import LogUpkeep
+from core.monitoring.arrivals import Arrivals, LateLabels
 from core.monitoring.checks import MonitoringService
 from core.monitoring.detector import Detector
 from core.monitoring.reference import References
@@ -49,6 +53,9 @@ class Pilothouse:
     monitoring: MonitoringService
     serving: ServingService
     reconciler: Reconciler
+    inference: InferenceLog
+    labels: LabelLog
+    upkeep: LogUpkeep
     health: HealthService
 
 
@@ -97,6 +104,13 @@ def connect_tracking(settings: Settings) -> Tracking:
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
 
 
+def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
+    """Builds the doors to what was answered and to late labels; both are files."""
+    contracts = {name: problem.contract for name, problem in problems.items()}
+    log = InferenceLog(inference_folder(settings.home), contracts)
+    return Arrivals(log, LateLabels(LabelLog(labels_folder(settings.home))))
+
+
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
     return RayCluster(settings.ray_dashboard_url)
@@ -122,6 +136,9 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     serving = ServingService(
         settings, params.serving, ServeClient(settings.ray_dashboard_url), tuple(problems)
     )
+    contracts = {name: problem.contract for name, problem in problems.items()}
+    inference = InferenceLog(inference_folder(settings.home), contracts)
+    labels = LabelLog(labels_folder(settings.home))
     return Pilothouse(
         settings=settings,
         params=params,
@@ -144,5 +161,8 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         ),
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),
+        inference=inference,
+        labels=labels,
+        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
         health=HealthService(settings),
     )

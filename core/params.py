@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import InvalidInputError, NotFoundError, Offence
+from core.params_inference import InferenceLogParams
 from core.params_monitoring import MonitoringParams
 
 
@@ -121,6 +122,7 @@ class ServingParams(_Frozen):
     max_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica accepts.")
     max_records: int = Field(ge=1, description="Records in one request.")
     max_body_mb: int = Field(ge=1, description="Size of one request in MiB.")
+    inference_log: InferenceLogParams
 
     @model_validator(mode="after")
     def _ordered(self) -> ServingParams:

@@ -38,6 +38,7 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
         ("consider candidates", consider),
         ("finish promotions", pilothouse.promotions.finish_projections),
         ("reconcile serving", pilothouse.reconciler.repair),
+        ("compact logs", pilothouse.upkeep.run),
     )
 
 

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from core.data.batch_files import LABEL, batch_file
+from core.data.batch_files import AT, LABEL, batch_file
+from core.data.label_join import join
+from core.data.labels import LabelLog
 from core.data.tables import contract_columns, read_table
+from core.deployment.inference_log import VERSION, InferenceLog
 from core.errors import InvalidInputError, NotFoundError
 from core.monitoring.report import PROBABILITY
 from core.monitoring.sampling import in_order_of_time
@@ -22,34 +24,32 @@ from core.problems.contract import Contract
 
 #: Rows that are scored at a time: more would only need more memory.
 SCORED_AT_ONCE = 100_000
-#: In the inference log: the version that answered.
-VERSION = "version"
 #: Probability of each row of some columns of the contract.
 Score = Callable[[dict[str, npt.NDArray[np.generic]]], npt.NDArray[np.float64]]
 
 
-class RequestLog(Protocol):
-    """The inference log."""
-
-    def window(self, problem: str, *, since: datetime | None, last_rows: int | None) -> pa.Table:
-        """Rows that were answered, with ``at``, ``version``, inputs and ``probability``."""
-
-
-class LateLabels(Protocol):
+class LateLabels:
     """Labels that came after their rows."""
+
+    def __init__(self, log: LabelLog) -> None:
+        self._log = log
 
     def join(self, problem: str, rows: pa.Table, batch_id: str | None) -> pa.Table:
         """Rows with ``label`` filled in where it is known by now.
 
-        ``batch_id`` is ``None`` for rows of the inference log.
+        ``batch_id`` is ``None`` for rows of the inference log, in order of time.
         """
+        if batch_id is not None:
+            return join(rows, self._log.labels_of(problem, batch_id), source=batch_id).table
+        first = rows.column(AT)[0].as_py() if rows.num_rows else None
+        return join(rows, self._log.labels(problem, since=first)).table
 
 
 @dataclass(frozen=True)
 class Arrivals:
     """Where rows and labels come from."""
 
-    log: RequestLog
+    log: InferenceLog
     labels: LateLabels
 
 
@@ -83,7 +83,7 @@ def batch_rows(home: Path, problem: str, batch_id: str, labels: LateLabels) -> p
 
 
 def window_rows(
-    log: RequestLog, problem: str, window: str, until: datetime, labels: LateLabels
+    log: InferenceLog, problem: str, window: str, until: datetime, labels: LateLabels
 ) -> pa.Table:
     """Rows of a window of the inference log in order of time, with labels known by now."""
     match = WINDOW.fullmatch(require_window(window))

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
-from core.bootstrap import build_detector, connect_arrivals, connect_tracking
+from core.bootstrap import Tracking, build_detector, connect_arrivals, connect_tracking
 from core.domain import Progress, RunStatus, Stage
 from core.errors import NotFoundError, PilothouseError
 from core.monitoring.arrivals import Arrivals, batch_rows, labelled, window_rows, with_probability
@@ -32,7 +32,7 @@ from core.problems import load_problem
 from core.problems.contract import Problem
 from core.scoring.bundle import BundleRef, fetch_bundle, read_bundle
 from core.scoring.scorer import Scorer
-from core.settings import Settings, load_settings, silence_vendors
+from core.settings import load_settings, silence_vendors
 from core.training.artifacts import read_value
 from core.training.job import log_to
 
@@ -49,8 +49,10 @@ def main() -> int:
     log_to(folder / LOG_FILE, settings.log_level)
     tracking = connect_tracking(settings)
     tracker = tracking.tracker
+    problem = load_problem(spec.problem, settings.packages)
+    arrivals = connect_arrivals(settings, {spec.problem: problem})
     try:
-        report = run_check(spec, settings, tracker, tracking.registry, connect_arrivals(settings))
+        report = run_check(spec, problem, settings.home, tracking, arrivals)
         _track(tracker, spec, report)
     except PilothouseError as exc:
         LOG.exception("the check failed")
@@ -88,11 +90,7 @@ class _Version:
 
 
 def run_check(
-    spec: CheckSpec,
-    settings: Settings,
-    tracker: RunTracker,
-    registry: ModelRegistry,
-    arrivals: Arrivals,
+    spec: CheckSpec, problem: Problem, home: Path, tracking: Tracking, arrivals: Arrivals
 ) -> DriftReport:
     """Does what the specification says and returns the report.
 
@@ -100,8 +98,7 @@ def run_check(
         NotFoundError: batch, version or reference is gone.
         UnavailableError: MLflow does not answer.
     """
-    problem = load_problem(spec.problem, settings.packages)
-    home = settings.home
+    tracker = tracking.tracker
 
     def tell(percent: int, message: str) -> None:
         LOG.info("%d %%: %s", percent, message)
@@ -118,7 +115,7 @@ def run_check(
         window = spec.window or spec.monitoring.window
         rows = window_rows(arrivals.log, spec.problem, window, spec.started_at, arrivals.labels)
     tell(8, "scoring the rows")
-    version = _Version(problem, spec, registry, home)
+    version = _Version(problem, spec, tracking.registry, home)
     scored, rescored = version.told(rows)
     tell(15, "reading earlier checks")
     history = read_history(

@@ -17,8 +17,11 @@ from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
+from core.data.labels import LabelLog, labels_folder
 from core.data.tables import ROW_ID
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
+from core.deployment.upkeep import LogUpkeep
 from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.checks import MonitoringService
@@ -503,6 +506,8 @@ def make_world(folder: Path) -> World:
         tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
     )
     promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
+    inference = InferenceLog(inference_folder(settings.home), {PROBLEM.name: PROBLEM.contract})
+    labels = LabelLog(labels_folder(settings.home))
     pilothouse = Pilothouse(
         settings=settings,
         params=params,
@@ -534,6 +539,9 @@ def make_world(folder: Path) -> World:
         ),
         serving=ports.serving,
         reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
+        inference=inference,
+        labels=labels,
+        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
         health=ports.health,
     )
     return World(tracker, registry, cluster, serving, batches, pilothouse)
