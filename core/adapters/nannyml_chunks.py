@@ -39,7 +39,7 @@ class CutChunker(Chunker):
         ]
 
 
-class LeastThreshold(StandardDeviationThreshold, type="pilothouse_least"):
+class LeastThreshold(StandardDeviationThreshold, type="pilothouse_least"):  # type: ignore[call-arg]
     """Three standard deviations above the mean of the reference's chunks, at least ``least``."""
 
     def __init__(self, least: float) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
+from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_CHECK, RunTracker
 from core.adapters.ray import RayCluster
@@ -38,17 +38,6 @@ LOST = "The check's process ended without a word; its log may say why."
 MOST_EARLIER = 200
 
 
-class Batches(Protocol):
-    """Where batches are found."""
-
-    def get(self, batch_id: str) -> Batch:
-        """Reads one batch.
-
-        Raises:
-            NotFoundError: there is no such batch.
-        """
-
-
 class MonitoringService:
     """Checks of every problem; each is a Ray Job that outlives its starter."""
 
@@ -57,7 +46,7 @@ class MonitoringService:
         params: MonitoringParams,
         problems: Collection[str],
         records: CheckRecords,
-        batches: Batches,
+        batches: BatchRecords,
         promotions: PromotionService,
         tracker: RunTracker,
         cluster: RayCluster,

@@ -503,7 +503,12 @@ def make_world(folder: Path) -> World:
     batches = FakeBatches()
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
-        tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
+        tracker=tracker,
+        registry=registry,
+        cluster=cluster,
+        serving=serving,
+        batches=batches,
+        health=None,
     )
     promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
     inference = InferenceLog(inference_folder(settings.home), {PROBLEM.name: PROBLEM.contract})
@@ -531,7 +536,7 @@ def make_world(folder: Path) -> World:
             params.monitoring,
             (PROBLEM.name,),
             CheckRecords(database),
-            batches,
+            ports.batches,
             promotions,
             ports.tracker,
             ports.cluster,

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 from scipy.spatial import distance
 
 from core.monitoring.distances import jensen_shannon, psi, psi_by_chance
@@ -60,6 +61,11 @@ class TestPsi:
         pairs = zip(then.tolist(), now.tolist(), strict=True)
         passed = [(psi(a, b) or 0) > (psi_by_chance(a, b) or 0) for a, b in pairs]
         assert np.mean(passed) == pytest.approx(0.001, abs=0.0015)
+
+    @pytest.mark.parametrize("bins", [2, 3, 10, 50])
+    def test_the_bound_is_scipys_quantile(self, bins: int) -> None:
+        exact = (1 / (10 * bins) + 1 / (20 * bins)) * stats.chi2.ppf(0.999, bins - 1)
+        assert psi_by_chance([10] * bins, [20] * bins) == pytest.approx(exact, rel=0.035)
 
 
 class TestJensenShannon:
