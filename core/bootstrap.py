@@ -9,10 +9,12 @@ from functools import partial
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.database_batches import BatchRecords
+from core.adapters.database_checks import CheckRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_later, load_reference
+from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
 from core.data.batch_files import batches_folder
@@ -25,12 +27,16 @@ from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
 from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
+from core.monitoring.arrivals import Arrivals, LateLabels
+from core.monitoring.checks import MonitoringService
+from core.monitoring.detector import Detector
+from core.monitoring.reference import References
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
 from core.promotion.promotions import PromotionService
 from core.services.health import HealthService
-from core.settings import Settings, be_impatient, load_settings
+from core.settings import Settings, be_impatient, load_settings, silence_vendors
 from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
@@ -52,6 +58,8 @@ class Pilothouse:
     batches: BatchService
     promotions: PromotionService
     alerts: AlertService
+    references: References
+    monitoring: MonitoringService
     serving: ServingService
     reconciler: Reconciler
     inference: InferenceLog
@@ -83,6 +91,16 @@ def explain_by_fanova(
     return explain(settings, values)
 
 
+def build_detector() -> Detector:
+    """Builds what tells drift and estimates performance."""
+    # NannyML takes seconds to import, and only a check needs it.
+    silence_vendors()
+    lend_openmp()
+    from core.adapters.nannyml_detector import NannymlDetector
+
+    return NannymlDetector()
+
+
 @dataclass(frozen=True)
 class Tracking:
     """What the process of a run needs of MLflow."""
@@ -95,6 +113,13 @@ def connect_tracking(settings: Settings) -> Tracking:
     """Builds the doors to MLflow; the server need not be up for it."""
     client = connected_client(settings.mlflow_url)
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
+
+
+def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
+    """Builds the doors to what was answered and to late labels; both are files."""
+    contracts = {name: problem.contract for name, problem in problems.items()}
+    log = InferenceLog(inference_folder(settings.home), contracts)
+    return Arrivals(log, LateLabels(LabelLog(labels_folder(settings.home))))
 
 
 def connect_cluster(settings: Settings) -> RayCluster:
@@ -165,6 +190,17 @@ def connect(settings: Settings | None = None) -> Pilothouse:
             AlertRecords(database),
             connect_receivers(settings, params),
             settings.panel_url,
+        ),
+        references=References(promotions, tracker, settings.home),
+        monitoring=MonitoringService(
+            params.monitoring,
+            problems,
+            CheckRecords(database),
+            BatchRecords(database),
+            promotions,
+            tracker,
+            cluster,
+            settings.home,
         ),
         serving=serving,
         reconciler=Reconciler(params.problems, promotions, registry, serving),

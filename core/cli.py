@@ -11,6 +11,7 @@ from core import (
     cli_alerts,
     cli_batches,
     cli_compare,
+    cli_drift,
     cli_models,
     cli_services,
     cli_simulate,
@@ -33,6 +34,7 @@ cli_models.register(app)
 cli_compare.register(cli_models.runs_app)
 cli_sweeps.register(app)
 cli_batches.register(app)
+cli_drift.register(app)
 cli_alerts.register(app)
 cli_simulate.register(app)
 

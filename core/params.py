@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.errors import InvalidInputError, NotFoundError, Offence
 from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 from core.params_inference import InferenceLogParams
+from core.params_monitoring import MonitoringParams
 
 
 class _Frozen(BaseModel):
@@ -152,6 +153,7 @@ class Params(_Frozen):
     training: TrainingParams
     serving: ServingParams
     promotion: PromotionParams
+    monitoring: MonitoringParams
     alerts: AlertParams
     schedule: ScheduleParams
     retraining: RetrainingParams

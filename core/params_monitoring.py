@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 ContinuousMethod = Literal["jensen_shannon", "kolmogorov_smirnov", "wasserstein", "hellinger"]
 CategoricalMethod = Literal["jensen_shannon", "chi2", "l_infinity", "hellinger"]
-Metric = Literal["roc_auc", "accuracy", "f1", "precision", "recall", "specificity"]
-WINDOW = re.compile(r"(?P<hours>\d+)h|(?P<rows>\d+) rows")
+Metric = Literal["roc_auc", "accuracy", "f1", "precision", "recall"]
+WINDOW = re.compile(r"(?P<hours>[1-9]\d*)h|(?P<rows>[1-9]\d*) rows")
+_PERIOD = re.compile(r"(?P<count>[1-9]\d*)(?P<unit>min|h|d)")
+_UNITS = {"min": "minutes", "h": "hours", "d": "days"}
+
+
+def period_of(text: str) -> timedelta:
+    """Reads a length of time such as ``30min``, ``6h`` or ``1d``.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    match = _PERIOD.fullmatch(text)
+    if match is None:
+        raise ValueError("a period is written like 30min, 6h or 1d")
+    return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
 
 
 class _Frozen(BaseModel):
@@ -22,10 +37,17 @@ class ChunkParams(_Frozen):
 
     number: int = Field(ge=1, description="Chunks that the rows of a check are cut into.")
     period: str | None = Field(
-        description="Length of a chunk, such as `1D` or `6h`, where the contract has a "
+        description="Length of a chunk, such as `6h` or `1d`, where the contract has a "
         "timestamp; `null` cuts by number."
     )
     minimum_rows: int = Field(ge=2, description="Rows that a chunk has at least.")
+
+    @field_validator("period")
+    @classmethod
+    def _readable(cls, period: str | None) -> str | None:
+        if period is not None:
+            period_of(period)
+        return period
 
 
 class DriftParams(_Frozen):

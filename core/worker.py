@@ -35,6 +35,7 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
 
     return (
         ("follow runs", pilothouse.runs.refresh),
+        ("follow checks", pilothouse.monitoring.refresh),
         ("consider candidates", consider),
         ("finish promotions", pilothouse.promotions.finish_projections),
         ("reconcile serving", pilothouse.reconciler.repair),

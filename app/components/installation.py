@@ -91,7 +91,7 @@ def sweep_report(sweep_id: str) -> SweepReport | Failure:
 
 @st.cache_resource(max_entries=32, show_spinner="Reading the check…")
 def _drift_report(check_id: str) -> DriftReport:
-    return pilothouse().checks.report(check_id)
+    return pilothouse().monitoring.report(check_id)
 
 
 def drift_report(check_id: str) -> DriftReport | Failure:

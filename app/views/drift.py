@@ -31,7 +31,7 @@ def render() -> None:
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     with left:
         problem = installation.choose_problem(core)
-    checks = attempt(lambda: core.checks.list(problem.name))
+    checks = attempt(lambda: core.monitoring.list(problem.name))
     if isinstance(checks, Failure):
         show_failure(checks)
         return
@@ -93,7 +93,7 @@ def _label(check: Check) -> str:
 def _show_active(core: Pilothouse, check: Check) -> None:
     with st.container(border=True):
         actor = core.settings.operator
-        show_cancel("check", check.id, lambda: core.checks.cancel(check.id, actor=actor))
+        show_cancel("check", check.id, lambda: core.monitoring.cancel(check.id, actor=actor))
         _show_live(check.id)
 
 
@@ -101,7 +101,7 @@ def _show_active(core: Pilothouse, check: Check) -> None:
 def _show_live(check_id: str) -> None:
     with guarded():
         core = installation.pilothouse()
-        check = core.checks.get(check_id)
+        check = core.monitoring.get(check_id)
         if not check.status.is_active:
             # The verdict is drawn outside this fragment.
             st.query_params[_QUERY] = check.id
@@ -190,7 +190,7 @@ def _start(
     core: Pilothouse, problem: Problem, *, batch_id: str | None = None, window: str | None = None
 ) -> None:
     with st.spinner("Submitting the check…"):
-        check = core.checks.start(
+        check = core.monitoring.start(
             problem.name, batch_id=batch_id, window=window, actor=core.settings.operator
         )
     st.query_params[_QUERY] = check.id

@@ -172,7 +172,7 @@ def _show_serving_version(problem: Problem, production: Promotion) -> None:
 
 
 def _show_last_check(core: Pilothouse, problem: Problem) -> None:
-    found = attempt(lambda: core.checks.list(problem.name))
+    found = attempt(lambda: core.monitoring.list(problem.name))
     if isinstance(found, Failure):
         show_failure(found)
         return

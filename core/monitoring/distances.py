@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 #: What an empty bin counts as, in rows, where the other side has rows in it.
 EMPTY_BIN_ROWS = 0.5
@@ -41,7 +42,9 @@ def psi_by_chance(reference: Sequence[int], analysis: Sequence[int]) -> float | 
 
     With n and m rows and B bins, PSI / (1/n + 1/m) follows the chi-squared distribution with
     B - 1 degrees of freedom (Yurdakul and Naranjo 2020, "Statistical properties of the
-    population stability index", Journal of Risk Model Validation 14(4)).
+    population stability index", Journal of Risk Model Validation 14(4)). Its quantile is
+    taken by Wilson and Hilferty's formula (1931, "The distribution of chi-square"), which is
+    at most 3 % off here.
     """
     n, m = sum(reference), sum(analysis)
     if not n or not m:
@@ -49,7 +52,9 @@ def psi_by_chance(reference: Sequence[int], analysis: Sequence[int]) -> float | 
     bins = sum(1 for then, now in zip(reference, analysis, strict=True) if then or now)
     if bins < 2:
         return 0.0
-    return float((1 / n + 1 / m) * stats.chi2.ppf(1 - CHANCE, bins - 1))
+    spread = 2 / (9 * (bins - 1))
+    root = 1 - spread + NormalDist().inv_cdf(1 - CHANCE) * sqrt(spread)
+    return (1 / n + 1 / m) * (bins - 1) * root**3
 
 
 def jensen_shannon(reference: Sequence[int], analysis: Sequence[int]) -> float | None:

@@ -14,6 +14,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from core.domain import AlertKind, Level
+from core.monitoring.report_performance import Estimator, MetricPerformance
+
+#: Column of the version's probability of the positive class; no input may be called so.
+PROBABILITY = "probability"
 
 
 class _Frozen(BaseModel):
@@ -36,8 +40,8 @@ class Topic(StrEnum):
 class Reason(_Frozen):
     """One thing that was looked at: what was measured, against what limit, what follows.
 
-    ``level`` is what this alone comes to. ``subject`` is the column, ``prediction``, the
-    metric, or empty where the reason is about all.
+    ``level`` is what this alone comes to. ``subject`` is the column, ``probability`` for the
+    prediction, the metric, or empty where the reason is about all.
     """
 
     topic: Topic
@@ -193,99 +197,6 @@ class Multivariate(_Frozen):
     chunk_values: tuple[float | None, ...] = ()
     chunk_alerts: tuple[bool, ...] = ()
     note: str = ""
-
-
-class MetricCourse(_Frozen):
-    """A metric of the whole analysis and of its chunks, with a confidence band.
-
-    Realized metrics have no band; ``rows`` are those that the metric rests on.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    rows: int
-    chunk_values: tuple[float | None, ...] = ()
-    chunk_lows: tuple[float | None, ...] = ()
-    chunk_highs: tuple[float | None, ...] = ()
-    chunk_alerts: tuple[bool, ...] = ()
-    note: str = ""
-
-
-class MetricPerformance(_Frozen):
-    """Estimated and, where labels are known, realized performance by one metric."""
-
-    #: NannyML's name, such as ``roc_auc``.
-    metric: str
-    #: Realized on the whole reference, out of fold.
-    reference_value: float | None
-    #: What the reference's chunks keep to.
-    lower_threshold: float | None
-    upper_threshold: float | None
-    estimated: MetricCourse | None = None
-    realized: MetricCourse | None = None
-
-    @property
-    def estimated_loss(self) -> float | None:
-        """How far the estimate lies below the reference; negative where it is above."""
-        return _loss(self.reference_value, self.estimated)
-
-    @property
-    def realized_loss(self) -> float | None:
-        """How far what was realized lies below the reference."""
-        return _loss(self.reference_value, self.realized)
-
-
-def _loss(reference: float | None, course: MetricCourse | None) -> float | None:
-    if reference is None or course is None or course.value is None:
-        return None
-    return reference - course.value
-
-
-class Calibration(_Frozen):
-    """Expected calibration error on the reference, 0 to 1, before and after recalibration.
-
-    ``error_after`` is measured on rows that the recalibration did not see.
-    """
-
-    error_before: float
-    error_after: float
-    #: What a perfectly calibrated model would show by chance on as many rows.
-    error_by_chance: float
-    #: Whether NannyML uses its recalibration, which it does where that helps.
-    recalibrated: bool
-
-
-class PastError(_Frozen):
-    """What the estimator said of an earlier check, and what turned out."""
-
-    check_id: str
-    metric: str
-    estimated: float
-    realized: float
-    #: Labelled rows.
-    rows: int
-
-    @property
-    def error(self) -> float:
-        """Estimated minus realized: positive where the estimate was too good."""
-        return self.estimated - self.realized
-
-
-class Estimator(_Frozen):
-    """Whether the estimate of performance can be trusted."""
-
-    trusted: bool
-    #: By how much the first metric's estimate may be off, beside its confidence band.
-    may_be_off_by: float | None
-    #: One sentence.
-    text: str
-    calibration: Calibration | None
-    #: Estimated minus realized on the reference itself, by the first metric.
-    reference_error: float | None
-    #: Newest first; this check's own comes first where it has labels.
-    past: tuple[PastError, ...] = ()
-    mean_past_error: float | None = None
 
 
 class DriftReport(_Frozen):

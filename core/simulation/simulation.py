@@ -130,8 +130,8 @@ def _checked(pilothouse: Pilothouse, batch: Batch) -> Check:
     """Waits for the check of a batch, which the worker starts, and for its alerts."""
     deadline = time.monotonic() + CHECK_TIMEOUT_S
     while time.monotonic() < deadline:
-        for check in pilothouse.checks.list(batch.problem):
-            if check.batch_id == batch.id and pilothouse.checks.is_considered(check.id):
+        for check in pilothouse.monitoring.list(batch.problem):
+            if check.batch_id == batch.id and pilothouse.monitoring.is_considered(check.id):
                 return check
         time.sleep(POLL_S)
     raise UnavailableError(

@@ -670,7 +670,7 @@ class FakeCore:
     sweeps: FakeSweeps
     promotions: FakePromotions
     serving: FakeServing
-    checks: FakeChecks
+    monitoring: FakeChecks
     alerts: FakeAlerts
     batches: FakeBatches
     health: FakeHealth
@@ -699,7 +699,7 @@ def make_core(*runs: Run, production: int | None = None) -> FakeCore:
         sweeps=FakeSweeps(params),
         promotions=FakePromotions(None if production is None else make_promotion(production)),
         serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
-        checks=FakeChecks(),
+        monitoring=FakeChecks(),
         alerts=FakeAlerts(),
         batches=FakeBatches(),
         health=FakeHealth(services()),

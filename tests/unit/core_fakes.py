@@ -15,6 +15,7 @@ import pyarrow as pa
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.database_batches import BatchRecords
+from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse
@@ -24,10 +25,12 @@ from core.data.tables import ROW_ID, file_md5
 from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.upkeep import LogUpkeep
-from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
+from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.alerts import AlertService
+from core.monitoring.checks import MonitoringService
 from core.monitoring.messages import Message
+from core.monitoring.reference import References
 from core.params import load_params
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
 from core.promotion.promotions import PromotionService
@@ -361,6 +364,25 @@ class FakeVersions:
         path.unlink(missing_ok=True)
 
 
+@dataclass
+class FakeBatches:
+    """Batches by their id."""
+
+    known: dict[str, Batch] = field(default_factory=dict)
+
+    def get(self, batch_id: str) -> Batch:
+        if batch_id not in self.known:
+            raise NotFoundError(f"There is no batch {batch_id!r}.")
+        return self.known[batch_id]
+
+    def add(self, batch_id: str, problem: str = "plums") -> Batch:
+        added = datetime.now(UTC)
+        version = f"md5:{batch_id}"
+        batch = Batch(batch_id, problem, "a.csv", "0" * 64, version, 100, 0, "ann", added)
+        self.known[batch_id] = batch
+        return batch
+
+
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
     """Facts of a version for tests in which nobody looks at the model."""
     facts = BundleFacts(
@@ -433,6 +455,7 @@ class World:
     cluster: FakeCluster
     serving: FakeServing
     receiver: FakeReceiver
+    batches: FakeBatches
     pilothouse: Pilothouse
 
     def start(self) -> Run:
@@ -462,6 +485,12 @@ class World:
         self.tracker.tag(run_id, {"model_version": str(version)})
         self.tracker.finish(run_id, RunStatus.FINISHED)
         self.cluster.end(job_of(run_id), JobStatus.SUCCEEDED)
+
+    def put_into_production(self) -> Run:
+        """A run whose version serves."""
+        run = self.train()
+        self.pilothouse.promotions.consider(run)
+        return run
 
     def keep_predictions(self, run_id: str, noise: float) -> None:
         """What a run's model says of 200 rows; less noise is a better model."""
@@ -508,6 +537,7 @@ def make_world(folder: Path) -> World:
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
     registry = FakeRegistry(tracker, folder / "registry")
     receiver = FakeReceiver()
+    batches = FakeBatches()
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
         tracker=tracker,
@@ -515,6 +545,7 @@ def make_world(folder: Path) -> World:
         cluster=cluster,
         serving=serving,
         versions=FakeVersions(),
+        batches=batches,
         health=None,
     )
     promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
@@ -542,6 +573,17 @@ def make_world(folder: Path) -> World:
         ),
         promotions=promotions,
         alerts=AlertService(params.alerts, AlertRecords(database), receiver, settings.panel_url),
+        references=References(promotions, ports.tracker, settings.home),
+        monitoring=MonitoringService(
+            params.monitoring,
+            (PROBLEM.name,),
+            CheckRecords(database),
+            ports.batches,
+            promotions,
+            ports.tracker,
+            ports.cluster,
+            settings.home,
+        ),
         serving=ports.serving,
         reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
         inference=inference,
@@ -549,4 +591,4 @@ def make_world(folder: Path) -> World:
         upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
         health=ports.health,
     )
-    return World(tracker, registry, cluster, serving, receiver, pilothouse)
+    return World(tracker, registry, cluster, serving, receiver, batches, pilothouse)

@@ -19,7 +19,7 @@ from tests.unit.app_watching_values import (
 def core() -> FakeCore:
     """Two finished checks, one open alert, two batches."""
     made = make_core(production=3)
-    made.checks.checks = [make_check(2), make_check(1, level=Level.OK)]
+    made.monitoring.checks = [make_check(2), make_check(1, level=Level.OK)]
     made.alerts.alerts = [make_alert(2)]
     made.batches.batches = [make_batch(2), make_batch(1)]
     return made
@@ -57,7 +57,7 @@ def test_alerts_and_the_verdict_come_first(monkeypatch: pytest.MonkeyPatch, core
 
 
 def test_an_earlier_check_can_be_looked_at(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
-    core.checks.levels[make_check(1).id] = Level.OK
+    core.monitoring.levels[make_check(1).id] = Level.OK
     panel = open_panel(monkeypatch, core, "drift", check=make_check(1).id)
     assert panel.success[0].value == SUMMARY
     assert f"--batch {make_batch(1).id}" in panel.code[0].value
@@ -66,14 +66,14 @@ def test_an_earlier_check_can_be_looked_at(monkeypatch: pytest.MonkeyPatch, core
 def test_a_batch_is_checked_at_a_click(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
     panel = open_panel(monkeypatch, core, "drift")
     next(one for one in panel.button if one.label == "Check this batch").click().run()
-    assert core.checks.started == [(make_batch(2).id, None)]
+    assert core.monitoring.started == [(make_batch(2).id, None)]
     assert not panel.exception
 
 
 def test_an_active_check_is_followed_and_no_second_one_offered(
     monkeypatch: pytest.MonkeyPatch, core: FakeCore
 ) -> None:
-    core.checks.checks.insert(0, make_check(3, RunStatus.RUNNING))
+    core.monitoring.checks.insert(0, make_check(3, RunStatus.RUNNING))
     panel = open_panel(monkeypatch, core, "drift")
     assert "Checking batch" in texts(panel)
     offered = [one for one in panel.button if one.label.startswith("Check ")]
@@ -82,7 +82,7 @@ def test_an_active_check_is_followed_and_no_second_one_offered(
 
 
 def test_a_failed_check_says_why(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
-    core.checks.checks = [make_check(1, RunStatus.FAILED)]
+    core.monitoring.checks = [make_check(1, RunStatus.FAILED)]
     panel = open_panel(monkeypatch, core, "drift")
     assert "NannyML found no rows" in panel.error[0].value
 
@@ -99,11 +99,11 @@ def test_acknowledging_needs_a_note(monkeypatch: pytest.MonkeyPatch, core: FakeC
 
 
 def test_what_is_down_is_said(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
-    core.checks.failure = UnavailableError("The database does not answer.")
+    core.monitoring.failure = UnavailableError("The database does not answer.")
     panel = open_panel(monkeypatch, core, "drift")
     assert "The database does not answer" in panel.warning[0].value
-    core.checks.failure = None
-    core.checks.refusal = ConflictError("A check of titanic is active already.")
+    core.monitoring.failure = None
+    core.monitoring.refusal = ConflictError("A check of titanic is active already.")
     panel = open_panel(monkeypatch, core, "drift")
     next(one for one in panel.button if one.label == "Check this batch").click().run()
     assert "is active already" in texts(panel) + str([one.value for one in panel.warning])
