@@ -21,6 +21,7 @@ from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.data.labelled import LabelledRows, read_labelled
+from core.data.labelling import LabelService
 from core.data.labels import LabelLog, labels_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
@@ -31,6 +32,8 @@ from core.monitoring.arrivals import Arrivals, LateLabels
 from core.monitoring.checks import MonitoringService
 from core.monitoring.detector import Detector
 from core.monitoring.reference import References
+from core.monitoring.retrains import RetrainingService
+from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
@@ -55,15 +58,15 @@ class Pilothouse:
     runs: RunService
     experiments: ExperimentService
     sweeps: SweepService
+    retraining: RetrainingService
     batches: BatchService
+    labels: LabelService
     promotions: PromotionService
     alerts: AlertService
-    references: References
     monitoring: MonitoringService
+    watch: WatchService
     serving: ServingService
     reconciler: Reconciler
-    inference: InferenceLog
-    labels: LabelLog
     upkeep: LogUpkeep
     health: HealthService
 
@@ -129,7 +132,7 @@ def connect_cluster(settings: Settings) -> RayCluster:
 
 def connect_labelled_rows(settings: Settings) -> LabelledRows:
     """Builds the reader of the labelled rows of batches."""
-    return partial(read_labelled, settings.home)
+    return partial(read_labelled, settings.home, LabelLog(labels_folder(settings.home)))
 
 
 def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
@@ -147,6 +150,19 @@ def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
     return Receivers(urls, params.alerts.timeout_s)
 
 
+@dataclass(frozen=True)
+class Adapters:
+    """The doors to everything outside this process."""
+
+    database: Database
+    tracker: RunTracker
+    registry: ModelRegistry
+    cluster: RayCluster
+    serving: ServingService
+    versions: DataVersions
+    receiver: Receiver | None
+
+
 def connect(settings: Settings | None = None) -> Pilothouse:
     """Builds the services of one installation; no service needs to be up for it.
 
@@ -161,51 +177,102 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     database = Database(settings.database_url)
     database.migrate()
     tracking = connect_tracking(settings)
-    tracker, registry = tracking.tracker, tracking.registry
-    cluster = connect_cluster(settings)
-    promotions = PromotionService(params, problems, database, registry)
-    serving = ServingService(
-        settings, params.serving, ServeClient(settings.ray_dashboard_url), tuple(problems)
+    serve = ServeClient(settings.ray_dashboard_url)
+    adapters = Adapters(
+        database=database,
+        tracker=tracking.tracker,
+        registry=tracking.registry,
+        cluster=connect_cluster(settings),
+        serving=ServingService(settings, params.serving, serve, tuple(problems)),
+        versions=DataVersions(batches_folder(settings.home)),
+        receiver=connect_receivers(settings, params),
     )
-    contracts = {name: problem.contract for name, problem in problems.items()}
-    inference = InferenceLog(inference_folder(settings.home), contracts)
-    labels = LabelLog(labels_folder(settings.home))
+    return assemble(settings, params, problems, adapters)
+
+
+def assemble(
+    settings: Settings, params: Params, problems: Mapping[str, Problem], adapters: Adapters
+) -> Pilothouse:
+    """Puts the services together over adapters, real ones or a test's."""
+    home, database, tracker = settings.home, adapters.database, adapters.tracker
+    promotions = PromotionService(params, problems, database, adapters.registry)
+    runs = RunService(params, problems, database, tracker, adapters.cluster, home)
+    references = References(promotions, tracker, home)
+    batches = BatchService(
+        problems,
+        BatchRecords(database),
+        adapters.versions,
+        home,
+        lambda problem: references.of(problem).table,
+    )
+    watching = _watching(settings, params, problems, adapters, promotions, runs)
+    arrivals = connect_arrivals(settings, problems)
+    labels = LabelLog(labels_folder(home))
     return Pilothouse(
         settings=settings,
         params=params,
         problems=problems,
         database=database,
-        runs=RunService(params, problems, database, tracker, cluster, settings.home),
+        runs=runs,
         experiments=ExperimentService(database, tracker, explain_by_fanova),
-        sweeps=SweepService(params, problems, tracker, cluster, settings.home),
-        batches=BatchService(
-            problems,
-            BatchRecords(database),
-            DataVersions(batches_folder(settings.home)),
-            settings.home,
-        ),
+        sweeps=SweepService(params, problems, tracker, adapters.cluster, home),
+        batches=batches,
+        labels=LabelService(problems, BatchRecords(database), batches.rows, labels, arrivals.log),
         promotions=promotions,
-        alerts=AlertService(
-            params.alerts,
-            AlertRecords(database),
-            connect_receivers(settings, params),
-            settings.panel_url,
-        ),
-        references=References(promotions, tracker, settings.home),
-        monitoring=MonitoringService(
-            params.monitoring,
-            problems,
-            CheckRecords(database),
-            BatchRecords(database),
-            promotions,
-            tracker,
-            cluster,
-            settings.home,
-        ),
-        serving=serving,
-        reconciler=Reconciler(params.problems, promotions, registry, serving),
-        inference=inference,
-        labels=labels,
-        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
+        alerts=watching.alerts,
+        monitoring=watching.monitoring,
+        retraining=watching.retraining,
+        watch=watching.watch,
+        serving=adapters.serving,
+        reconciler=Reconciler(params.problems, promotions, adapters.registry, adapters.serving),
+        upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days),
         health=HealthService(settings),
     )
+
+
+@dataclass(frozen=True)
+class _Watching:
+    monitoring: MonitoringService
+    alerts: AlertService
+    retraining: RetrainingService
+    watch: WatchService
+
+
+def _watching(
+    settings: Settings,
+    params: Params,
+    problems: Mapping[str, Problem],
+    adapters: Adapters,
+    promotions: PromotionService,
+    runs: RunService,
+) -> _Watching:
+    database, tracker = adapters.database, adapters.tracker
+    batches, checks = BatchRecords(database), CheckRecords(database)
+    alert_records = AlertRecords(database)
+    monitoring = MonitoringService(
+        params.monitoring,
+        problems,
+        checks,
+        batches,
+        promotions,
+        tracker,
+        adapters.cluster,
+        settings.home,
+    )
+    alerts = AlertService(params.alerts, alert_records, adapters.receiver, settings.panel_url)
+    retraining = RetrainingService(
+        params.retraining,
+        problems,
+        database,
+        alert_records,
+        tracker,
+        runs,
+        promotions,
+        monitoring,
+        batches,
+        connect_labelled_rows(settings),
+    )
+    watch = WatchService(
+        params.schedule, monitoring, checks, batches, alerts, retraining, promotions
+    )
+    return _Watching(monitoring, alerts, retraining, watch)

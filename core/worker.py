@@ -28,6 +28,7 @@ def heartbeat_file(home: Path) -> Path:
 
 def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ...]:
     """What every beat does, in order."""
+    watch = pilothouse.watch
 
     def consider() -> None:
         for run in pilothouse.database.unconsidered_runs():
@@ -36,8 +37,12 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
     return (
         ("follow runs", pilothouse.runs.refresh),
         ("follow checks", pilothouse.monitoring.refresh),
+        ("check arrivals", lambda: watch.check_arrivals(pilothouse.problems)),
+        ("check by schedule", lambda: watch.start_due_checks(datetime.now(UTC))),
+        ("consider checks", watch.consider_checks),
         ("consider candidates", consider),
         ("finish promotions", pilothouse.promotions.finish_projections),
+        ("retrain", lambda: watch.retrain_due(pilothouse.problems, datetime.now(UTC))),
         ("reconcile serving", pilothouse.reconciler.repair),
         ("compact logs", pilothouse.upkeep.run),
     )

@@ -15,7 +15,8 @@ from app.charts.base import (
     REFERENCE_GREY,
     layered,
 )
-from core.monitoring.report import Chunk, MetricPerformance
+from core.monitoring.report import Chunk
+from core.monitoring.report_performance import MetricPerformance
 
 _HEIGHT = 300
 _THEN, _NOW = "Reference", "What arrived"

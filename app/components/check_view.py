@@ -20,14 +20,8 @@ from app.watching.tables import (
 )
 from core.data.batch_comparison import Share
 from core.domain import Check, Level
-from core.monitoring.report import (
-    ColumnDrift,
-    DriftReport,
-    MetricCourse,
-    MetricPerformance,
-    Multivariate,
-    Side,
-)
+from core.monitoring.report import ColumnDrift, DriftReport, Multivariate, Side
+from core.monitoring.report_performance import MetricCourse, MetricPerformance
 
 _BOXES = {
     Level.OK: st.success,
@@ -190,8 +184,8 @@ def _show_column(drift: ColumnDrift, report: DriftReport) -> None:
             method.chunk_values, method.chunk_alerts, method.lower_threshold, method.upper_threshold
         )
         title = f"{drift.column}: {name} by chunk"
-        chart = charts.course_chart(report.chunks, course, title, str(name))
-        st.altair_chart(chart, width="stretch", alt=title)
+        drawn_course = charts.course_chart(report.chunks, course, title, str(name))
+        st.altair_chart(drawn_course, width="stretch", alt=title)
 
 
 def _show_performances(report: DriftReport) -> None:

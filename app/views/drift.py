@@ -109,10 +109,10 @@ def _show_live(check_id: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**Checking {what_was_checked(check)}**", width="content")
             run_badge(check.status)
-        st.progress(
-            min(max(check.percent, 0), 100) / 100,
-            text=f"{check.percent} % · {check.message or 'waiting for the cluster'}",
-        )
+        progress = core.monitoring.progress(check.id)
+        percent = progress.percent if progress else 0
+        message = progress.message if progress else "waiting for the cluster"
+        st.progress(percent / 100, text=f"{percent} % · {message}")
 
 
 def _show_check(core: Pilothouse, check: Check) -> None:

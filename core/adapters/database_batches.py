@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from core.adapters.database import Database
+from core.adapters.database_checks import CHECKS
 from core.adapters.database_tables import METADATA, Row, utc
 from core.domain import Batch, SoftFinding
 from core.errors import ConflictError, NotFoundError
@@ -29,6 +32,8 @@ BATCHES = sa.Table(
     sa.Column("last_at", sa.DateTime(timezone=True)),
     sa.Column("dropped", sa.Text, nullable=False),
     sa.Column("findings", sa.Text, nullable=False),
+    # When labels last came for its rows.
+    sa.Column("labelled_at", sa.DateTime(timezone=True)),
     # The same file twice is one batch, whoever gives it at the same time.
     sa.Index("one_batch_a_file", "problem", "sha256", unique=True),
 )
@@ -79,6 +84,22 @@ class BatchRecords:
         """Batches of a problem, newest first."""
         query = BATCHES.select().where(BATCHES.c.problem == problem)
         return self._read(query.order_by(BATCHES.c.added_at.desc()).limit(limit))
+
+    def mark_labelled(self, batch_ids: Sequence[str], now: datetime) -> None:
+        """Says that labels have come for rows of these batches."""
+        with self._database.begin() as connection:
+            connection.execute(
+                BATCHES.update().where(BATCHES.c.id.in_(batch_ids)).values(labelled_at=now)
+            )
+
+    def unchecked(self, problem: str) -> tuple[Batch, ...]:
+        """Batches that no check has looked at since they came or got labels, oldest first."""
+        news = sa.func.coalesce(BATCHES.c.labelled_at, BATCHES.c.added_at)
+        looked_at = sa.exists().where(
+            (CHECKS.c.batch_id == BATCHES.c.id) & (CHECKS.c.started_at >= news)
+        )
+        query = BATCHES.select().where((BATCHES.c.problem == problem) & ~looked_at)
+        return self._read(query.order_by(BATCHES.c.added_at))
 
     def _read(self, query: sa.Select[tuple[object, ...]]) -> tuple[Batch, ...]:
         with self._database.begin() as connection:

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from core.data.batch_files import LABEL, batch_file
 from core.data.held_back import held_back, training_row_ids
+from core.data.label_join import join
+from core.data.labels import LabelLog
 from core.data.tables import ROW_ID, read_table
 from core.problems.contract import Contract, Field
 
@@ -42,13 +44,14 @@ class LabelledBatch:
 LabelledRows = Callable[[str, str], LabelledBatch]
 
 
-def read_labelled(home: Path, problem: str, batch_id: str) -> LabelledBatch:
-    """Reads the rows of a stored batch whose label came with it.
+def read_labelled(home: Path, labels: LabelLog, problem: str, batch_id: str) -> LabelledBatch:
+    """Reads the rows of a stored batch whose label came with it or later.
 
     Raises:
         NotFoundError: there is no such batch.
     """
-    table = read_table(batch_file(home, problem, batch_id))
+    stored = read_table(batch_file(home, problem, batch_id))
+    table = join(stored, labels.labels_of(problem, batch_id), source=batch_id).table
     return LabelledBatch(batch_id, table.filter(table.column(LABEL).is_valid()))
 
 

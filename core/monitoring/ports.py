@@ -12,8 +12,8 @@ from core.monitoring.report import DriftReport
 class Checks(Protocol):
     """Checks of every problem."""
 
-    def start(self, problem: str, *, actor: str) -> Check:
-        """Starts a check of the inference log's latest part and returns it at once."""
+    def start(self, problem: str, *, batch_id: str | None = None, actor: str) -> Check:
+        """Starts a check and returns it at once; without a batch, of the inference log."""
 
     def list(self, problem: str | None = None, limit: int = 100) -> Sequence[Check]:
         """Checks, newest first."""
@@ -35,5 +35,12 @@ class CheckQueue(Protocol):
 class Batches(Protocol):
     """Batches of every problem."""
 
-    def list(self, problem: str | None = None) -> Sequence[Batch]:
+    def list(self, problem: str, limit: int) -> Sequence[Batch]:
         """Accepted batches, newest first."""
+
+
+class NewBatches(Protocol):
+    """Which batches no check has looked at."""
+
+    def unchecked(self, problem: str) -> Sequence[Batch]:
+        """Batches with news that no check has seen, oldest first."""

@@ -38,6 +38,7 @@ ANSWERED = (AlertKind.DRIFT, AlertKind.ESTIMATED_LOSS, AlertKind.REALIZED_LOSS)
 #: How often the policy is asked between checks: labels arrive and times come.
 EVERY = timedelta(seconds=30)
 MOST_RUNS = 1000
+MOST_BATCHES = 10_000
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class RetrainingService:
     def _counted(self, situation: Situation, problem: str) -> tuple[Situation, Mapping[str, int]]:
         """The situation with labels counted, and the rows of each batch that has some."""
         oldest_first = sorted(
-            self._batches.list(problem), key=lambda batch: (batch.added_at, batch.id)
+            self._batches.list(problem, MOST_BATCHES), key=lambda batch: (batch.added_at, batch.id)
         )
         counted = {
             batch.id: int(self._labelled_rows(problem, batch.id).trainable.num_rows)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from core.domain import Check
 from core.errors import ConflictError, PilothouseError
 from core.monitoring.alerts import AlertService
-from core.monitoring.ports import CheckQueue, Checks
+from core.monitoring.ports import CheckQueue, Checks, NewBatches
 from core.monitoring.retrains import RetrainingService
 from core.monitoring.schedule import due
 from core.params_alerts import ScheduleParams
@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 #: Who starts the checks of the schedule.
 SCHEDULER = "schedule"
+#: Who starts the check of a batch that has come, or that labels have come for.
+ARRIVAL = "arrival"
 
 
 class WatchService:
@@ -30,6 +32,7 @@ class WatchService:
         params: ScheduleParams,
         checks: Checks,
         queue: CheckQueue,
+        batches: NewBatches,
         alerts: AlertService,
         retraining: RetrainingService,
         promotions: PromotionService,
@@ -37,6 +40,7 @@ class WatchService:
         self._params = params
         self._checks = checks
         self._queue = queue
+        self._batches = batches
         self._alerts = alerts
         self._retraining = retraining
         self._promotions = promotions
@@ -63,6 +67,25 @@ class WatchService:
         last = max([production.since, *served])
         if due(self._params.checks[problem], last, now) is not None:
             self._checks.start(problem, actor=SCHEDULER)
+
+    def check_arrivals(self, problems: Iterable[str]) -> None:
+        """Checks batches that have come, or that labels have come for, one at a time.
+
+        Raises:
+            PilothouseError: a check could not be started; the others were.
+        """
+        _each(problems, self._check_arrival)
+
+    def _check_arrival(self, problem: str) -> None:
+        waiting = self._batches.unchecked(problem)
+        if not waiting or self._promotions.production(problem) is None:
+            return
+        if not any(check.status.is_active for check in self._checks.list(problem)):
+            self._checks.start(problem, batch_id=waiting[0].id, actor=ARRIVAL)
+
+    def is_considered(self, check_id: str) -> bool:
+        """Whether alerts have looked at a finished check."""
+        return check_id not in {check.id for check in self._queue.unconsidered()}
 
     def consider_checks(self) -> None:
         """Gives finished checks to alerts and then to the policy of retraining.

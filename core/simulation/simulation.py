@@ -131,7 +131,9 @@ def _checked(pilothouse: Pilothouse, batch: Batch) -> Check:
     deadline = time.monotonic() + CHECK_TIMEOUT_S
     while time.monotonic() < deadline:
         for check in pilothouse.monitoring.list(batch.problem):
-            if check.batch_id == batch.id and pilothouse.monitoring.is_considered(check.id):
+            if check.batch_id != batch.id or check.status.is_active:
+                continue
+            if pilothouse.watch.is_considered(check.id):
                 return check
         time.sleep(POLL_S)
     raise UnavailableError(

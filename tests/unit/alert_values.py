@@ -7,16 +7,8 @@ from datetime import UTC, datetime
 
 from core.domain import AlertKind, Check, Level, RunStatus
 from core.monitoring.alerting import Condition
-from core.monitoring.report import (
-    CheckVerdict,
-    Compared,
-    DriftReport,
-    MetricCourse,
-    MetricPerformance,
-    Reason,
-    Side,
-    Topic,
-)
+from core.monitoring.report import CheckVerdict, Compared, DriftReport, Reason, Side, Topic
+from core.monitoring.report_performance import MetricCourse, MetricPerformance
 
 NOW = datetime(2026, 2, 10, 6, 0, tzinfo=UTC)
 OK, WARNING, CRITICAL = Level.OK, Level.WARNING, Level.CRITICAL

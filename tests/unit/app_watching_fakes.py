@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from core.domain import Alert, AlertStatus, Check, Level, RunStatus
+from core.domain import Alert, AlertStatus, Check, Level, Progress, RunStatus, Stage
 from core.errors import PilothouseError
 from core.monitoring.report import DriftReport
 from tests.unit import app_watching_values as watching_values
@@ -25,6 +25,9 @@ class FakeChecks:
 
     def get(self, check_id: str) -> Check:
         return next(one for one in self.checks if one.id == check_id)
+
+    def progress(self, check_id: str) -> Progress | None:
+        return Progress(Stage.EVALUATE, 42, "drift of each column")
 
     def report(self, check_id: str) -> DriftReport:
         number = self.get(check_id).started_at.hour - watching_values.START.hour

@@ -7,22 +7,24 @@ from datetime import UTC, datetime, timedelta
 from core.domain import Alert, AlertKind, AlertStatus, Check, Level, RunStatus
 from core.monitoring.report import (
     Bin,
-    Calibration,
     CheckVerdict,
     Chunk,
     ColumnDrift,
     ColumnQuality,
     Compared,
     DriftReport,
-    Estimator,
     MethodDrift,
-    MetricCourse,
-    MetricPerformance,
     Multivariate,
     Reason,
     Side,
     Topic,
     UnseenCategory,
+)
+from core.monitoring.report_performance import (
+    Calibration,
+    Estimator,
+    MetricCourse,
+    MetricPerformance,
 )
 
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)

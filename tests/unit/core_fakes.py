@@ -13,27 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from core.adapters.database import Database
-from core.adapters.database_alerts import AlertRecords
 from core.adapters.database_batches import BatchRecords
-from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
-from core.bootstrap import Pilothouse
-from core.data.batches import BatchService
-from core.data.labels import LabelLog, labels_folder
+from core.bootstrap import Pilothouse, assemble
 from core.data.tables import ROW_ID, file_md5
-from core.deployment.inference_log import InferenceLog, inference_folder
-from core.deployment.reconciler import Reconciler
-from core.deployment.upkeep import LogUpkeep
 from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
-from core.monitoring.alerts import AlertService
-from core.monitoring.checks import MonitoringService
 from core.monitoring.messages import Message
-from core.monitoring.reference import References
 from core.params import load_params
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
-from core.promotion.promotions import PromotionService
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 from core.settings import CODE_ROOT, Settings
 from core.training.experiments import ExperimentService
@@ -49,8 +38,6 @@ from core.training.report import (
     FeatureWeight,
     ParityResult,
 )
-from core.training.runs import RunService
-from core.training.sweeps import SweepService
 from core.training.trials import ParamValue
 
 PROBLEM = Problem(
@@ -364,25 +351,6 @@ class FakeVersions:
         path.unlink(missing_ok=True)
 
 
-@dataclass
-class FakeBatches:
-    """Batches by their id."""
-
-    known: dict[str, Batch] = field(default_factory=dict)
-
-    def get(self, batch_id: str) -> Batch:
-        if batch_id not in self.known:
-            raise NotFoundError(f"There is no batch {batch_id!r}.")
-        return self.known[batch_id]
-
-    def add(self, batch_id: str, problem: str = "plums") -> Batch:
-        added = datetime.now(UTC)
-        version = f"md5:{batch_id}"
-        batch = Batch(batch_id, problem, "a.csv", "0" * 64, version, 100, 0, "ann", added)
-        self.known[batch_id] = batch
-        return batch
-
-
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
     """Facts of a version for tests in which nobody looks at the model."""
     facts = BundleFacts(
@@ -455,8 +423,14 @@ class World:
     cluster: FakeCluster
     serving: FakeServing
     receiver: FakeReceiver
-    batches: FakeBatches
     pilothouse: Pilothouse
+
+    def add_batch(self, batch_id: str, problem: str = "plums") -> Batch:
+        """Records a batch whose rows nobody will read."""
+        added, version = datetime.now(UTC), f"md5:{batch_id}"
+        batch = Batch(batch_id, problem, "a.csv", batch_id, version, 100, 0, "ann", added)
+        BatchRecords(self.pilothouse.database).add(batch)
+        return batch
 
     def start(self) -> Run:
         return self.pilothouse.runs.start(PROBLEM.name, profile=None, overrides={}, actor="ann")
@@ -535,60 +509,19 @@ def make_world(folder: Path) -> World:
     database = Database(settings.database_url)
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
-    registry = FakeRegistry(tracker, folder / "registry")
-    receiver = FakeReceiver()
-    batches = FakeBatches()
+    registry, receiver = FakeRegistry(tracker, folder / "registry"), FakeReceiver()
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
+        database=database,
         tracker=tracker,
         registry=registry,
         cluster=cluster,
         serving=serving,
         versions=FakeVersions(),
-        batches=batches,
-        health=None,
+        receiver=receiver,
     )
-    promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
-    inference = InferenceLog(inference_folder(settings.home), {PROBLEM.name: PROBLEM.contract})
-    labels = LabelLog(labels_folder(settings.home))
-    pilothouse = Pilothouse(
-        settings=settings,
-        params=params,
-        problems={PROBLEM.name: PROBLEM},
-        database=database,
-        runs=RunService(
-            params,
-            {PROBLEM.name: PROBLEM},
-            database,
-            ports.tracker,
-            ports.cluster,
-            settings.home,
-        ),
-        experiments=ExperimentService(database, ports.tracker, explain_evenly),
-        sweeps=SweepService(
-            params, {PROBLEM.name: PROBLEM}, ports.tracker, ports.cluster, settings.home
-        ),
-        batches=BatchService(
-            {PROBLEM.name: PROBLEM}, BatchRecords(database), ports.versions, settings.home
-        ),
-        promotions=promotions,
-        alerts=AlertService(params.alerts, AlertRecords(database), receiver, settings.panel_url),
-        references=References(promotions, ports.tracker, settings.home),
-        monitoring=MonitoringService(
-            params.monitoring,
-            (PROBLEM.name,),
-            CheckRecords(database),
-            ports.batches,
-            promotions,
-            ports.tracker,
-            ports.cluster,
-            settings.home,
-        ),
-        serving=ports.serving,
-        reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
-        inference=inference,
-        labels=labels,
-        upkeep=LogUpkeep(inference, labels, params.serving.inference_log.keep_days),
-        health=ports.health,
+    assembled = assemble(settings, params, {PROBLEM.name: PROBLEM}, ports)
+    pilothouse = replace(
+        assembled, experiments=ExperimentService(database, ports.tracker, explain_evenly)
     )
-    return World(tracker, registry, cluster, serving, receiver, batches, pilothouse)
+    return World(tracker, registry, cluster, serving, receiver, pilothouse)

@@ -34,7 +34,7 @@ from tests.unit.core_fakes import World, make_world
 def world(tmp_path: Path) -> Iterator[World]:
     made = make_world(tmp_path)
     made.put_into_production()
-    made.batches.add("b1")
+    made.add_batch("b1")
     yield made
     made.close()
 
@@ -111,7 +111,7 @@ class TestStart:
         kind: type[PilothouseError],
         said: str,
     ) -> None:
-        world.batches.add("strange", "pears")
+        world.add_batch("strange", "pears")
         with pytest.raises(kind, match=said):
             world.pilothouse.monitoring.start(
                 problem, batch_id=batch_id, window=window, actor="ann"
@@ -136,7 +136,7 @@ class TestStart:
     def test_earlier_checks_of_the_same_version_are_told(self, world: World) -> None:
         first = _start(world)
         _finish(world, first)
-        world.batches.add("b2")
+        world.add_batch("b2")
         second = _start(world, "b2")
         assert _spec(world, second).earlier == (first.id,)
         _finish(world, second)
