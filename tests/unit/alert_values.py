@@ -86,6 +86,7 @@ def report_of(
                 reference_value=0.9,
                 lower_threshold=None,
                 upper_threshold=None,
+                whole_threshold=None,
                 estimated=_below(estimated_loss, rows),
                 realized=_below(realized_loss, rows),
             ),

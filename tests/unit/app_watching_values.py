@@ -218,6 +218,7 @@ def _performance() -> MetricPerformance:
         reference_value=0.87,
         lower_threshold=0.82,
         upper_threshold=0.92,
+        whole_threshold=None,
         estimated=MetricCourse(
             value=0.83,
             low=0.8,
