@@ -14,7 +14,7 @@ from msgspec import Meta
 from core.data.labels import GIVEN_SCHEMA
 from core.errors import InvalidInputError, Offence
 from core.problems.contract import Contract
-from serve.validation import kind_of, read_json, refusal, shown
+from serve.validation import BODY, kind_of, read_json, refusal, shown
 
 #: What ``uuid4().hex`` looks like, of which the server makes its request ids.
 REQUEST_ID = "^[0-9a-f]{32}$"
@@ -96,7 +96,7 @@ class LabelDecoder:
 
     def _offences(self, document: object) -> Iterator[Offence]:
         if not isinstance(document, dict):
-            yield Offence("body", f'must be an object with "labels", not {kind_of(document)}')
+            yield Offence(BODY, f'must be an object with "labels", not {kind_of(document)}')
             return
         for name in document:
             if name != "labels":

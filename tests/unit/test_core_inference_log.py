@@ -101,6 +101,17 @@ def test_a_window_is_by_time_or_by_number(tmp_path: Path) -> None:
     assert keys.num_rows == 42
 
 
+def test_the_last_rows_are_the_latest_although_an_older_segment_is_not_compacted(
+    tmp_path: Path,
+) -> None:
+    log = InferenceLog(tmp_path, PLUMS)
+    write(tmp_path, rows([10, 11], days=1))
+    log.compact()
+    write(tmp_path, rows([1, 2, 3]))
+    assert numbers_in(log, last_rows=1) == [11]
+    assert numbers_in(log, last_rows=3) == [3, 10, 11]
+
+
 def test_nothing_logged_is_an_empty_window(tmp_path: Path) -> None:
     log = InferenceLog(tmp_path / "none", PLUMS)
     assert log.window("plums").schema.equals(SCHEMA)
@@ -187,6 +198,30 @@ class Killer:
         return step
 
 
+def compact_until_killed(log: InferenceLog, survives: int) -> None:
+    kill = Killer(survives)
+    with (
+        patch.object(Path, "rename", kill(Path.rename)),
+        patch.object(Path, "unlink", kill(Path.unlink)),
+        patch.object(pq, "write_table", kill(pq.write_table)),
+        contextlib.suppress(Killed),
+    ):
+        log.compact()
+
+
+@pytest.mark.parametrize("survives", range(10))
+def test_a_file_that_takes_in_another_is_read_once(tmp_path: Path, survives: int) -> None:
+    log = InferenceLog(tmp_path, PLUMS)
+    write(tmp_path, rows([0, 1]))
+    log.compact()
+    write(tmp_path, rows([2]), rows([3], version=2))
+    compact_until_killed(log, survives)
+    assert numbers_in(log) == [0, 1, 2, 3]
+    log.compact()
+    assert numbers_in(log) == [0, 1, 2, 3]
+    assert sorted(p.name for p in tmp_path.rglob("*.parquet")) == ["v1-2.parquet", "v2-1.parquet"]
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     segments=st.lists(
@@ -212,14 +247,7 @@ def test_compaction_neither_loses_nor_doubles_rows(
             made.append(rows([number, number + 1], days=day, version=version))
             number += 2
         write(folder, *made)
-        kill = Killer(kills[index]) if index < len(kills) else Killer(10_000)
-        with (
-            patch.object(Path, "rename", kill(Path.rename)),
-            patch.object(Path, "unlink", kill(Path.unlink)),
-            patch.object(pq, "write_table", kill(pq.write_table)),
-        ):
-            with contextlib.suppress(Killed):
-                log.compact()
+        compact_until_killed(log, kills[index] if index < len(kills) else 10_000)
         if reads_between:
             assert sorted(numbers_in(log)) == list(range(number))
             assert numbers_in(log, last_rows=1) == numbers_in(log)[-1:]
