@@ -15,6 +15,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from core.adapters.database import Database
+from core.adapters.database_batches import BATCHES
+from core.adapters.database_checks import CHECKS
 from core.adapters.database_tables import METADATA
 from core.domain import (
     GateResult,
@@ -73,6 +75,7 @@ class TestSchema:
     def test_the_migrations_give_the_tables_of_the_code(
         self, database: Database, tmp_path: Path
     ) -> None:
+        assert {table.metadata for table in (BATCHES, CHECKS)} == {METADATA}
         engine = sa.create_engine(_url(tmp_path))
         with engine.connect() as connection:
             assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
