@@ -7,6 +7,7 @@ shape ``core.deployment.endpoint.EndpointConfig``.
 from __future__ import annotations
 
 import asyncio
+import atexit
 from typing import Any
 
 from ray import serve as ray_serve
@@ -31,6 +32,9 @@ class Endpoint:
         self._store = ModelStore()
         replica = ray_serve.get_replica_context().replica_id.unique_id
         self._logs = ReplicaLogs(replica, _counter_of_lost_rows())
+        # Ray Serve ends a replica by the application's lifespan; a head that is stopped ends
+        # its processes without that.
+        atexit.register(self._logs.close)
         self._retry: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> EndpointApp:

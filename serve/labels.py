@@ -14,7 +14,7 @@ from msgspec import Meta
 from core.data.labels import GIVEN_SCHEMA
 from core.errors import InvalidInputError, Offence
 from core.problems.contract import Contract
-from serve.validation import kind_of, read_json, refusal, shown
+from serve.validation import BODY, kind_of, read_json, refusal, shown
 
 #: What ``uuid4().hex`` looks like, of which the server makes its request ids.
 REQUEST_ID = "^[0-9a-f]{32}$"
@@ -55,12 +55,12 @@ class LabelDecoder:
             "label": _Rule(Literal[label.negative, label.positive], f"must be {values}"),
         }
         fields = [(name, rule.type) for name, rule in self._rules.items()]
-        strict = {"forbid_unknown_fields": True, "gc": False}
-        entry: Any = msgspec.defstruct("Label", fields, **strict)
+        entry: Any = msgspec.defstruct("Label", fields, forbid_unknown_fields=True, gc=False)
         entries = Annotated[list[entry], Meta(min_length=1, max_length=max_labels)]
-        self._decoder = msgspec.json.Decoder(
-            msgspec.defstruct("Labels", [("labels", entries)], **strict)
+        request: Any = msgspec.defstruct(
+            "Labels", [("labels", entries)], forbid_unknown_fields=True
         )
+        self._decoder = msgspec.json.Decoder(request)
         self._positive = label.positive
         self._max_labels = max_labels
 
@@ -96,7 +96,7 @@ class LabelDecoder:
 
     def _offences(self, document: object) -> Iterator[Offence]:
         if not isinstance(document, dict):
-            yield Offence("body", f'must be an object with "labels", not {kind_of(document)}')
+            yield Offence(BODY, f'must be an object with "labels", not {kind_of(document)}')
             return
         for name in document:
             if name != "labels":

@@ -189,16 +189,17 @@ class Recorder:
 
 def rows_of(answers: Sequence[Answered]) -> pa.RecordBatch:
     """Answers of one problem as rows of the inference log, in the order given."""
-    sizes = [answered.probabilities.size for answered in answers]
+    sizes = np.array([answered.probabilities.size for answered in answers])
+    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
     inputs = {name: _column(answers, name) for name in answers[0].columns}
 
-    def of_request(values: Iterable[Any], kind: type | str) -> npt.NDArray[Any]:
+    def of_request(values: Iterable[Any], kind: type) -> npt.NDArray[Any]:
         return np.repeat(np.array(list(values), dtype=kind), sizes)
 
     columns = [
-        pa.array(of_request((a.request_id for a in answers), object), pa.string()),
-        np.concatenate([np.arange(size, dtype=np.int64) for size in sizes]),
-        of_request((a.at_us for a in answers), "datetime64[us]"),
+        of_request((a.request_id for a in answers), object),
+        np.arange(starts.size) - starts,
+        of_request((a.at_us for a in answers), np.int64).view("datetime64[us]"),
         of_request((a.version for a in answers), np.int64),
         *inputs.values(),
         np.concatenate([a.probabilities for a in answers]),

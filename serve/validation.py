@@ -18,6 +18,8 @@ from serve.schemas import integer_bounds
 
 #: Offences that are named; the rest is counted.
 MAX_DETAILS = 100
+#: The place of what is wrong with a body as a whole.
+BODY = "body"
 _NAME_LENGTH = 80
 
 
@@ -52,7 +54,7 @@ def read_json(body: bytes) -> object:
         problem = f"is not valid JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}"
     except RecursionError:
         problem = "is nested too deeply"
-    raise _error([Offence("body", problem)], 1)
+    raise _error([Offence(BODY, problem)], 1)
 
 
 def refusal(offences: Iterator[Offence], said: str) -> InvalidInputError:
@@ -60,7 +62,7 @@ def refusal(offences: Iterator[Offence], said: str) -> InvalidInputError:
     named = list(itertools.islice(offences, MAX_DETAILS))
     total = len(named) + sum(1 for _ in offences)
     if not named:
-        return _error([Offence("body", said)], 1)
+        return _error([Offence(BODY, said)], 1)
     return _error(named, total)
 
 
@@ -81,7 +83,7 @@ def _parse_int(text: str) -> int | float:
 
 def _offences(document: object, contract: Contract, max_records: int) -> Iterator[Offence]:
     if not isinstance(document, dict):
-        yield Offence("body", f'must be an object with "records", not {kind_of(document)}')
+        yield Offence(BODY, f'must be an object with "records", not {kind_of(document)}')
         return
     for name in document:
         if name != "records":

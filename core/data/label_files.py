@@ -83,7 +83,7 @@ def _values(values: pd.Series, label: Label, offences: list[Offence]) -> npt.NDA
     found = values.map(_text).map(known).astype("float64")
     said = f"must be {label.negative} or {label.positive}"
     _note(str(values.name), found.isna(), said, offences)
-    return found.to_numpy()
+    return np.asarray(found, dtype=np.float64)
 
 
 def _text(value: object) -> str:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -87,18 +87,18 @@ class SegmentStore:
         with self._locked(exclusive=False):
             manifest = self._manifest()
             tables = [_kept(table, conditions) for table in self._segment_tables(manifest, wanted)]
-            found = sum(table.num_rows for table in tables)
             for day, files in self._days(manifest):
-                enough = last_rows is not None and found >= last_rows
-                if enough or (since is not None and day < since.astimezone(UTC).date()):
+                is_before = since is not None and day < since.astimezone(UTC).date()
+                if is_before or (last_rows is not None and _rows_after(day, tables) >= last_rows):
                     break
-                older = [_kept(read_parquet(file, wanted), conditions) for file in files]
-                found += sum(table.num_rows for table in older)
-                tables = [*older, *tables]
-        if not found:
+                tables = [
+                    *(_kept(read_parquet(file, wanted), conditions) for file in files),
+                    *tables,
+                ]
+        if not any(table.num_rows for table in tables):
             return None
         merged = combine(tables).sort_by(AT)
-        return merged if last_rows is None else merged.slice(max(0, found - last_rows))
+        return merged if last_rows is None else merged.slice(max(0, merged.num_rows - last_rows))
 
     def compact(self) -> int:
         """Moves closed segments into Parquet files; returns how many it moved.
@@ -254,6 +254,12 @@ def _kept(table: pa.Table, conditions: Sequence[pc.Expression]) -> pa.Table:
     for condition in conditions:
         table = table.filter(condition)
     return table
+
+
+def _rows_after(day: date, tables: Sequence[pa.Table]) -> int:
+    """Rows later than any of that day; a segment may hold older ones as well."""
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    return sum(int(pc.sum(pc.greater_equal(table[AT], end)).as_py() or 0) for table in tables)
 
 
 def _whole_rows(segment: Path) -> pa.Table | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -25,7 +27,7 @@ from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
-from tests.ray_head import free_ports, ray_head
+from tests.ray_head import RayHead, free_ports, ray_head
 from tests.serving_support import (
     INFERENCE_LOG,
     RECORD,
@@ -74,7 +76,7 @@ class Running:
     service: ServingService
     settings: Settings
     artifacts: str
-    client: ServeClient
+    head: RayHead
 
     def refer(self, version: int) -> BundleRef:
         return BundleRef(problem="titanic", version=version, url=f"{self.artifacts}/{version}")
@@ -110,7 +112,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         before = service.status()
         assert (before.health, before.replicas) == (Health.DOWN, 0)
         assert before.detail == "No model is deployed."
-        found = Running(service, settings, artifacts, client)
+        found = Running(service, settings, artifacts, head)
         found.serve(1)
         yield found
         service.shutdown()
@@ -219,22 +221,41 @@ def test_answers_are_logged_and_joined_with_late_labels(running: Running) -> Non
     assert found.report == LabelsReport(joined=2, duplicates=0, conflicts=1, strangers=1)
 
 
-def test_the_log_is_complete_after_serve_has_ended(running: Running) -> None:
+def test_the_log_is_complete_however_a_replica_is_told_to_end(running: Running) -> None:
     # So slow that nothing but the end of the replica can have written it.
     slow = PARAMS.model_copy(
         update={"inference_log": INFERENCE_LOG.model_copy(update={"flush_s": 60.0})}
     )
-    service = ServingService(running.settings, slow, running.client, ["titanic"])
+    client = ServeClient(running.head.dashboard, running.head.token)
+    service = ServingService(running.settings, slow, client, ["titanic"])
     service.deploy({"titanic": running.refer(1)})
     service.wait_until_serving("titanic", 1, DEPLOY_TIMEOUT_S)
     time.sleep(1.0)  # The version is the same, so nothing else says that the parameters are new.
     body = {"records": [RECORD]}
     asked = [running.post("/predict/titanic", body)["request_id"] for _ in range(20)]
-    before = running.logged(*asked).num_rows
+    assert running.logged(*asked).num_rows < 20
+    replicas = replica_processes()
+    for replica in replicas:
+        replica.terminate()  # As when Ray's head is stopped.
+    psutil.wait_procs(replicas, timeout=DEPLOY_TIMEOUT_S)
+    assert running.logged(*asked).num_rows == 20
+
+    while not replica_processes() or service.status().health is not Health.HEALTHY:
+        time.sleep(0.2)
+    asked = [running.post("/predict/titanic", body)["request_id"] for _ in range(20)]
+    assert running.logged(*asked).num_rows < 20
     service.shutdown()
     service.close()
-    assert before < 20
     assert running.logged(*asked).num_rows == 20
-    inference = InferenceLog(inference_folder(running.settings.home))
-    assert inference.compact() > 0
+    assert InferenceLog(inference_folder(running.settings.home)).compact() > 0
     assert running.logged(*asked).num_rows == 20
+
+
+def replica_processes() -> list[psutil.Process]:
+    """Replicas of the head that this process has started."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "ServeReplica:" in " ".join(process.cmdline()):
+                found.append(process)
+    return found

@@ -101,6 +101,17 @@ def test_a_window_is_by_time_or_by_number(tmp_path: Path) -> None:
     assert keys.num_rows == 42
 
 
+def test_the_last_rows_are_the_latest_although_an_older_segment_is_not_compacted(
+    tmp_path: Path,
+) -> None:
+    log = InferenceLog(tmp_path, PLUMS)
+    write(tmp_path, rows([10, 11], days=1))
+    log.compact()
+    write(tmp_path, rows([1, 2, 3]))
+    assert numbers_in(log, last_rows=1) == [11]
+    assert numbers_in(log, last_rows=3) == [3, 10, 11]
+
+
 def test_nothing_logged_is_an_empty_window(tmp_path: Path) -> None:
     log = InferenceLog(tmp_path / "none", PLUMS)
     assert log.window("plums").schema.equals(SCHEMA)
