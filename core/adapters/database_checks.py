@@ -29,6 +29,7 @@ CHECKS = sa.Table(
     sa.Column("rows", sa.Integer),
     # Whether alerts and the retraining policy have looked at it.
     sa.Column("considered", sa.Boolean, nullable=False, default=False),
+    sa.Index("checks_by_time", "problem", "started_at"),
 )
 _ACTIVE = CHECKS.c.status.in_([status.value for status in RunStatus if status.is_active])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from core.monitoring.report_performance import (
     MetricCourse,
     MetricPerformance,
 )
+from core.monitoring.scatter import auc_standard_error
 from core.params_monitoring import PerformanceParams
 from core.training.evaluation import point_metrics
 
@@ -57,7 +59,7 @@ def performance(sample: Sample, params: PerformanceParams, seed: int) -> Perform
         error = _reference_error(reference, params, seed)
     except Exception as exc:  # noqa: BLE001 - the rest of the check does not depend on it
         return Performed((), None, None, (f"no performance estimate: {reason_of(exc)}",))
-    labels = _labels_of_chunks(sample)
+    labels = _count_labels(sample)
     values = _realized(reference, whole(len(reference)), sample.threshold)
     parts = cut_reference(len(reference), whole(len(analysis)))
     of_parts = _realized(reference, parts, sample.threshold)
@@ -168,10 +170,23 @@ def _recalibrated(
     return recalibrated
 
 
-def _labels_of_chunks(sample: Sample) -> tuple[int, ...]:
-    """Labelled rows of every chunk of both sides."""
+@dataclass(frozen=True)
+class _Labels:
+    """Labelled rows: of every chunk of both sides, of the analysis, and the positive ones."""
+
+    of_chunks: tuple[int, ...]
+    arrived: int
+    positives: int
+
+
+def _count_labels(sample: Sample) -> _Labels:
     sides = ((sample.reference, sample.reference_cut), (sample.analysis, sample.analysis_cut))
-    return tuple(count for frame, cut in sides for count in _labelled(frame, cut))
+    label = sample.analysis[LABEL]
+    return _Labels(
+        of_chunks=tuple(count for frame, cut in sides for count in _labelled(frame, cut)),
+        arrived=int(label.notna().sum()),
+        positives=int((label == 1.0).sum()),
+    )
 
 
 def _labelled(frame: pd.DataFrame, cut: Cut) -> list[int]:
@@ -184,7 +199,7 @@ def _told(
     rows: Rows,
     reference_value: float,
     whole_threshold: float | None,
-    labels: tuple[int, ...],
+    labels: _Labels,
     params: PerformanceParams,
 ) -> MetricPerformance:
     low, high = rows.value(metric, "lower_threshold"), rows.value(metric, "upper_threshold")
@@ -217,26 +232,24 @@ def _course_of_estimates(metric: str, rows: Rows) -> MetricCourse:
 def _course_of_realized(
     metric: str,
     rows: Rows,
-    labels: tuple[int, ...],
+    labels: _Labels,
     thresholds: tuple[float | None, float | None],
     params: PerformanceParams,
 ) -> MetricCourse | None:
     """Where too few labels are known there is no value; ``None`` where there are none."""
-    arrived = sum(labels[rows.reference_chunks :])
+    arrived = labels.arrived
     if not arrived:
         return None
     values = tuple(
         value if known >= params.minimum_labels else None
-        for value, known in zip(rows.course(metric, "realized"), labels, strict=True)
+        for value, known in zip(rows.course(metric, "realized"), labels.of_chunks, strict=True)
     )
     value, low, high, note = rows.value(metric, "realized"), None, None, ""
     if arrived < params.minimum_labels:
         value, note = None, f"not enough labels ({arrived} of {params.minimum_labels})"
-    error = rows.value(metric, "sampling_error")
+    error = _standard_error(metric, value, rows, labels)
     if value is not None and error is not None:
-        # NannyML's standard error is for all rows; labels are of some.
-        reach = BAND_ERRORS * error * float(np.sqrt(rows.rows / arrived))
-        low, high = value - reach, value + reach
+        low, high = value - BAND_ERRORS * error, value + BAND_ERRORS * error
     return MetricCourse(
         value=value,
         low=low,
@@ -249,6 +262,14 @@ def _course_of_realized(
         ),
         note=note,
     )
+
+
+def _standard_error(metric: str, value: float | None, rows: Rows, labels: _Labels) -> float | None:
+    if metric == "roc_auc" and value is not None:
+        return auc_standard_error(value, labels.positives, labels.arrived - labels.positives)
+    error = rows.value(metric, "sampling_error")
+    # NannyML's is for all rows; labels are of some.
+    return None if error is None else error * float(np.sqrt(rows.rows / labels.arrived))
 
 
 def _is_beyond(value: float, thresholds: tuple[float | None, float | None]) -> bool:

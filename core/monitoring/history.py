@@ -16,6 +16,7 @@ from core.monitoring.columns import numbers
 from core.monitoring.examine import History
 from core.monitoring.report import PROBABILITY, DriftReport
 from core.monitoring.report_performance import NANNYML_NAMES, MetricPerformance, PastError
+from core.monitoring.scatter import auc_standard_error
 from core.monitoring.verdict_performance import reported_error
 from core.params_monitoring import MonitoringParams
 from core.training.evaluation import point_metrics
@@ -100,14 +101,18 @@ def _measured(
         return None
     told_by_us = point_metrics(label, probability, threshold)
     realized = {NANNYML_NAMES.get(name, name): value for name, value in told_by_us.items()}
-    # The band's standard error is for all rows; labels are of some.
-    reach = sqrt(estimated.rows / rows.num_rows)
-    error = estimated.standard_error
+    if told.metric == "roc_auc":
+        positives = int(label.sum())
+        error = auc_standard_error(realized[told.metric], positives, label.size - positives)
+    else:
+        # The band's standard error is for all rows; labels are of some.
+        error = estimated.standard_error
+        error = None if error is None else error * sqrt(estimated.rows / rows.num_rows)
     return PastError(
         check_id=check_id,
         metric=told.metric,
         estimated=estimated.value,
         realized=realized[told.metric],
         rows=rows.num_rows,
-        standard_error=None if error is None else error * reach,
+        standard_error=error,
     )

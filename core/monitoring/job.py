@@ -53,7 +53,7 @@ def main() -> int:
     arrivals = connect_arrivals(settings, {spec.problem: problem})
     try:
         report = run_check(spec, problem, settings.home, tracking, arrivals)
-        _track(tracker, spec, report)
+        track_check(tracker, spec, report)
     except PilothouseError as exc:
         LOG.exception("the check failed")
         tracker.finish(spec.check_id, RunStatus.FAILED, str(exc))
@@ -206,7 +206,7 @@ def _report(compared: Compared, findings: Findings, labelled_rows: int) -> Drift
     )
 
 
-def _track(tracker: RunTracker, spec: CheckSpec, report: DriftReport) -> None:
+def track_check(tracker: RunTracker, spec: CheckSpec, report: DriftReport) -> None:
     """Logs the report, its figures, and what can be compared over checks as metrics."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -18,6 +18,7 @@ from core.monitoring.chunks import (
 )
 from core.monitoring.quality import ColumnCounts, column_quality, count_outside, usual_range
 from core.monitoring.sampling import draw, times
+from core.monitoring.scatter import auc_standard_error
 from core.params_monitoring import ChunkParams
 
 BY_NUMBER = ChunkParams(number=10, period=None, minimum_rows=50)
@@ -114,6 +115,23 @@ class TestCalibration:
             for _ in range(200)
         ]
         assert calibration_error_by_chance(probability) == pytest.approx(np.mean(shown), rel=0.05)
+
+
+class TestScatter:
+    def test_an_auc_scatters_as_it_is_said(self) -> None:
+        random = np.random.default_rng(4)
+        drawn = []
+        for _ in range(400):
+            ranks = np.concatenate([random.normal(1, 1, 150), random.normal(0, 1, 250)])
+            order = ranks.argsort().argsort()[:150]
+            drawn.append((order.sum() - 150 * 149 / 2) / (150 * 250))
+        said = auc_standard_error(float(np.mean(drawn)), 150, 250)
+        assert said == pytest.approx(np.std(drawn), rel=0.12)
+
+    def test_one_class_has_no_auc(self) -> None:
+        assert auc_standard_error(0.9, 0, 10) is None
+        assert auc_standard_error(0.9, 10, 0) is None
+        assert auc_standard_error(1.0, 10, 10) == 0.0
 
 
 class TestSample:

@@ -141,7 +141,7 @@ def test_a_domain_classifier_is_trained_when_asked() -> None:
         update={
             "sample_rows": 1000,
             "drift": SMALL.drift.model_copy(update={"domain_classifier": True}),
-            "chunks": SMALL.chunks.model_copy(update={"number": 2}),
+            "chunks": SMALL.chunks.model_copy(update={"number": 1}),
         }
     )
     found = _examined(_analysis().slice(30_000, 2000), params=asked)
