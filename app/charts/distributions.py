@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from app.charts.base import FRAME, LABEL_GREY, POSITIVE_TEAL
+from app.charts.base import LABEL_GREY, LEGEND_ROW, POSITIVE_TEAL
 from core.data.batch_comparison import Share
 
 #: Height of one bin or category, which has a bar for each table.
 _ROW = 30
+#: What title, axis and legend take of the height.
+_AROUND = 150 + 2 * LEGEND_ROW
 
 
 def distribution_chart(title: str, shares: Sequence[Share], first: str, second: str) -> alt.Chart:
@@ -44,7 +46,6 @@ def distribution_chart(title: str, shares: Sequence[Share], first: str, second: 
             x=alt.X(
                 "share:Q",
                 title="Share of the rows",
-                scale=alt.Scale(domainMin=0),
                 axis=alt.Axis(format=".0%", tickCount=5),
             ),
             y=alt.Y(
@@ -61,6 +62,6 @@ def distribution_chart(title: str, shares: Sequence[Share], first: str, second: 
                 alt.Tooltip("share", title="Share of the rows", format=".1%"),
             ],
         )
-        .properties(title=title, height=FRAME + 40 + _ROW * len(shares))
+        .properties(title=title, height=_AROUND + _ROW * len(shares))
     )
     return bars

@@ -54,7 +54,7 @@ def show_comparison(batch: Batch, others: Sequence[Batch]) -> None:
     names = (_name_of(other, by_id), words.batch_label(batch))
     _show_facts(found, names)
     differing = sorted(found.columns, key=lambda one: one.distance, reverse=True)
-    _show_columns(differing, names)
+    _show_columns(differing)
     _show_charts(differing[:_MOST_CHARTS], names)
     if len(differing) > _MOST_CHARTS:
         st.caption(f"Drawn are the {_MOST_CHARTS} columns that differ most.")
@@ -107,15 +107,14 @@ def _span(facts: TableFacts) -> str:
     return f"{words.clock(facts.first_at)} to {words.clock(facts.last_at)}"
 
 
-def _show_columns(columns: Sequence[ColumnComparison], names: tuple[str, str]) -> None:
-    missing = [f"Missing, {name}" for name in names]
+def _show_columns(columns: Sequence[ColumnComparison]) -> None:
     frame = pd.DataFrame(
         {
             "Column": [one.name for one in columns],
             "Type": [one.type for one in columns],
             "Difference": [one.distance for one in columns],
-            missing[0]: [one.first_missing for one in columns],
-            missing[1]: [one.second_missing for one in columns],
+            "Missing, compared with": [one.first_missing for one in columns],
+            "Missing, this batch": [one.second_missing for one in columns],
         }
     )
     st.dataframe(

@@ -15,9 +15,9 @@ DRIFT = "views/drift.py"
 SERVING = "views/serving.py"
 
 
-def link_to_data(label: str, *, problem: str, batch_id: str | None = None) -> None:
-    """Draws a link to Data, with one batch in view if named."""
-    query = {"problem": problem} | ({"batch": batch_id} if batch_id else {})
+def link_to_data(label: str, *, problem: str, batch_id: str) -> None:
+    """Draws a link to Data with one batch in view."""
+    query = {"problem": problem, "batch": batch_id}
     st.page_link(DATA, label=label, icon=":material/table_rows:", query_params=query)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from app.components import words
+from app.components import navigation, words
 from app.components.failures import Failure, guarded, show_failure
 from app.components.live import REFRESH_S
 from app.components.uploads import Upload, uploads
@@ -103,6 +103,7 @@ def _show_acceptance(added: Added) -> None:
             icon=":material/content_copy:",
         )
     show_what_was_noticed(batch)
+    navigation.link_to_data("Look at this batch", problem=batch.problem, batch_id=batch.id)
 
 
 def show_what_was_noticed(batch: Batch) -> None:

@@ -45,12 +45,14 @@ class CsvFile:
         try:
             with pa.OSFile(str(self._path)) as file:
                 size = file.size()
-                for batch in self._open(file, columns):
+                for block, batch in enumerate(self._open(file, columns), 1):
                     if not batch.num_rows:
                         continue
                     rows = self._rows_of(read, batch.num_rows)
                     read += batch.num_rows
-                    yield Chunk(pa.Table.from_batches([batch]), rows, min(1.0, file.tell() / size))
+                    # Not the position in the file: the reader is far ahead of its blocks.
+                    share = min(1.0, block * BLOCK_BYTES / size)
+                    yield Chunk(pa.Table.from_batches([batch]), rows, share)
         except pa.ArrowInvalid as exc:
             raise self._refusal(str(exc)) from exc
         if not read and not self._skipped:

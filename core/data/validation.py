@@ -153,20 +153,17 @@ def _typed(values: pd.Series, one: Field, found: _Offences) -> pd.Series:
 
 
 def _texts(values: pd.Series, one: Field, found: _Offences) -> pd.Series:
-    if not isinstance(values.dtype, pd.StringDtype):
-        values = values.astype(object).where(values.notna(), None).map(_as_text)
-    lengths = values.str.len().to_numpy(np.float64, na_value=0.0)
+    """Categories as the contract spells them; a few values of many rows, so each is read once."""
+    codes, distinct = pd.factorize(values)
+    spelled = np.array([*one.spell(distinct), None], dtype=object)
+    lengths = np.array([*map(len, spelled[:-1]), 0])[codes]
     found.add(
         one.name,
         np.flatnonzero(lengths > MAX_TEXT),
-        lambda row: f"{lengths[row]:.0f} characters are more than {MAX_TEXT}",
+        lambda row: f"{lengths[row]} characters are more than {MAX_TEXT}",
     )
-    known = values.astype(object).where(values.notna(), None)
-    return pd.Series(one.spell(known), index=values.index, dtype=object)
-
-
-def _as_text(value: object) -> str | None:
-    return None if value is None else str(value)
+    # The code of a missing value is -1, the last one.
+    return pd.Series(spelled[codes], index=values.index, dtype=object)
 
 
 def _harmless(one: Field) -> float:
@@ -224,8 +221,9 @@ def _label(frame: pd.DataFrame, label: Label, found: _Offences, *, needs_label: 
 
 def _classes(given: pd.Series, label: Label) -> pd.Series:
     """0.0 and 1.0 for the two values of a label, missing for everything else."""
-    known = {value: label.read(value) for value in given.dropna().unique()}
-    return given.map(known).astype("float64")
+    codes, distinct = pd.factorize(given)
+    read = np.array([*map(label.read, distinct), None], dtype=np.float64)
+    return pd.Series(read[codes], index=given.index)
 
 
 def _moments(given: pd.Series, name: str, found: _Offences) -> pa.Array:

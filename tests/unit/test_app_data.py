@@ -65,6 +65,8 @@ def test_an_accepted_file_is_told_first_and_stored(
     assert "Dropped on the way in: PassengerId, Name." in said
     assert "- **Fare**: outside the usual range 0 to 520 in 2 rows (0.5%)" in said
     assert panel.dataframe[0].value["File"].tolist()[0] == "monday.csv"
+    (link,) = [one.proto for one in panel.get("page_link") if "this batch" in one.proto.label]
+    assert f"batch={core.batches.batches[0].id}" in link.query_string
     panel.button(key="put-away").click().run()
     assert not panel.success
     assert len(core.batches.batches) == 3
