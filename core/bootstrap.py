@@ -20,7 +20,7 @@ from core.adapters.serve import ServeClient
 from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
-from core.data.labelled import LabelledRows, read_labelled
+from core.data.labelled import ReadLabelled, read_labelled
 from core.data.labelling import LabelService
 from core.data.labels import LabelLog, labels_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
@@ -130,7 +130,7 @@ def connect_cluster(settings: Settings) -> RayCluster:
     return RayCluster(settings.ray_dashboard_url)
 
 
-def connect_labelled_rows(settings: Settings) -> LabelledRows:
+def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     """Builds the reader of the labelled rows of batches."""
     return partial(read_labelled, settings.home, LabelLog(labels_folder(settings.home)))
 

@@ -13,6 +13,7 @@ from core import (
     cli_compare,
     cli_drift,
     cli_models,
+    cli_retrain,
     cli_services,
     cli_simulate,
     cli_sweeps,
@@ -36,6 +37,7 @@ cli_sweeps.register(app)
 cli_batches.register(app)
 cli_drift.register(app)
 cli_alerts.register(app)
+cli_retrain.register(app)
 cli_simulate.register(app)
 
 

@@ -37,7 +37,9 @@ def ingest(
         InvalidInputError: the source lacks columns of the contract.
     """
     table = reduce_texts(_load(problem.source, providers), problem.contract)
-    wanted = [*problem.contract.names, problem.contract.label.name]
+    contract = problem.contract
+    wanted = [*contract.names, contract.label.name]
+    wanted += [contract.timestamp] if contract.timestamp else []
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise InvalidInputError(

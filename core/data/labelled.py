@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from core.data.batch_files import LABEL, batch_file
+from core.data.batch_files import AT, LABEL, batch_file
 from core.data.held_back import held_back, training_row_ids
 from core.data.label_join import join
 from core.data.labels import LabelLog
@@ -41,7 +42,7 @@ class LabelledBatch:
 
 
 #: Problem and batch id -> the batch's labelled rows.
-LabelledRows = Callable[[str, str], LabelledBatch]
+ReadLabelled = Callable[[str, str], LabelledBatch]
 
 
 def read_labelled(home: Path, labels: LabelLog, problem: str, batch_id: str) -> LabelledBatch:
@@ -50,8 +51,8 @@ def read_labelled(home: Path, labels: LabelLog, problem: str, batch_id: str) -> 
     Raises:
         NotFoundError: there is no such batch.
     """
-    stored = read_table(batch_file(home, problem, batch_id))
-    table = join(stored, labels.labels_of(problem, batch_id), source=batch_id).table
+    rows = read_table(batch_file(home, problem, batch_id))
+    table = join(rows, labels.labels_of(problem, batch_id), source=batch_id).table
     return LabelledBatch(batch_id, table.filter(table.column(LABEL).is_valid()))
 
 
@@ -83,6 +84,9 @@ def with_batches(
     for table in tables:
         texts += [spelled[value] for value in table.column(LABEL).to_pylist()]
     columns[label.name] = pa.chunked_array([pa.array(texts, pa.string())])
+    if contract.timestamp is not None:
+        times = [source.column(contract.timestamp), *(table.column(AT) for table in tables)]
+        columns[contract.timestamp] = _moments(times)
     return pa.table(columns)
 
 
@@ -96,6 +100,16 @@ def _joined(source: pa.ChunkedArray, tables: Sequence[pa.Table], field: Field) -
         )
     # A CSV's values are text until the contract has been asked; so are these.
     texts = [text for column in (source, *added) for text in _texts(column)]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _moments(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Times as ISO 8601; the contract says which are none."""
+    texts = [
+        value.isoformat() if isinstance(value, datetime) else value
+        for column in columns
+        for value in column.to_pylist()
+    ]
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.mlflow import RunTracker
-from core.data.labelled import LabelledRows
+from core.data.labelled import ReadLabelled
 from core.domain import Alert, AlertKind, Check, Run, RunStatus
 from core.errors import NotFoundError
 from core.monitoring.ports import Batches, Checks
@@ -63,7 +63,7 @@ class RetrainingService:
         promotions: PromotionService,
         checks: Checks,
         batches: Batches,
-        labelled_rows: LabelledRows,
+        labelled_rows: ReadLabelled,
     ) -> None:
         self._policy = policy
         self._problems = problems

@@ -18,7 +18,7 @@ from core.adapters.raydp import RayConnection, connect_ray
 from core.adapters.spark_holder import SparkPlan
 from core.adapters.spark_lease import SparkLease
 from core.bootstrap import PROVIDERS, Tracking, connect_labelled_rows, connect_tracking
-from core.data.labelled import LabelledRows
+from core.data.labelled import ReadLabelled
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
 from core.problems import load_problem
@@ -95,7 +95,7 @@ def _execute(
     packages: tuple[str, ...],
     ws: Workspace,
     tracking: Tracking,
-    labelled_rows: LabelledRows,
+    labelled_rows: ReadLabelled,
 ) -> None:
     tracker = tracking.tracker
     tell = _Teller(spec.run_id, tracker)

@@ -22,6 +22,7 @@ from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, S
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.messages import Message
 from core.params import load_params
+from core.params_alerts import ScheduleParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 from core.settings import CODE_ROOT, Settings
@@ -504,7 +505,12 @@ def make_world(folder: Path) -> World:
     """An empty installation below ``folder``."""
     settings = Settings(home=folder / "home")
     params = load_params(CODE_ROOT / "params.yaml").model_copy(
-        update={"problems": (PROBLEM.name,), "bootstrap": (PROBLEM.name,)}
+        update={
+            "problems": (PROBLEM.name,),
+            "bootstrap": (PROBLEM.name,),
+            # No test meets a check that it did not start.
+            "schedule": ScheduleParams(checks={}),
+        }
     )
     database = Database(settings.database_url)
     database.migrate()

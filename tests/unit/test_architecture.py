@@ -21,8 +21,8 @@ MAX_LINES = 300
 LONGER: dict[str, str] = {"core/domain.py": "the words of the product, all in one place"}
 #: Column names that are also words of English; they are looked for as texts alone.
 EVERYDAY = {"Age", "Name", "body", "repaid"}
-#: Column names that say nothing: they are keys of everything.
-COMMON = {"id", "timestamp"}
+#: Column names that say nothing: keys of everything, and what NannyML calls predictions.
+COMMON = {"id", "timestamp", "y_pred", "y_pred_proba"}
 #: (module, text) -> what the text means there.
 OTHER_MEANING = {
     ("app/components/batch_table.py", "Age"): "how long ago a batch was added",

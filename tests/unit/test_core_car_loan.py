@@ -34,7 +34,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Validated:
 def test_the_bundled_rows_keep_every_rule(bundled: Validated) -> None:
     assert bundled.table.num_rows == 50_000
     assert bundled.findings == ()
-    assert bundled.table.column_names == ["row_id", *CONTRACT.names, "label"]
+    assert bundled.table.column_names == ["row_id", *CONTRACT.names, "label", "at"]
 
 
 def test_the_bundled_values_are_the_known_ones(bundled: Validated) -> None:
@@ -51,7 +51,7 @@ def test_its_contract_holds_every_column_of_the_data() -> None:
 
 @pytest.mark.parametrize("spelled", [True, "True", "true", "TRUE"])
 def test_a_boolean_is_one_value_however_it_is_spelled(spelled: object) -> None:
-    row = {**ROW, "repaid_loan_on_prev_car": spelled, "repaid": 1.0}
+    row = {**ROW, "repaid_loan_on_prev_car": spelled, "repaid": 1.0, "timestamp": "2018-01-01"}
     table = pa.table({"row_id": [0], **{name: [value] for name, value in row.items()}})
     checked = validate(table, CONTRACT)
     assert checked.table.column("repaid_loan_on_prev_car").to_pylist() == ["True"]
@@ -74,9 +74,8 @@ def test_other_categories_are_kept_as_they_are() -> None:
     assert sex.spell(["MALE", None]) == ["MALE", None]
 
 
-@pytest.mark.parametrize(
-    ("value", "meaning"),
-    [(1, 1.0), (1.0, 1.0), ("1", 1.0), ("1.0", 1.0), ("0.0", 0.0), ("1.5", None), ("yes", None)],
-)
-def test_a_label_may_be_written_as_a_fraction(value: object, meaning: float | None) -> None:
-    assert CONTRACT.label.read(value) == meaning
+@pytest.mark.parametrize(("value", "meaning"), [(1, 1.0), (1.0, 1.0), ("1.0", 1.0), ("0", 0.0)])
+def test_a_label_may_be_written_as_a_fraction(value: object, meaning: float) -> None:
+    row = {**ROW, "repaid": value, "timestamp": "2018-01-01"}
+    table = pa.table({"row_id": [0], **{name: [given] for name, given in row.items()}})
+    assert validate(table, CONTRACT).table.column("label").to_pylist() == [meaning]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from core.data.batch_files import batch_file
 from core.data.held_back import BATCH_ROW_IDS, FRACTION, held_back
 from core.data.ingest import ingest
 from core.data.labelled import LabelledBatch, read_labelled, with_batches
+from core.data.labels import GIVEN_SCHEMA, LabelLog, labels_folder
 from core.data.tables import file_md5, write_table
 from core.data.validation import validate
 from core.errors import NotFoundError
@@ -121,14 +124,36 @@ def _numbered() -> pa.Table:
 
 
 class TestRead:
-    def test_rows_without_a_label_are_left_out(self, tmp_path: Path) -> None:
-        labels = [1.0, None, 0.0, None]
-        write_table(batch("b1", 4, labels).table, batch_file(tmp_path, "plums", "b1"))
-        found = read_labelled(tmp_path, "plums", "b1")
+    def test_labels_count_that_came_with_the_batch_or_later(self, tmp_path: Path) -> None:
+        given: list[float | None] = [1.0, None, 0.0, None]
+        write_table(batch("b1", 4, given).table, batch_file(tmp_path, "plums", "b1"))
+        labels = LabelLog(labels_folder(tmp_path))
+        found = read_labelled(tmp_path, labels, "plums", "b1")
         assert found.id == "b1"
         assert found.table.column("row_id").to_pylist() == [0, 2]
-        assert found.table.column("label").to_pylist() == [1.0, 0.0]
+        late = pa.table(
+            {"source": ["b1", "b2"], "row_id": [3, 1], "label": [1.0, 1.0]}, schema=GIVEN_SCHEMA
+        )
+        labels.append("plums", late, by="ann")
+        found = read_labelled(tmp_path, labels, "plums", "b1")
+        assert found.table.column("row_id").to_pylist() == [0, 2, 3]
+        assert found.table.column("label").to_pylist() == [1.0, 0.0, 1.0]
+        labels.close()
 
     def test_a_batch_that_is_not_there_is_said(self, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError):
-            read_labelled(tmp_path, "plums", "b1")
+            read_labelled(tmp_path, LabelLog(labels_folder(tmp_path)), "plums", "b1")
+
+
+def test_times_of_batches_go_on_where_the_contract_has_them(tmp_path: Path) -> None:
+    timed = replace(PROBLEM, contract=replace(CONTRACT, timestamp="when"))
+    moments = [datetime(2026, 2, day, tzinfo=UTC) for day in (1, 2, 3)]
+    source = _source("floats").append_column("when", pa.array(moments))
+    added = batch("b1", 30)
+    stamped = added.table.append_column(
+        "at", pa.array([moments[2]] * 30, pa.timestamp("us", "UTC"))
+    )
+    ingest(timed, {"file": lambda _: source}, tmp_path / "r", [LabelledBatch("b1", stamped)])
+    at = validate(pq.read_table(tmp_path / "r"), timed.contract).table.column("at").to_pylist()
+    assert at[:3] == moments
+    assert set(at[3:]) == {moments[2]}

@@ -42,7 +42,7 @@ class FakeChecks:
     reports: dict[str, DriftReport] = field(default_factory=dict)
     considered: set[str] = field(default_factory=set)
 
-    def start(self, problem: str, *, actor: str) -> Check:
+    def start(self, problem: str, *, batch_id: str | None = None, actor: str) -> Check:
         self.plug.check()
         started = replace(
             check_of(f"c{len(self.checks)}", at=datetime.now(UTC)),
@@ -50,6 +50,7 @@ class FakeChecks:
             started_by=actor,
             status=RunStatus.RUNNING,
             ended_at=None,
+            batch_id=batch_id,
         )
         self.checks.append(started)
         return started
@@ -94,6 +95,8 @@ class FakeBatches:
 
     batches: list[Batch] = field(default_factory=list)
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    #: Batches that a check has looked at.
+    checked: set[str] = field(default_factory=set)
 
     def add(self, batch_id: str, labelled: int) -> None:
         now = datetime.now(UTC)
@@ -105,8 +108,11 @@ class FakeBatches:
     def label(self, batch_id: str, rows: int) -> None:
         self.tables[batch_id] = pa.table({"row_id": pa.array(range(rows), pa.int64())})
 
-    def list(self, problem: str | None = None) -> Sequence[Batch]:
-        return [batch for batch in self.batches if problem in (None, batch.problem)][::-1]
+    def list(self, problem: str, limit: int) -> Sequence[Batch]:
+        return [batch for batch in self.batches if batch.problem == problem][::-1][:limit]
+
+    def unchecked(self, problem: str) -> Sequence[Batch]:
+        return [batch for batch in self.batches if batch.id not in self.checked]
 
     def labelled(self, problem: str, batch_id: str) -> LabelledBatch:
         return LabelledBatch(batch_id, self.tables[batch_id])
@@ -148,6 +154,8 @@ def watched(
         batches.labelled,
     )
     schedule = ScheduleParams(checks={PROBLEM.name: cron})
-    watch = WatchService(schedule, checks, checks, core.alerts, retraining, core.promotions)
+    watch = WatchService(
+        schedule, checks, checks, batches, core.alerts, retraining, core.promotions
+    )
     yield Watched(world, checks, batches, retraining, watch)
     world.close()
