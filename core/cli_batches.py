@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from core.bootstrap import connect
 from core.cli_output import CONSOLE, ERRORS, Json, print_json, print_table
 from core.data.batch_comparison import BatchComparison
+from core.data.label_join import labels_sentence
 from core.domain import Batch
 
 ProblemName = Annotated[str, typer.Argument(help="Name of the problem.")]
@@ -60,6 +61,27 @@ def add_batch(
             markup=False,
         )
     _print_batch(added.batch)
+
+
+@batch_app.command("labels")
+def add_labels(
+    problem: ProblemName,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet: batch_id and row_id, or request_id and index, and the label."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Take late labels of batches or of answered predictions."""
+    pilothouse = connect()
+    with ERRORS.status("joining the labels"):
+        report = pilothouse.labels.add(problem, file, actor=pilothouse.settings.operator)
+    if as_json:
+        print_json({"id": problem, "labels": report})
+    else:
+        CONSOLE.print(labels_sentence(report), highlight=False, markup=False)
 
 
 @batch_app.command("list")

@@ -104,7 +104,7 @@ def _chunk_frame(chunks: Sequence[Chunk]) -> pd.DataFrame:
 
 
 def _chunk_axis() -> alt.X:
-    title = "Chunks in order of time; those of the reference are shaded"
+    title = "Chunk in order of time (reference shaded)"
     scale = alt.Scale(nice=False, padding=12)
     return alt.X("chunk:Q", title=title, scale=scale, axis=alt.Axis(tickMinStep=1, format="d"))
 

@@ -11,15 +11,15 @@ import streamlit as st
 from app.components import navigation, words
 from app.components.failures import guarded
 from app.components.status import alert_badge, level_badge
-from core.domain import Alert, AlertStatus
+from core.domain import Alert, AlertStatus, Level
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 
 def show_alerts(core: Pilothouse, alerts: Sequence[Alert]) -> None:
-    """Draws alerts, each with the way to say that one has seen it."""
-    for alert in alerts:
+    """Draws alerts, critical ones first, each with the way to say that one has seen it."""
+    for alert in sorted(alerts, key=lambda one: one.severity is not Level.CRITICAL):
         with st.container(border=True), guarded():
             _show_alert(core, alert)
 
@@ -33,17 +33,18 @@ def _show_alert(core: Pilothouse, alert: Alert) -> None:
         level_badge(alert.severity)
         alert_badge(alert.status)
     st.markdown(words.plain(alert.summary))
-    if alert.details:
-        st.markdown("\n".join(f"- {words.plain(one)}" for one in alert.details))
     st.caption(_history(alert, now))
     if alert.outcome:
         st.markdown(f"**Retraining**: {words.plain(alert.outcome)}")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if alert.status is AlertStatus.OPEN:
+            _show_acknowledge(core, alert)
         navigation.link_to_drift("The check", problem=alert.problem, check_id=alert.check_id)
         if alert.run_id:
             navigation.link_to_training("The retrain", problem=alert.problem, run_id=alert.run_id)
-    if alert.status is AlertStatus.OPEN:
-        _show_acknowledge(core, alert)
+    if len(alert.details) > 1:
+        with st.expander("What stands out", icon=":material/list:"):
+            st.markdown("\n".join(f"- {words.plain(one)}" for one in alert.details))
 
 
 def _history(alert: Alert, now: datetime) -> str:

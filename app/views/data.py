@@ -8,6 +8,7 @@ from app.components import installation
 from app.components.batch_table import pick_batch
 from app.components.batch_view import show_batch, show_comparison
 from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components.labels_view import show_labels_upload
 from app.components.upload_view import show_upload
 
 _MOST = 1_000
@@ -20,6 +21,8 @@ def render() -> None:
     problem = installation.choose_problem(core)
     with guarded():
         show_upload(core, problem)
+    with st.expander("Add late labels", icon=":material/label:"), guarded():
+        show_labels_upload(core, problem)
     with st.spinner("Reading the batches…"):
         batches = attempt(lambda: core.batches.list(problem.name, _MOST))
     st.subheader("Batches")

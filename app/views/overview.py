@@ -76,7 +76,7 @@ def _show_glance(
     unknown = any(isinstance(one, Failure) for one in productions.values())
     decided = [one for one in productions.values() if isinstance(one, Promotion)]
     figures = {
-        "Problems in Production": _UNKNOWN if unknown else f"{len(decided)} of {len(productions)}",
+        "In Production": _UNKNOWN if unknown else f"{len(decided)} of {len(productions)}",
         "Open alerts": _amount(alerts),
         "Waiting for approval": _amount(requests),
         "Active runs": _amount(active),

@@ -10,6 +10,7 @@ import pyarrow as pa
 from core.data.batch_files import AT, LABEL
 from core.data.labels import SOURCE
 from core.data.tables import ROW_ID
+from core.wording import count
 
 _REQUEST_ID = "request_id"
 _KEY = [SOURCE, ROW_ID]
@@ -27,6 +28,19 @@ class LabelsReport:
     conflicts: int
     #: Belong to no row.
     strangers: int
+
+
+def labels_sentence(report: LabelsReport) -> str:
+    """What became of labels, for people."""
+    parts = [f"{count(report.joined, 'label')} joined"]
+    for number, what in (
+        (report.duplicates, "known already"),
+        (report.conflicts, "against a label that came first, which stays"),
+        (report.strangers, "of rows that nobody knows"),
+    ):
+        if number:
+            parts.append(f"{number:,} {what}")
+    return ", ".join(parts) + "."
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,7 +124,7 @@ def test_a_check_goes_on_when_the_page_is_left_and_opened_again(
 ) -> None:
     core.batches.gate.clear()
     panel = _give(open_panel(monkeypatch, core, "data"))
-    assert not panel.file_uploader
+    assert [one.label for one in panel.file_uploader] == ["File of labels"]
     panel.switch_page("views/train.py").run()
     panel.switch_page("views/data.py").run()
     for _ in range(100):

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -25,6 +26,7 @@ from core.errors import (
 from core.monitoring.checks import LOST
 from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, CheckSpec, check_folder
 from core.monitoring.outcome import check_metrics, check_tags
+from core.monitoring.reference import References
 from core.monitoring.report import DriftReport
 from tests.unit.check_values import drift_of, method_of, report_of
 from tests.unit.core_fakes import World, make_world
@@ -259,6 +261,12 @@ class TestRecords:
         assert found == tuple(reversed(checks))[:2]
 
 
+def _references(world: World) -> References:
+    tracker: Any = world.tracker
+    core = world.pilothouse
+    return References(core.promotions, tracker, core.settings.home)
+
+
 class TestReference:
     def test_it_is_fetched_once_and_read_from_disk(self, world: World, tmp_path: Path) -> None:
         production = world.pilothouse.promotions.production("plums")
@@ -266,14 +274,15 @@ class TestReference:
         table = pa.table({"row_id": [0, 1], "weight": [1.0, 2.0]})
         write_table(table, tmp_path / "reference.parquet")
         world.tracker.log_files(production.run_id, tmp_path / "reference.parquet", "reference")
-        found = world.pilothouse.references.of("plums")
+        references = _references(world)
+        found = references.of("plums")
         assert (found.version, found.run_id) == (1, production.run_id)
         world.tracker.plug.pulled = True
-        assert world.pilothouse.references.of("plums").table.equals(table)
+        assert references.of("plums").table.equals(table)
 
     def test_a_run_that_keeps_none_is_said(self, world: World) -> None:
         with pytest.raises(NotFoundError, match=r"reference\.parquet"):
-            world.pilothouse.references.of("plums")
+            _references(world).of("plums")
         assert list((world.pilothouse.settings.home / "references").iterdir()) == []
 
 

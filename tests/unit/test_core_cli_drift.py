@@ -26,7 +26,7 @@ from tests.unit.core_fakes import World, make_world
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
     made.put_into_production()
-    made.batches.add("b1")
+    made.add_batch("b1")
     monkeypatch.setattr(cli_drift, "connect", lambda: made.pilothouse)
     monkeypatch.setattr(cli_drift, "POLL_S", 0.0)
     monkeypatch.setenv("COLUMNS", "250")
