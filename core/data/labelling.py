@@ -61,7 +61,8 @@ class LabelService:
         before = self._report(problem, sources, batches)
         self.labels.append(problem, given, by=actor)
         report = _less(self._report(problem, sources, batches), before)
-        self.records.mark_labelled(batches, datetime.now(UTC))
+        if report.joined:
+            self.records.mark_labelled(batches, datetime.now(UTC))
         return report
 
     def _is_batch(self, problem: str, source: str) -> bool:
