@@ -79,9 +79,21 @@ def performance_chart(
         if name == _ESTIMATED:
             band = base.mark_area(color=colour, opacity=0.2)
             layers.append(band.encode(y=alt.Y("low:Q", title=metric), y2="high:Q"))
+        if course.value is not None and not any(course.chunk_values):
+            # Labels enough for the whole, too few for any chunk.
+            layers.append(_whole(chunks, course.value, colour, name))
         drawn = base.encode(y=_value_axis(metric), color=_kind_colour())
         layers += [drawn.mark_line(), drawn.mark_point(filled=True, size=60, opacity=1)]
     return layered(*layers, title=f"{metric}, estimated and realized", height=_HEIGHT)
+
+
+def _whole(chunks: Sequence[Chunk], value: float, colour: str, name: str) -> alt.Chart:
+    """A value of all chunks that arrived, as a line over them."""
+    begin = sum(one.period == "reference" for one in chunks) + 0.5
+    frame = pd.DataFrame({"from": [begin], "to": [len(chunks) + 0.5], "value": [value]})
+    rule = alt.Chart(frame).mark_rule(color=colour, strokeWidth=3)
+    tooltip = [alt.Tooltip("value:Q", title=f"{name}, all chunks together", format=".4f")]
+    return rule.encode(x="from:Q", x2="to:Q", y="value:Q", tooltip=tooltip)
 
 
 def _kind_colour() -> alt.Color:

@@ -8,6 +8,7 @@ in the length of the loans. Units and meanings are those of NannyML's documentat
 from __future__ import annotations
 
 from core.problems.contract import (
+    Arrivals,
     Contract,
     DatasetSource,
     Field,
@@ -89,6 +90,7 @@ PROBLEM = Problem(
         timestamp="timestamp",
     ),
     source=DatasetSource("nannyml", "synthetic_car_loan"),
+    arrivals=Arrivals(DatasetSource("nannyml", "synthetic_car_loan")),
     # Fewer and quicker candidates than a small data set gets: each is fitted on 27,000 rows
     # for every fold.
     search_space={
