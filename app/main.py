@@ -32,9 +32,11 @@ def main() -> None:
     st.logo(str(_HERE / "logo.svg"), icon_image=str(_HERE / "mark.svg"), size="large")
     pages = [
         st.Page(navigation.OVERVIEW, title="Overview", icon=":material/dashboard:", default=True),
+        st.Page(navigation.DATA, title="Data", icon=":material/table_rows:"),
         st.Page(navigation.TRAIN, title="Train", icon=":material/model_training:"),
         st.Page(navigation.EXPERIMENTS, title="Experiments", icon=":material/science:"),
         st.Page(navigation.RESOURCES, title="Resources", icon=":material/memory:"),
+        st.Page(navigation.DRIFT, title="Drift", icon=":material/troubleshoot:"),
         st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
     ]
     page = st.navigation(pages)

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core.adapters.database import Database
+from core.adapters.database_alerts import AlertRecords
+from core.adapters.database_batches import BatchRecords
+from core.adapters.database_checks import CheckRecords
+from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
-from core.adapters.nannyml import load_reference
+from core.adapters.nannyml import load_later, load_reference
+from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
+from core.data.batch_files import batches_folder
+from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
+from core.data.labelled import ReadLabelled, read_labelled
+from core.data.labelling import LabelService
+from core.data.labels import LabelLog, labels_folder
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.deployment.upkeep import LogUpkeep
+from core.monitoring.alerts import AlertService, Receiver
+from core.monitoring.arrivals import Arrivals, LateLabels
+from core.monitoring.checks import MonitoringService
+from core.monitoring.detector import Detector
+from core.monitoring.reference import References
+from core.monitoring.retrains import RetrainingService
+from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
 from core.promotion.promotions import PromotionService
 from core.services.health import HealthService
-from core.settings import Settings, be_impatient, load_settings
+from core.settings import Settings, be_impatient, load_settings, silence_vendors
 from core.training.adaptive import Proposer
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
@@ -38,14 +58,23 @@ class Pilothouse:
     runs: RunService
     experiments: ExperimentService
     sweeps: SweepService
+    retraining: RetrainingService
+    batches: BatchService
+    labels: LabelService
     promotions: PromotionService
+    alerts: AlertService
+    monitoring: MonitoringService
+    watch: WatchService
     serving: ServingService
     reconciler: Reconciler
+    upkeep: LogUpkeep
     health: HealthService
 
 
 #: provider of a data set -> its reader.
 PROVIDERS: Providers = {"nannyml": load_reference, "file": read_file_source}
+#: provider of a data set -> reader of the rows that come after training, with their labels.
+LATER_ROWS: Providers = {"nannyml": load_later}
 
 
 def propose_by_tpe(space: SearchSpace, families: Sequence[str], trials: int, seed: int) -> Proposer:
@@ -65,6 +94,16 @@ def explain_by_fanova(
     return explain(settings, values)
 
 
+def build_detector() -> Detector:
+    """Builds what tells drift and estimates performance."""
+    # NannyML takes seconds to import, and only a check needs it.
+    silence_vendors()
+    lend_openmp()
+    from core.adapters.nannyml_detector import NannymlDetector
+
+    return NannymlDetector()
+
+
 @dataclass(frozen=True)
 class Tracking:
     """What the process of a run needs of MLflow."""
@@ -79,9 +118,49 @@ def connect_tracking(settings: Settings) -> Tracking:
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
 
 
+def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
+    """Builds the doors to what was answered and to late labels; both are files."""
+    contracts = {name: problem.contract for name, problem in problems.items()}
+    log = InferenceLog(inference_folder(settings.home), contracts)
+    return Arrivals(log, LateLabels(LabelLog(labels_folder(settings.home))))
+
+
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
     return RayCluster(settings.ray_dashboard_url)
+
+
+def connect_labelled_rows(settings: Settings) -> ReadLabelled:
+    """Builds the reader of the labelled rows of batches."""
+    return partial(read_labelled, settings.home, LabelLog(labels_folder(settings.home)))
+
+
+def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
+    """Builds the door to those who are told of alerts; ``None`` where nobody is.
+
+    Raises:
+        SetupError: the file that should hold their addresses cannot be read.
+    """
+    urls = settings.alert_urls
+    if not urls:
+        return None
+    # Apprise takes a quarter of a second to import.
+    from core.adapters.notification import Receivers
+
+    return Receivers(urls, params.alerts.timeout_s)
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """The doors to everything outside this process."""
+
+    database: Database
+    tracker: RunTracker
+    registry: ModelRegistry
+    cluster: RayCluster
+    serving: ServingService
+    versions: DataVersions
+    receiver: Receiver | None
 
 
 def connect(settings: Settings | None = None) -> Pilothouse:
@@ -98,22 +177,102 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     database = Database(settings.database_url)
     database.migrate()
     tracking = connect_tracking(settings)
-    tracker, registry = tracking.tracker, tracking.registry
-    cluster = connect_cluster(settings)
-    promotions = PromotionService(params, problems, database, registry)
-    serving = ServingService(
-        settings, params.serving, ServeClient(settings.ray_dashboard_url), tuple(problems)
+    serve = ServeClient(settings.ray_dashboard_url)
+    adapters = Adapters(
+        database=database,
+        tracker=tracking.tracker,
+        registry=tracking.registry,
+        cluster=connect_cluster(settings),
+        serving=ServingService(settings, params.serving, serve, tuple(problems)),
+        versions=DataVersions(batches_folder(settings.home)),
+        receiver=connect_receivers(settings, params),
     )
+    return assemble(settings, params, problems, adapters)
+
+
+def assemble(
+    settings: Settings, params: Params, problems: Mapping[str, Problem], adapters: Adapters
+) -> Pilothouse:
+    """Puts the services together over adapters, real ones or a test's."""
+    home, database, tracker = settings.home, adapters.database, adapters.tracker
+    promotions = PromotionService(params, problems, database, adapters.registry)
+    runs = RunService(params, problems, database, tracker, adapters.cluster, home)
+    references = References(promotions, tracker, home)
+    batches = BatchService(
+        problems,
+        BatchRecords(database),
+        adapters.versions,
+        home,
+        lambda problem: references.of(problem).table,
+    )
+    watching = _watching(settings, params, problems, adapters, promotions, runs)
+    arrivals = connect_arrivals(settings, problems)
+    labels = LabelLog(labels_folder(home))
     return Pilothouse(
         settings=settings,
         params=params,
         problems=problems,
         database=database,
-        runs=RunService(params, problems, database, tracker, cluster, settings.home),
+        runs=runs,
         experiments=ExperimentService(database, tracker, explain_by_fanova),
-        sweeps=SweepService(params, problems, tracker, cluster, settings.home),
+        sweeps=SweepService(params, problems, tracker, adapters.cluster, home),
+        batches=batches,
+        labels=LabelService(problems, BatchRecords(database), batches.rows, labels, arrivals.log),
         promotions=promotions,
-        serving=serving,
-        reconciler=Reconciler(params.problems, promotions, registry, serving),
+        alerts=watching.alerts,
+        monitoring=watching.monitoring,
+        retraining=watching.retraining,
+        watch=watching.watch,
+        serving=adapters.serving,
+        reconciler=Reconciler(params.problems, promotions, adapters.registry, adapters.serving),
+        upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days),
         health=HealthService(settings),
     )
+
+
+@dataclass(frozen=True)
+class _Watching:
+    monitoring: MonitoringService
+    alerts: AlertService
+    retraining: RetrainingService
+    watch: WatchService
+
+
+def _watching(
+    settings: Settings,
+    params: Params,
+    problems: Mapping[str, Problem],
+    adapters: Adapters,
+    promotions: PromotionService,
+    runs: RunService,
+) -> _Watching:
+    database, tracker = adapters.database, adapters.tracker
+    batches, checks = BatchRecords(database), CheckRecords(database)
+    alert_records = AlertRecords(database)
+    monitoring = MonitoringService(
+        params.monitoring,
+        problems,
+        checks,
+        batches,
+        promotions,
+        tracker,
+        adapters.cluster,
+        settings.home,
+    )
+    alerts = AlertService(params.alerts, alert_records, adapters.receiver, settings.panel_url)
+    retraining = RetrainingService(
+        params.retraining,
+        problems,
+        database,
+        alert_records,
+        tracker,
+        runs,
+        promotions,
+        monitoring,
+        batches,
+        connect_labelled_rows(settings),
+    )
+    watch = WatchService(
+        params.schedule, monitoring, checks, batches, alerts, retraining, promotions
+    )
+    return _Watching(monitoring, alerts, retraining, watch)

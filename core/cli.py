@@ -7,7 +7,17 @@ import sys
 
 import typer
 
-from core import cli_compare, cli_models, cli_services, cli_sweeps
+from core import (
+    cli_alerts,
+    cli_batches,
+    cli_compare,
+    cli_drift,
+    cli_models,
+    cli_retrain,
+    cli_services,
+    cli_simulate,
+    cli_sweeps,
+)
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
 from core.settings import load_settings
@@ -24,6 +34,11 @@ cli_services.register(app, after_start=cli_models.ensure_served)
 cli_models.register(app)
 cli_compare.register(cli_models.runs_app)
 cli_sweeps.register(app)
+cli_batches.register(app)
+cli_drift.register(app)
+cli_alerts.register(app)
+cli_retrain.register(app)
+cli_simulate.register(app)
 
 
 def main() -> None:

@@ -31,12 +31,28 @@ def ensure_models(pilothouse: Pilothouse, say: Say) -> None:
         if pilothouse.promotions.production(problem) is None:
             _train_first(pilothouse, problem, say)
     for problem in pilothouse.problems:
-        recorded = pilothouse.promotions.production(problem)
-        if recorded is not None:
-            say(f"loading {problem} v{recorded.version}")
-            pilothouse.serving.wait_until_serving(
-                problem, recorded.version, pilothouse.settings.start_timeout_s
-            )
+        _wait_until_served(pilothouse, problem, say)
+
+
+def ensure_model(pilothouse: Pilothouse, problem: str, say: Say) -> None:
+    """Trains one problem if nothing serves, then waits until it is served.
+
+    Raises:
+        TrainingError: the run did not end with a model.
+        UnavailableError: the recorded version does not come to serve.
+    """
+    if pilothouse.promotions.production(problem) is None:
+        _train_first(pilothouse, problem, say)
+    _wait_until_served(pilothouse, problem, say)
+
+
+def _wait_until_served(pilothouse: Pilothouse, problem: str, say: Say) -> None:
+    recorded = pilothouse.promotions.production(problem)
+    if recorded is not None:
+        say(f"loading {problem} v{recorded.version}")
+        pilothouse.serving.wait_until_serving(
+            problem, recorded.version, pilothouse.settings.start_timeout_s
+        )
 
 
 def _train_first(pilothouse: Pilothouse, problem: str, say: Say) -> None:

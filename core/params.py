@@ -14,6 +14,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import InvalidInputError, NotFoundError, Offence
+from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
+from core.params_inference import InferenceLogParams
+from core.params_monitoring import MonitoringParams
 
 
 class _Frozen(BaseModel):
@@ -120,6 +123,7 @@ class ServingParams(_Frozen):
     max_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica accepts.")
     max_records: int = Field(ge=1, description="Records in one request.")
     max_body_mb: int = Field(ge=1, description="Size of one request in MiB.")
+    inference_log: InferenceLogParams
 
     @model_validator(mode="after")
     def _ordered(self) -> ServingParams:
@@ -149,6 +153,10 @@ class Params(_Frozen):
     training: TrainingParams
     serving: ServingParams
     promotion: PromotionParams
+    monitoring: MonitoringParams
+    alerts: AlertParams
+    schedule: ScheduleParams
+    retraining: RetrainingParams
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +176,9 @@ class Params(_Frozen):
         strangers = sorted(set(self.bootstrap) - set(self.problems))
         if strangers:
             raise ValueError(f"bootstrap names {', '.join(strangers)}, not among problems")
+        strangers = sorted(set(self.schedule.checks) - set(self.problems))
+        if strangers:
+            raise ValueError(f"schedule.checks names {', '.join(strangers)}, not among problems")
         return self
 
     def profile_named(self, name: str) -> Profile:

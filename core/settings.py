@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
@@ -58,6 +58,13 @@ class Settings(BaseSettings):
     start_timeout_s: float = Field(
         default=180.0, gt=0, description="Seconds a service may take to become healthy."
     )
+    alert_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where alerts are sent, as Apprise addresses with spaces between. A secret.",
+    )
+    alert_url_file: str = Field(
+        default="", description="File that holds what `PILOTHOUSE_ALERT_URL` would."
+    )
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -89,6 +96,32 @@ class Settings(BaseSettings):
         """Base address of the panel."""
         return f"http://{self.host}:{self.panel_port}"
 
+    @property
+    def alert_urls(self) -> tuple[str, ...]:
+        """Addresses of those who are told of alerts; empty where nobody is.
+
+        Raises:
+            SetupError: the file that should hold them cannot be read.
+        """
+        if not self.alert_url_file:
+            return tuple(self.alert_url.get_secret_value().split())
+        try:
+            return tuple(Path(self.alert_url_file).read_text(encoding="utf-8").split())
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SetupError(
+                f"The file {self.alert_url_file} of PILOTHOUSE_ALERT_URL_FILE cannot be read.",
+                fix="Check its path and rights, or unset the variable.",
+            ) from exc
+
+    def variables(self) -> dict[str, str]:
+        """Every setting as its variable, secrets as they are."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        plain = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in values.items()
+        }
+        return {f"PILOTHOUSE_{name.upper()}": str(value) for name, value in plain.items()}
+
 
 def load_settings() -> Settings:
     """Reads the settings from the environment.
@@ -105,7 +138,12 @@ def load_settings() -> Settings:
             f"The setting {name} is not usable: {first['msg']}.",
             fix="docs/settings.md lists what each setting takes.",
         ) from exc
-    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+    places = {"home": settings.home.expanduser().resolve()}
+    if not settings.alert_url_file:
+        return settings.model_copy(update=places)
+    # Services do not start in the folder that the operator stands in.
+    file = str(Path(settings.alert_url_file).expanduser().resolve())
+    return settings.model_copy(update={**places, "alert_url_file": file})
 
 
 def vendor_privacy() -> dict[str, str]:

@@ -10,6 +10,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from core.bootstrap import Pilothouse, connect
@@ -27,6 +28,7 @@ def heartbeat_file(home: Path) -> Path:
 
 def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ...]:
     """What every beat does, in order."""
+    watch = pilothouse.watch
 
     def consider() -> None:
         for run in pilothouse.database.unconsidered_runs():
@@ -34,9 +36,15 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
 
     return (
         ("follow runs", pilothouse.runs.refresh),
+        ("follow checks", pilothouse.monitoring.refresh),
+        ("check arrivals", lambda: watch.check_arrivals(pilothouse.problems)),
+        ("check by schedule", lambda: watch.start_due_checks(datetime.now(UTC))),
+        ("consider checks", watch.consider_checks),
         ("consider candidates", consider),
         ("finish promotions", pilothouse.promotions.finish_projections),
+        ("retrain", lambda: watch.retrain_due(pilothouse.problems, datetime.now(UTC))),
         ("reconcile serving", pilothouse.reconciler.repair),
+        ("compact logs", pilothouse.upkeep.run),
     )
 
 
@@ -47,17 +55,22 @@ def beat(pilothouse: Pilothouse, failing: set[str]) -> None:
     the log and not one every two seconds.
     """
     for name, duty in duties(pilothouse):
-        try:
-            duty()
-            failing.discard(name)
-        except PilothouseError as exc:
-            if name not in failing:
-                LOG.warning("%s: %s", name, exc)
-            failing.add(name)
-        except Exception:
-            if name not in failing:
-                LOG.exception("%s failed", name)
-            failing.add(name)
+        attempt(name, duty, failing)
+
+
+def attempt(name: str, duty: Callable[[], object], failing: set[str]) -> None:
+    """Does a duty; a failure is logged once and noted in ``failing`` until it succeeds."""
+    try:
+        duty()
+        failing.discard(name)
+    except PilothouseError as exc:
+        if name not in failing:
+            LOG.warning("%s: %s", name, exc)
+        failing.add(name)
+    except Exception:
+        if name not in failing:
+            LOG.exception("%s failed", name)
+        failing.add(name)
 
 
 def main() -> None:
@@ -75,9 +88,23 @@ def main() -> None:
     # A pulse of its own: a duty may wait for minutes on a service that starts.
     threading.Thread(target=_pulse, args=(pulse, stop), daemon=True).start()
     pilothouse = connect(settings)
+    # Beside the beats, because a receiver may keep its sender waiting.
+    threading.Thread(target=deliver, args=(pilothouse, stop), daemon=True).start()
     failing: set[str] = set()
     while not stop.is_set():
         beat(pilothouse, failing)
+        stop.wait(BEAT_S)
+
+
+def deliver(pilothouse: Pilothouse, stop: threading.Event) -> None:
+    """Sends alerts as they become due, until told to stop."""
+    failing: set[str] = set()
+
+    def send() -> None:
+        pilothouse.alerts.deliver_due(datetime.now(UTC))
+
+    while not stop.is_set():
+        attempt("deliver alerts", send, failing)
         stop.wait(BEAT_S)
 
 

@@ -26,6 +26,8 @@ from serve.http import (
     require_json,
     send_answer,
 )
+from serve.labels import LabelsTaken
+from serve.logs import ReplicaLogs
 from serve.openapi import build_openapi
 from serve.schemas import Detail
 from serve.store import ModelStore
@@ -44,10 +46,14 @@ Handler = Callable[[Scope, Receive, str], Awaitable[Answer]]
 class EndpointApp:
     """Answers HTTP for every problem in the store."""
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: ModelStore, logs: ReplicaLogs) -> None:
         self._store = store
+        self._logs = logs
+        self._record = logs.inference.record
         # One thread: a second large request at a time would only share the same core.
         self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-request")
+        # Labels wait for the disk, predictions do not wait for labels.
+        self._labelling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labels")
         self._fixed: dict[str, Handler] = {
             "healthz": self._healthz,
             "readyz": self._readyz,
@@ -57,6 +63,7 @@ class EndpointApp:
         self._of_problem: dict[str, tuple[str, Handler]] = {
             "problems": ("GET", self._describe),
             "predict": ("POST", self._predict),
+            "labels": ("POST", self._take_labels),
         }
 
     @property
@@ -113,11 +120,25 @@ class EndpointApp:
         if len(body) > INLINE_BYTES:
             # onnxruntime lets go of the interpreter, so small requests go on meanwhile.
             loop = asyncio.get_running_loop()
-            return Answer(await loop.run_in_executor(self._large, model.answer, body))
+            answer = loop.run_in_executor(self._large, model.answer, body, self._record)
+            return Answer(await answer)
         # Scoring blocks the loop. One turn before it lets the requests that wait be taken in
         # first, so that Ray Serve counts them as ongoing and sees when to scale.
         await asyncio.sleep(0)
-        return Answer(model.answer(body))
+        return Answer(model.answer(body, self._record))
+
+    async def _take_labels(self, scope: Scope, receive: Receive, problem: str) -> Answer:
+        model = self._store.snapshot.model(problem)
+        require_json(scope)
+        body = await read_body(scope, receive, model.max_body_bytes)
+
+        def take() -> int:
+            labels = model.labels.decode(body)
+            self._logs.keep_labels(problem, labels)
+            return int(labels.num_rows)
+
+        loop = asyncio.get_running_loop()
+        return _json(LabelsTaken(await loop.run_in_executor(self._labelling, take)))
 
     async def _describe(self, scope: Scope, receive: Receive, problem: str) -> Answer:
         return _json(self._store.snapshot.model(problem).describe())
@@ -135,7 +156,14 @@ class EndpointApp:
             name: {"version": model.ref.version, "failure": snapshot.failures.get(name, "")}
             for name, model in snapshot.models.items()
         }
-        return _json({"status": "ready", "problems": problems, "failure": snapshot.config_failure})
+        return _json(
+            {
+                "status": "ready",
+                "problems": problems,
+                "failure": snapshot.config_failure,
+                "inference_log": self._logs.inference.state,
+            }
+        )
 
     async def _openapi(self, scope: Scope, receive: Receive, problem: str) -> Answer:
         return _json(self._document())
@@ -155,6 +183,9 @@ class EndpointApp:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self._large.shutdown(wait=False)
+                self._labelling.shutdown(wait=False)
+                # Ray Serve says this once the last request has been answered.
+                await asyncio.to_thread(self._logs.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

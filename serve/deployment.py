@@ -7,14 +7,21 @@ shape ``core.deployment.endpoint.EndpointConfig``.
 from __future__ import annotations
 
 import asyncio
+import atexit
 from typing import Any
 
 from ray import serve as ray_serve
+from ray.util.metrics import Counter
 
 from core.deployment.endpoint import DEPLOYMENT
 from serve.asgi import EndpointApp
+from serve.logs import ReplicaLogs
 from serve.loopback import keep_internal_port_local
+from serve.recorder import CountLost
 from serve.store import ModelStore
+
+#: Ray puts its own prefix before it: ``ray_``.
+LOST_ROWS = "pilothouse_inference_log_rows_lost"
 
 
 class Endpoint:
@@ -23,15 +30,23 @@ class Endpoint:
     def __init__(self) -> None:
         keep_internal_port_local()
         self._store = ModelStore()
+        replica = ray_serve.get_replica_context().replica_id.unique_id
+        self._logs = ReplicaLogs(replica, _counter_of_lost_rows())
+        # Ray Serve ends a replica by the application's lifespan; a head that is stopped ends
+        # its processes without that.
+        atexit.register(self._logs.close)
         self._retry: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> EndpointApp:
         """Called by Ray Serve inside the replica, once."""
-        return EndpointApp(self._store)
+        return EndpointApp(self._store, self._logs)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called by Ray Serve at the start and with every new ``user_config``."""
         await asyncio.to_thread(self._store.apply, user_config)
+        config = self._store.snapshot.config
+        if config is not None:
+            await asyncio.to_thread(self._logs.configure, config)
 
     async def check_health(self) -> None:
         """Called by Ray Serve every few seconds; uses the beat to retry failed loads.
@@ -41,6 +56,16 @@ class Endpoint:
         """
         if self._store.snapshot.failures and (self._retry is None or self._retry.done()):
             self._retry = asyncio.create_task(asyncio.to_thread(self._store.retry))
+
+
+def _counter_of_lost_rows() -> CountLost:
+    """Ray's counter, which Prometheus reads from Ray's metrics."""
+    counter = Counter(LOST_ROWS, "Answered rows that the inference log has lost.", ("problem",))
+
+    def count(problem: str, rows: int) -> None:
+        counter.inc(rows, {"problem": problem})
+
+    return count
 
 
 application = ray_serve.deployment(name=DEPLOYMENT)(ray_serve.ingress()(Endpoint)).bind()

@@ -51,17 +51,25 @@ def _operation(
     ]
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content:
-        record = content["schema"]["properties"]["records"]["items"]
-        parts.append(f"<h3>A record</h3>{_table(_resolved(record, schemas))}")
+        parts += _entries(content["schema"], schemas)
         parts.append(f"<h3>Example</h3><pre>{escape(_curl(path, content['example']))}</pre>")
         answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
-        prediction = answer["properties"]["predictions"]["items"]
-        parts.append(f"<h3>A prediction</h3>{_table(_resolved(prediction, schemas))}")
+        parts.append(f"<h3>The answer</h3>{_table(answer)}")
+        parts += _entries(answer, schemas)
     rows = "".join(
         f"<tr><td><code>{escape(status)}</code></td><td>{escape(response['description'])}</td></tr>"
         for status, response in operation["responses"].items()
     )
     return f"{''.join(parts)}<table>{rows}</table>"
+
+
+def _entries(body: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
+    """What one entry of each list of a body looks like."""
+    return [
+        f"<h3>One of <code>{escape(name)}</code></h3>{_table(_resolved(field['items'], schemas))}"
+        for name, field in body["properties"].items()
+        if field.get("type") == "array"
+    ]
 
 
 def _table(schema: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.problems.contract import Contract, Field, FieldType, Problem, ReducedInput
+from serve.labels import REQUEST_ID
 from serve.predictor import example_record
 from serve.schemas import integer_bounds
 
@@ -35,7 +36,9 @@ def build_openapi(problems: Sequence[Problem]) -> Schema:
         paths[f"/problems/{name}"] = _get(
             f"{problem.title}: the served version", {"type": "object"}, 404, 503
         )
+        schemas[f"{name}.Label"] = _late_label_schema(problem.contract)
         paths[f"/predict/{name}"] = _predict(problem)
+        paths[f"/labels/{name}"] = _labels(problem)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,13 +78,37 @@ def _predict(problem: Problem) -> Schema:
     }
 
 
+def _labels(problem: Problem) -> Schema:
+    entry = f"{problem.name}.Label"
+    request = _object({"labels": {"type": "array", "minItems": 1, "items": _reference(entry)}})
+    positive = problem.contract.label.positive
+    example = {"labels": [{"request_id": "0" * 32, "index": 0, "label": positive}]}
+    taken = {
+        "type": "integer",
+        "description": "Labels that are now on disk. Whether a label belongs to an answered "
+        "prediction, repeats another or contradicts it shows when labels are joined",
+    }
+    return {
+        "post": {
+            "summary": f"{problem.title}: give late labels",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": request, "example": example}},
+            },
+            "responses": _responses(
+                "The labels are on disk", _object({"taken": taken}), 404, 413, 415, 422, 503
+            ),
+        }
+    }
+
+
 def _responses(description: str, schema: Schema, *errors: int) -> Schema:
     said = {
         404: "No model is served for this problem",
         413: "The body is too large",
         415: "The body is not JSON",
         422: "The body breaks rules; every offending field is named",
-        503: "A model is not loaded",
+        503: "A model is not loaded, or the disk takes nothing",
     }
     refused = {str(code): _response(said[code], _reference("Error")) for code in errors}
     return {"200": _response(description, schema), **refused}
@@ -139,6 +166,13 @@ def _prediction_schema(contract: Contract) -> Schema:
     probability = {**_PROBABILITY, "description": f"Probability of {label.positive_meaning}"}
     values = {"enum": [label.positive, label.negative], "description": meaning}
     return _object({"label": values, "probability": probability})
+
+
+def _late_label_schema(contract: Contract) -> Schema:
+    request_id = {"type": "string", "pattern": REQUEST_ID, "description": "Id of the answer"}
+    index = {"type": "integer", "minimum": 0, "description": "Index of the record in the request"}
+    label = _prediction_schema(contract)["properties"]["label"]
+    return _object({"request_id": request_id, "index": index, "label": label})
 
 
 def _error_schema() -> Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from core.problems import load_problem
 from core.problems.contract import Contract, Problem
 from core.scoring.bundle import BundleFacts, BundleRef, fetch_bundle, read_bundle
 from core.scoring.scorer import Scorer
+from serve.labels import LabelDecoder
+from serve.recorder import Answered, Record
 from serve.schemas import NotWholeError, PredictAnswer, Prediction, RecordDecoder
 from serve.validation import explain
 
@@ -32,10 +35,13 @@ class LoadedModel:
     max_records: int
     max_body_bytes: int
     decoder: RecordDecoder
+    labels: LabelDecoder
     scorer: Scorer
 
-    def answer(self, body: bytes) -> bytes:
+    def answer(self, body: bytes, record: Record | None = None) -> bytes:
         """Answers one prediction request: JSON in, JSON out.
+
+        ``record`` takes what was answered into the inference log.
 
         Raises:
             InvalidInputError: the body breaks a rule; every offence is named.
@@ -56,8 +62,13 @@ class LoadedModel:
             Prediction(label.positive if value >= threshold else label.negative, value)
             for value in probabilities.tolist()
         ]
-        answer = PredictAnswer(uuid.uuid4().hex, self.ref.version, predictions)
-        return msgspec.json.encode(answer)
+        request_id, version = uuid.uuid4().hex, self.ref.version
+        answer = msgspec.json.encode(PredictAnswer(request_id, version, predictions))
+        if record is not None:
+            at_us = time.time_ns() // 1000
+            name = self.problem.name
+            record(Answered(name, request_id, at_us, version, columns, probabilities))
+        return answer
 
     def describe(self) -> dict[str, Any]:
         """What ``GET /problems/{problem}`` tells, ready for JSON."""
@@ -102,6 +113,7 @@ def load_model(ref: BundleRef, config: EndpointConfig) -> LoadedModel:
         max_records=config.max_records,
         max_body_bytes=config.max_body_bytes,
         decoder=RecordDecoder(problem.contract, config.max_records),
+        labels=LabelDecoder(problem.contract, config.max_records),
         scorer=Scorer(problem, model),
     )
     # Finds a broken model before it takes over, and spares the first caller the slow start.

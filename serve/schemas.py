@@ -106,7 +106,7 @@ class RecordDecoder:
                 texts = [text(record) for record in records]
                 values = self._contract.fill_reduced(source, values, texts)
             if not field.type.is_numeric:
-                columns[field.name] = np.array(values, dtype=object)
+                columns[field.name] = np.array(field.spell(values), dtype=object)
                 continue
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
             if field.type is FieldType.INTEGER and np.any(np.mod(numbers, 1.0) > 0.0):

@@ -18,33 +18,51 @@ from serve.schemas import integer_bounds
 
 #: Offences that are named; the rest is counted.
 MAX_DETAILS = 100
+#: The place of what is wrong with a body as a whole.
+BODY = "body"
 _NAME_LENGTH = 80
 
 
-def explain(body: bytes, contract: Contract, max_records: int, refusal: str) -> InvalidInputError:
+def explain(body: bytes, contract: Contract, max_records: int, said: str) -> InvalidInputError:
     """Returns the error that names what is wrong with a refused body.
 
     Args:
         body: the request's body.
         contract: the rules.
         max_records: most records in one request.
-        refusal: what the decoder said; told when no rule here is broken, such as for
+        said: what the decoder said; told when no rule here is broken, such as for
             a key that is given twice.
     """
     try:
-        document = json.loads(body.decode("utf-8"), parse_int=_parse_int)
+        document = read_json(body)
+    except InvalidInputError as exc:
+        return exc
+    return refusal(_offences(document, contract, max_records), said)
+
+
+def read_json(body: bytes) -> object:
+    """Reads a body that a decoder refused, as far as it can be read.
+
+    Raises:
+        InvalidInputError: it is not JSON in UTF-8.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), parse_int=_parse_int)
     except UnicodeDecodeError:
-        return _error([Offence("body", "must be text in UTF-8")], 1)
+        problem = "must be text in UTF-8"
     except json.JSONDecodeError as exc:
-        where = f"line {exc.lineno}, column {exc.colno}"
-        return _error([Offence("body", f"is not valid JSON: {exc.msg} at {where}")], 1)
+        problem = f"is not valid JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}"
     except RecursionError:
-        return _error([Offence("body", "is nested too deeply")], 1)
-    offences = _offences(document, contract, max_records)
+        problem = "is nested too deeply"
+    raise _error([Offence(BODY, problem)], 1)
+
+
+def refusal(offences: Iterator[Offence], said: str) -> InvalidInputError:
+    """The error of some broken rules; of none, what the decoder ``said``."""
     named = list(itertools.islice(offences, MAX_DETAILS))
     total = len(named) + sum(1 for _ in offences)
     if not named:
-        return _error([Offence("body", refusal)], 1)
+        return _error([Offence(BODY, said)], 1)
     return _error(named, total)
 
 
@@ -65,16 +83,16 @@ def _parse_int(text: str) -> int | float:
 
 def _offences(document: object, contract: Contract, max_records: int) -> Iterator[Offence]:
     if not isinstance(document, dict):
-        yield Offence("body", f'must be an object with "records", not {_kind(document)}')
+        yield Offence(BODY, f'must be an object with "records", not {kind_of(document)}')
         return
     for name in document:
         if name != "records":
-            yield Offence(_shown(name), "unknown field")
+            yield Offence(shown(name), "unknown field")
     records = document.get("records")
     if "records" not in document:
         yield Offence("records", "is required")
     elif not isinstance(records, list):
-        yield Offence("records", f"must be a list of objects, not {_kind(records)}")
+        yield Offence("records", f"must be a list of objects, not {kind_of(records)}")
     elif not records:
         yield Offence("records", "must hold at least one record")
     elif len(records) > max_records:
@@ -94,7 +112,7 @@ def _record_offences(
     row: int, record: object, fields: dict[str, Field], ignored: set[str]
 ) -> Iterator[Offence]:
     if not isinstance(record, dict):
-        yield Offence("", f"must be an object, not {_kind(record)}", row)
+        yield Offence("", f"must be an object, not {kind_of(record)}", row)
         return
     for name, field in fields.items():
         if name in record:
@@ -105,7 +123,7 @@ def _record_offences(
             yield Offence(name, "is required", row)
     for name in record:
         if name not in fields and name not in ignored:
-            yield Offence(_shown(name), "unknown field", row)
+            yield Offence(shown(name), "unknown field", row)
 
 
 def _value_problem(field: Field, value: object) -> str:
@@ -113,10 +131,10 @@ def _value_problem(field: Field, value: object) -> str:
         return "" if field.nullable else "must not be null"
     if field.type is FieldType.CATEGORY:
         if not isinstance(value, str):
-            return f"must be text, not {_kind(value)}"
-        return "" if _shown(value, None) == value else "must be valid Unicode"
+            return f"must be text, not {kind_of(value)}"
+        return "" if shown(value, None) == value else "must be valid Unicode"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"must be a number, not {_kind(value)}"
+        return f"must be a number, not {kind_of(value)}"
     if not math.isfinite(value):
         return "must be finite" + ("; null stands for a missing value" if field.nullable else "")
     return _number_problem(field, value)
@@ -135,12 +153,12 @@ def _number_problem(field: Field, value: int | float) -> str:
     return ""
 
 
-def _shown(text: str, length: int | None = _NAME_LENGTH) -> str:
+def shown(text: str, length: int | None = _NAME_LENGTH) -> str:
     """A text of the caller's as it may be sent back: short, and with no lone surrogate."""
     return text[:length].encode("utf-8", "replace").decode("utf-8")
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """What JSON calls a value."""
     if value is None:
         return "null"

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from core.params_inference import InferenceLogParams
 from core.problems import load_problem
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 
@@ -30,6 +31,14 @@ RECORD: dict[str, Any] = {
     "Embarked": "S",
 }
 THRESHOLD = 0.5
+INFERENCE_LOG = InferenceLogParams(
+    enabled=True,
+    flush_s=0.2,
+    keep_days=90,
+    segment_mb=16,
+    segment_minutes=5,
+    queue_rows=50_000,
+)
 
 
 def expected_probability(record: dict[str, Any], bias: float = 0.0) -> float:
@@ -133,6 +142,11 @@ def user_config(cache: Path, **models: BundleRef) -> dict[str, Any]:
         },
         "cache": str(cache),
         "packages": list(PACKAGES),
+        "inference": {
+            "folder": str(cache.parent / "inference"),
+            "log": INFERENCE_LOG.model_dump(mode="json"),
+        },
+        "labels": str(cache.parent / "labels"),
         "max_records": 5000,
         "max_body_mb": 1,
     }

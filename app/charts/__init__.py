@@ -2,6 +2,7 @@
 
 from app.charts.base import Evaluations
 from app.charts.curves import Bands, calibration_chart, precision_recall_chart, roc_chart
+from app.charts.distributions import distribution_chart
 from app.charts.history import Axis, VersionMetric, parallel_chart, versions_chart
 from app.charts.importance import importance_chart
 from app.charts.outcomes import (
@@ -22,6 +23,7 @@ from app.charts.sweep import (
     sweep_time_chart,
 )
 from app.charts.usage import cpu_chart, memory_chart
+from app.charts.watching import Course, course_chart, performance_chart
 
 __all__ = [
     "PRICES",
@@ -29,18 +31,22 @@ __all__ = [
     "TOP_WEIGHTS",
     "Axis",
     "Bands",
+    "Course",
     "Evaluations",
     "Price",
     "VersionMetric",
     "boosting_chart",
     "calibration_chart",
     "confusion_chart",
+    "course_chart",
     "cpu_chart",
+    "distribution_chart",
     "frontier_chart",
     "importance_chart",
     "memory_chart",
     "metrics_chart",
     "parallel_chart",
+    "performance_chart",
     "precision_recall_chart",
     "probability_chart",
     "roc_chart",

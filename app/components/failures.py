@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import streamlit as st
 
+from app.components import words
 from core.errors import (
     ConflictError,
     InvalidInputError,
@@ -76,17 +77,10 @@ def guarded() -> Iterator[None]:
 
 def show_failure(failure: Failure) -> None:
     """Draws a failure with its fix and every offending field."""
-    lines = [f"**{_plain(failure.message)}**", _plain(failure.fix)]
-    lines += [f"- **{_plain(o.field)}**: {_plain(o.problem)}" for o in failure.offences]
+    lines = [f"**{words.plain(failure.message)}**", words.plain(failure.fix)]
+    lines += [f"- **{words.plain(o.field)}**: {words.plain(o.problem)}" for o in failure.offences]
     text = "\n\n".join(line for line in lines if line)
     if failure.calm:
         st.warning(text, icon=":material/info:")
     else:
         st.error(text, icon=":material/error:")
-
-
-def _plain(text: str) -> str:
-    """Keeps Markdown from reading formulas and links into a message."""
-    for sign in "\\$[]*_":
-        text = text.replace(sign, f"\\{sign}")
-    return text

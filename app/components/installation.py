@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components.failures import Failure, attempt, show_failure
+from core.monitoring.report import DriftReport
 from core.training.importance import Importance
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
@@ -16,6 +17,7 @@ from core.training.usage import Usage
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
+    from core.data.batch_comparison import BatchComparison
     from core.problems.contract import Problem
 
 
@@ -85,6 +87,27 @@ def _sweep_report(sweep_id: str) -> SweepReport:
 def sweep_report(sweep_id: str) -> SweepReport | Failure:
     """What a finished sweep measured; read once."""
     return attempt(lambda: _sweep_report(sweep_id))
+
+
+@st.cache_resource(max_entries=32, show_spinner="Reading the check…")
+def _drift_report(check_id: str) -> DriftReport:
+    return pilothouse().monitoring.report(check_id)
+
+
+def drift_report(check_id: str) -> DriftReport | Failure:
+    """What a finished check found; read once."""
+    return attempt(lambda: _drift_report(check_id))
+
+
+# For a minute only: the reference is that of whichever version is in production.
+@st.cache_resource(max_entries=16, ttl=60, show_spinner="Comparing…")
+def _batch_comparison(batch_id: str, other: str) -> BatchComparison:
+    return pilothouse().batches.compare(batch_id, other)
+
+
+def batch_comparison(batch_id: str, other: str) -> BatchComparison | Failure:
+    """A batch held against another, or against the reference."""
+    return attempt(lambda: _batch_comparison(batch_id, other))
 
 
 def forget() -> None:

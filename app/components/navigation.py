@@ -7,10 +7,18 @@ from collections.abc import Iterable
 import streamlit as st
 
 OVERVIEW = "views/overview.py"
+DATA = "views/data.py"
 TRAIN = "views/train.py"
 EXPERIMENTS = "views/experiments.py"
 RESOURCES = "views/resources.py"
+DRIFT = "views/drift.py"
 SERVING = "views/serving.py"
+
+
+def link_to_data(label: str, *, problem: str, batch_id: str) -> None:
+    """Draws a link to Data with one batch in view."""
+    query = {"problem": problem, "batch": batch_id}
+    st.page_link(DATA, label=label, icon=":material/table_rows:", query_params=query)
 
 
 def link_to_training(
@@ -32,6 +40,12 @@ def link_to_resources(label: str, *, problem: str) -> None:
     """Draws a link to Resources."""
     query = {"problem": problem}
     st.page_link(RESOURCES, label=label, icon=":material/memory:", query_params=query)
+
+
+def link_to_drift(label: str, *, problem: str, check_id: str | None = None) -> None:
+    """Draws a link to Drift, with one check in view if named."""
+    query = {"problem": problem} | ({"check": check_id} if check_id else {})
+    st.page_link(DRIFT, label=label, icon=":material/troubleshoot:", query_params=query)
 
 
 def link_to_serving(label: str, *, problem: str) -> None:

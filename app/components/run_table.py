@@ -1,18 +1,17 @@
-"""Runs as a table. What is picked lives in the address, so a reload or a link keeps it."""
+"""Runs as a table to pick from."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
-import streamlit as st
 from streamlit.column_config import DatetimeColumn, NumberColumn, TextColumn
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.components import words
+from app.components.row_table import pick_rows
 from core.domain import Run
 
 if TYPE_CHECKING:
@@ -82,42 +81,9 @@ def pick_runs(
     height: int | Literal["auto"] = "auto",
     hidden: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Draws the table and returns the ids of the picked rows, in table order.
-
-    Args:
-        frame: one row a run.
-        run_ids: the run of each row.
-        query: name in the address under which the pick is kept, separated by commas.
-        mode: whether one or several rows may be picked.
-        height: pixels, or as high as ten rows.
-        hidden: runs that a filter keeps out of the table; a pick of theirs is kept, and
-            returned after those of the table.
-    """
-    wanted = st.query_params.get(query, "").split(",")
-    kept = [run_id for run_id in hidden if run_id in wanted]
-    rows = [index for index, run_id in enumerate(run_ids) if run_id in wanted]
-    # A selection is kept as row numbers. A new run moves every row, so another set of
-    # runs is another table, which starts from the ids in the address.
-    fingerprint = hashlib.sha256("\n".join(run_ids).encode()).hexdigest()[:16]
-    key = f"{query}-{fingerprint}"
-
-    def remember() -> None:
-        picked = st.session_state[key]["selection"]["rows"]
-        names = [run_id for index, run_id in enumerate(run_ids) if index in picked]
-        st.query_params[query] = ",".join([*names, *kept])
-
-    st.dataframe(
-        frame,
-        hide_index=True,
-        height=height,
-        column_config=_columns(frame),
-        key=key,
-        on_select=remember,
-        selection_mode=mode,
-        selection_default={"selection": {"rows": rows}},
-        placeholder="",
-    )
-    return (*(run_ids[row] for row in rows), *kept)
+    """Draws the table and returns the ids of the picked runs; see ``pick_rows``."""
+    columns = _columns(frame)
+    return pick_rows(frame, run_ids, columns, query=query, mode=mode, height=height, hidden=hidden)
 
 
 def _versions(runs: Sequence[Run]) -> Sequence[str]:

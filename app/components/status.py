@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from core.domain import Health, RunStatus, Verdict
+from core.domain import AlertStatus, Health, Level, RunStatus, Verdict
 
 _Colour = Literal["green", "orange", "red", "blue", "gray"]
 
@@ -29,6 +29,19 @@ _VERDICT: dict[Verdict, tuple[_Colour, str]] = {
 }
 
 
+_LEVEL: dict[Level, tuple[_Colour, str]] = {
+    Level.OK: ("green", ":material/check_circle:"),
+    Level.WARNING: ("orange", ":material/warning:"),
+    Level.CRITICAL: ("red", ":material/error:"),
+    Level.NOT_ENOUGH_DATA: ("gray", ":material/help:"),
+}
+_ALERT: dict[AlertStatus, tuple[_Colour, str]] = {
+    AlertStatus.OPEN: ("red", ":material/notifications_active:"),
+    AlertStatus.ACKNOWLEDGED: ("orange", ":material/visibility:"),
+    AlertStatus.CLOSED: ("gray", ":material/done_all:"),
+}
+
+
 def health_badge(health: Health) -> None:
     """Draws a service's health as word, sign and colour."""
     colour, icon = _HEALTH[health]
@@ -45,3 +58,15 @@ def verdict_badge(verdict: Verdict) -> None:
     """Draws a gate's verdict as word, sign and colour."""
     colour, icon = _VERDICT[verdict]
     st.badge(verdict.value.capitalize(), color=colour, icon=icon)
+
+
+def level_badge(level: Level) -> None:
+    """Draws what a check comes to as word, sign and colour."""
+    colour, icon = _LEVEL[level]
+    st.badge(level.value.capitalize(), color=colour, icon=icon)
+
+
+def alert_badge(status: AlertStatus) -> None:
+    """Draws where an alert stands as word, sign and colour."""
+    colour, icon = _ALERT[status]
+    st.badge(status.value.capitalize(), color=colour, icon=icon)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from core.domain import Run, RunStatus, Sweep
+from core.domain import Batch, Run, RunStatus, Sweep
 from core.params import Profile
 from core.training.preflight import is_oversubscribed
 from core.training.report import Estimate
@@ -79,6 +79,11 @@ def sweep_label(sweep: Sweep) -> str:
     """A sweep in a list, such as ``2026-01-31 08:15 UTC · 2c-2g · lr, gbt · ✓ finished``."""
     profiles, families = ", ".join(sweep.profiles), ", ".join(sweep.families)
     return f"{clock(sweep.started_at)} · {profiles} · {families} · {status_word(sweep.status)}"
+
+
+def batch_label(batch: Batch) -> str:
+    """A batch in a list, such as ``2026-01-31 08:15 UTC · monday.csv · 1a2b3c4d``."""
+    return f"{clock(batch.added_at)} · {batch.name} · {short_id(batch.id)}"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -182,6 +187,13 @@ def status_word(status: RunStatus) -> str:
         RunStatus.CANCELLED: "■",
     }
     return f"{signs[status]} {status.value}"
+
+
+def plain(text: str) -> str:
+    """Keeps Markdown from reading formulas and links into a message."""
+    for sign in "\\$[]*_":
+        text = text.replace(sign, f"\\{sign}")
+    return text
 
 
 def approve_command(request_id: str) -> str:

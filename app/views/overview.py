@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components import installation, navigation, words
+from app.components.alert_view import show_alerts
+from app.components.check_view import what_was_checked
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.live import show_progress
-from app.components.status import health_badge, run_badge, verdict_badge
-from core.domain import GateResult, Health, Promotion, PromotionRequest, Run, ServiceStatus
+from app.components.status import health_badge, level_badge, run_badge, verdict_badge
+from core.domain import (
+    Alert,
+    Check,
+    GateResult,
+    Health,
+    Promotion,
+    PromotionRequest,
+    Run,
+    RunStatus,
+    ServiceStatus,
+)
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -42,8 +54,11 @@ def _live() -> None:
         }
         requests = attempt(lambda: core.promotions.requests(open_only=True))
         active = attempt(lambda: tuple(run for run in core.runs.list() if run.status.is_active))
+        alerts = attempt(lambda: core.alerts.list(open_only=True))
         services = attempt(core.health.check)
-        _show_glance(productions, requests, active, services)
+        _show_glance(productions, alerts, requests, active, services)
+        if isinstance(alerts, Failure) or alerts:
+            _show_alerts(core, alerts)
         _show_production(core, productions)
         if isinstance(requests, Failure) or requests:
             _show_requests(requests, productions)
@@ -53,6 +68,7 @@ def _live() -> None:
 
 def _show_glance(
     productions: Productions,
+    alerts: Sequence[Alert] | Failure,
     requests: Sequence[PromotionRequest] | Failure,
     active: Sequence[Run] | Failure,
     services: Sequence[ServiceStatus] | Failure,
@@ -60,7 +76,8 @@ def _show_glance(
     unknown = any(isinstance(one, Failure) for one in productions.values())
     decided = [one for one in productions.values() if isinstance(one, Promotion)]
     figures = {
-        "Problems in Production": _UNKNOWN if unknown else f"{len(decided)} of {len(productions)}",
+        "In Production": _UNKNOWN if unknown else f"{len(decided)} of {len(productions)}",
+        "Open alerts": _amount(alerts),
         "Waiting for approval": _amount(requests),
         "Active runs": _amount(active),
     }
@@ -91,6 +108,14 @@ def _amount(items: Sequence[object] | Failure) -> str:
     return _UNKNOWN if isinstance(items, Failure) else str(len(items))
 
 
+def _show_alerts(core: Pilothouse, alerts: Sequence[Alert] | Failure) -> None:
+    st.subheader("Alerts")
+    if isinstance(alerts, Failure):
+        show_failure(alerts)
+    else:
+        show_alerts(core, alerts)
+
+
 def _show_production(core: Pilothouse, productions: Productions) -> None:
     st.subheader("In Production")
     for name, production in productions.items():
@@ -103,6 +128,7 @@ def _show_production(core: Pilothouse, productions: Productions) -> None:
                 _show_nothing_serves(problem)
             else:
                 _show_serving_version(problem, production)
+                _show_last_check(core, problem)
 
 
 def _show_nothing_serves(problem: Problem) -> None:
@@ -143,6 +169,26 @@ def _show_serving_version(problem: Problem, production: Promotion) -> None:
             "Evaluation", problem=problem.name, run_ids=[production.run_id]
         )
         navigation.link_to_serving("Try a prediction", problem=problem.name)
+
+
+def _show_last_check(core: Pilothouse, problem: Problem) -> None:
+    found = attempt(lambda: core.monitoring.list(problem.name))
+    if isinstance(found, Failure):
+        show_failure(found)
+        return
+    check = next((one for one in found if one.status is RunStatus.FINISHED), None)
+    if check is None or check.level is None:
+        st.caption("Nothing that arrived was checked yet. Upload a batch on Data.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        level_badge(check.level)
+        st.markdown(words.plain(_check_sentence(check)), width="stretch")
+    navigation.link_to_drift("The check", problem=problem.name, check_id=check.id)
+
+
+def _check_sentence(check: Check) -> str:
+    when = words.ago(check.started_at, datetime.now(UTC))
+    return f"Last check, {when}, v{check.version} on {what_was_checked(check)}: {check.summary}"
 
 
 def _show_requests(

@@ -22,6 +22,7 @@ from core.settings import silence_vendors
 LOG = logging.getLogger(__name__)
 TAG = "pilothouse."
 KIND, KIND_RUN, KIND_CANDIDATE, KIND_SWEEP = f"{TAG}kind", "run", "candidate", "sweep"
+KIND_CHECK = "check"
 PARENT = "mlflow.parentRunId"
 MAX_TAG = 4000
 _BATCH = 100

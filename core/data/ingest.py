@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
+from core.data.labelled import LabelledBatch, with_batches
 from core.data.tables import ROW_ID, read_table, write_table
 from core.errors import InvalidInputError, Offence
 from core.problems.contract import Contract, DatasetSource, Problem
@@ -20,18 +21,25 @@ def read_file_source(name: str) -> pa.Table:
     return read_table(Path(name))
 
 
-def ingest(problem: Problem, providers: Providers, target: Path) -> int:
-    """Writes the problem's rows to ``target`` and returns their number.
+def ingest(
+    problem: Problem,
+    providers: Providers,
+    target: Path,
+    batches: Sequence[LabelledBatch] = (),
+) -> int:
+    """Writes the problem's rows and those of batches to ``target``; returns their number.
 
     Identifiers, leaky columns and everything the contract does not name are dropped; of
     the texts that it reduces, no more than their category is kept. ``row_id`` is the
-    row's index in the source.
+    row's index in the source; those of batches come after all of these.
 
     Raises:
         InvalidInputError: the source lacks columns of the contract.
     """
     table = reduce_texts(_load(problem.source, providers), problem.contract)
-    wanted = [*problem.contract.names, problem.contract.label.name]
+    contract = problem.contract
+    wanted = [*contract.names, contract.label.name]
+    wanted += [contract.timestamp] if contract.timestamp else []
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise InvalidInputError(
@@ -41,8 +49,9 @@ def ingest(problem: Problem, providers: Providers, target: Path) -> int:
         )
     kept = table.select(wanted)
     ids = pa.array(range(table.num_rows), type=pa.int64())
-    write_table(kept.add_column(0, ROW_ID, ids), target)
-    return int(table.num_rows)
+    rows = with_batches(kept.add_column(0, ROW_ID, ids), problem.contract, batches)
+    write_table(rows, target)
+    return int(rows.num_rows)
 
 
 def reduce_texts(table: pa.Table, contract: Contract) -> pa.Table:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from core.errors import InvalidInputError, NotFoundError, Offence, RowCountError
+from core.data.given_file import open_given
+from core.errors import InvalidInputError, RowCountError
 from core.problems.contract import Columns, Contract
+from core.wording import count
 
 ROW_ID = "row_id"
-PARQUET_MAGIC = b"PAR1"
 _HASH_CHUNK = 1 << 20
 
 
@@ -30,44 +30,16 @@ def read_table(path: Path) -> pa.Table:
         InvalidInputError: the file is neither CSV nor Parquet, is empty, or names a
             column twice.
     """
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-        table = pq.read_table(path) if magic == PARQUET_MAGIC else _read_csv(path)
-    except FileNotFoundError as exc:
-        raise NotFoundError(f"There is no file {path.name}.", fix="Check the path.") from exc
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
+    given = open_given(path, path.name)
+    chunks = [chunk.table for chunk in given.chunks(given.names)]
+    if given.malformed:
         raise InvalidInputError(
-            f"The file {path.name} is neither CSV nor Parquet.",
-            fix="Save it as CSV in UTF-8 with a header line, or as Parquet.",
-        ) from exc
-    if table.num_rows == 0:
-        raise InvalidInputError(f"The file {path.name} has no rows.", fix="Give it some data.")
-    names = table.column_names
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InvalidInputError(
-            f"The file {path.name} has more than one column {', '.join(repeated)}.",
-            fix="Give every column a name of its own.",
-            offences=[Offence(name, "column is repeated") for name in repeated],
+            f"The file {path.name} has another number of values than its header in "
+            f"{count(given.malformed_rows, 'row')}.",
+            fix="Put a comma between values, and quotes around values that hold one.",
+            offences=given.malformed,
         )
-    return table
-
-
-def _read_csv(path: Path) -> pa.Table:
-    with path.open("rb") as file:
-        header = file.readline(1 << 16)
-    if b"\0" in header or not header.strip():
-        raise pa.ArrowInvalid("binary or empty")
-    names = pa_csv.open_csv(path).schema.names
-    return pa_csv.read_csv(
-        path,
-        convert_options=pa_csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            strings_can_be_null=True,
-            null_values=["", "NA", "NaN", "nan", "null"],
-        ),
-    )
+    return pa.concat_tables(chunks)
 
 
 def write_table(table: pa.Table, path: Path) -> None:

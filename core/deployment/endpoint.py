@@ -8,12 +8,14 @@ place: same processes, no failed request.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.params import ServingParams
+from core.params_inference import InferenceLogParams
 from core.scoring.bundle import BundleRef
 
 APPLICATION = "pilothouse"
@@ -32,6 +34,13 @@ class ProblemModels(_Frozen):
     production: BundleRef
 
 
+class InferenceLogConfig(_Frozen):
+    """Where answered predictions are kept, and how."""
+
+    folder: Path
+    log: InferenceLogParams
+
+
 class EndpointConfig(_Frozen):
     """The ``user_config``: everything a replica knows, since it reads no environment."""
 
@@ -41,6 +50,9 @@ class EndpointConfig(_Frozen):
     cache: Path
     #: Python packages that hold problems, in order of search.
     packages: tuple[str, ...] = Field(min_length=1)
+    inference: InferenceLogConfig
+    #: Folder of late labels.
+    labels: Path
     max_records: int = Field(ge=1)
     max_body_mb: int = Field(ge=1)
 
@@ -117,11 +129,20 @@ class ServeConfig(_Frozen):
     applications: tuple[Application, ...]
 
 
+@dataclass(frozen=True)
+class Places:
+    """Folders that replicas use: fetched bundles, the inference log, late labels."""
+
+    cache: Path
+    inference: Path
+    labels: Path
+
+
 def application_config(
     params: ServingParams,
     http: HttpOptions,
     *,
-    cache: Path,
+    places: Places,
     packages: Sequence[str],
     models: Mapping[str, BundleRef],
 ) -> ServeConfig:
@@ -130,14 +151,16 @@ def application_config(
     Args:
         params: replicas and limits.
         http: where the proxy listens.
-        cache: folder for fetched bundles, on every node that runs a replica.
+        places: folders, the same on every node that runs a replica.
         packages: Python packages that hold problems.
         models: problem name -> the version in production.
     """
     user_config = EndpointConfig(
         models={name: ProblemModels(production=ref) for name, ref in sorted(models.items())},
-        cache=cache,
+        cache=places.cache,
         packages=tuple(packages),
+        inference=InferenceLogConfig(folder=places.inference, log=params.inference_log),
+        labels=places.labels,
         max_records=params.max_records,
         max_body_mb=params.max_body_mb,
     )

@@ -12,7 +12,10 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from core.adapters.serve import ServeClient
-from core.deployment.endpoint import HttpOptions, application_config
+from core.data.labels import labels_folder
+from core.deployment.answers import Described, Detail, Predicted, Ready, ReadyProblem, Refused
+from core.deployment.endpoint import HttpOptions, Places, application_config
+from core.deployment.inference_log import inference_folder
 from core.domain import Health, PredictionAnswer, ServedVersion, ServingStatus
 from core.errors import (
     InvalidInputError,
@@ -32,47 +35,6 @@ STATUS_TIMEOUT_S = 5.0
 POLL_S = 0.2
 _FIX = "Run `make status`, then `make up`."
 _PLACE = re.compile(r"^records\[(\d+)\]\.?(.*)$", re.DOTALL)
-
-
-class _Described(BaseModel):
-    problem: str
-    version: int
-    run_id: str
-    family: str
-    threshold: float
-
-
-class _Prediction(BaseModel):
-    label: int | str
-    probability: float
-
-
-class _Predicted(BaseModel):
-    request_id: str
-    model_version: int
-    predictions: tuple[_Prediction, ...]
-
-
-class _ReadyProblem(BaseModel):
-    failure: str
-
-
-class _Ready(BaseModel):
-    problems: Mapping[str, _ReadyProblem]
-
-
-class _Detail(BaseModel):
-    field: str
-    problem: str
-
-
-class _Error(BaseModel):
-    message: str
-    details: tuple[_Detail, ...]
-
-
-class _Refused(BaseModel):
-    error: _Error
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -108,12 +70,13 @@ class ServingService:
         except UnavailableError as exc:
             return ServingStatus(Health.DOWN, 0, (), str(exc))
         try:
-            failures = self._failures()
+            ready = self._ready()
             served = self._served()
         except PilothouseError as exc:
             health = Health.STARTING if state.health is Health.STARTING else Health.DOWN
             return ServingStatus(health, state.replicas, (), state.detail or exc.message)
-        detail = " ".join(f"{name}: {failure}" for name, failure in failures.items())
+        said = [f"{name}: {failure}" for name, failure in ready.failures().items()]
+        detail = " ".join([*said, ready.inference_log.said()]).strip()
         health = Health.HEALTHY if served else Health.DOWN
         return ServingStatus(health, state.replicas, served, detail)
 
@@ -131,7 +94,7 @@ class ServingService:
         response = self._send("POST", f"/predict/{problem}", REQUEST_TIMEOUT_S, json=body)
         latency_ms = (time.perf_counter() - started) * 1000.0
         _raise_for(response)
-        answer = _read(_Predicted, response)
+        answer = _read(Predicted, response)
         if len(answer.predictions) != 1:
             raise UnavailableError("The server answered with another number of records.", fix=_FIX)
         (prediction,) = answer.predictions
@@ -157,7 +120,11 @@ class ServingService:
         config = application_config(
             self._params,
             HttpOptions(host=settings.host, port=settings.serving_port),
-            cache=settings.home / "bundles",
+            places=Places(
+                cache=settings.home / "bundles",
+                inference=inference_folder(settings.home),
+                labels=labels_folder(settings.home),
+            ),
             packages=settings.packages,
             models=models,
         )
@@ -207,27 +174,26 @@ class ServingService:
             response = self._send("GET", f"/problems/{problem}", STATUS_TIMEOUT_S)
             # A problem without a loaded model is told by /readyz, not here.
             if response.is_success:
-                found.append(ServedVersion(**_read(_Described, response).model_dump()))
+                found.append(ServedVersion(**_read(Described, response).model_dump()))
         return tuple(found)
 
     def _settled_version(self, problem: str) -> int:
         """The version that every replica holds; raises while that cannot be said."""
         if not self._client.status().settled:
             raise UnavailableError("Ray Serve is still rolling it out.")
-        failure = self._failures().get(problem)
+        failure = self._ready().failures().get(problem)
         if failure:
             raise _LoadError(f"The new version of {problem} cannot be loaded: {failure}")
         response = self._send("GET", f"/problems/{problem}", STATUS_TIMEOUT_S)
         _raise_for(response)
-        return _read(_Described, response).version
+        return _read(Described, response).version
 
-    def _failures(self) -> dict[str, str]:
-        """Problem -> why its wanted version is not loaded; empty if all are."""
+    def _ready(self) -> Ready:
         response = self._send("GET", "/readyz", STATUS_TIMEOUT_S)
         if response.is_success:
-            problems = _read(_Ready, response).problems
-            return {name: entry.failure for name, entry in problems.items() if entry.failure}
-        return {detail.field: detail.problem for detail in _read(_Refused, response).error.details}
+            return _read(Ready, response)
+        details = _read(Refused, response).error.details
+        return Ready(problems={d.field: ReadyProblem(failure=d.problem) for d in details})
 
     def _send(
         self, method: str, path: str, timeout_s: float, json: object = None
@@ -257,7 +223,7 @@ def _raise_for(response: httpx.Response) -> None:
     """Turns an error of the server into ours."""
     if response.is_success:
         return
-    error = _read(_Refused, response).error
+    error = _read(Refused, response).error
     if response.status_code == httpx.codes.NOT_FOUND:
         raise NotFoundError(error.message, fix="Train and promote a model first.")
     if response.is_client_error:
@@ -266,7 +232,7 @@ def _raise_for(response: httpx.Response) -> None:
     raise UnavailableError(error.message, fix=_FIX)
 
 
-def _offence(detail: _Detail) -> Offence:
+def _offence(detail: Detail) -> Offence:
     place = _PLACE.match(detail.field)
     if place is None:
         return Offence(detail.field, detail.problem)

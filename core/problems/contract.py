@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -24,6 +24,7 @@ Value = int | float | str
 
 #: Columns that stages and logs add; an input may not be called so.
 RESERVED = frozenset({"row_id", "label", "fold", "probability", "at", "request_id", "version"})
+_BOOLEAN = {"true", "false"}
 
 
 class FieldType(StrEnum):
@@ -60,6 +61,18 @@ class Field:
     categories: tuple[str, ...] = ()
     feature: bool = True
 
+    def spell(self, values: Iterable[object]) -> list[str | None]:
+        """Values of a category as the contract spells them; ``None`` stays.
+
+        Programs write a boolean as ``True`` or as ``true``: where the known categories are
+        these two, the case of a letter makes no other value.
+        """
+        texts = [None if value is None else str(value) for value in values]
+        known = {category.lower(): category for category in self.categories}
+        if known.keys() != _BOOLEAN:
+            return texts
+        return [None if text is None else known.get(text.lower(), text) for text in texts]
+
 
 @dataclass(frozen=True)
 class ReducedInput:
@@ -87,6 +100,20 @@ class Label:
     negative: int | str
     positive_meaning: str
     negative_meaning: str
+
+    def read(self, value: object) -> float | None:
+        """1.0 for the positive value, 0.0 for the negative, ``None`` for anything else.
+
+        Where the values are whole numbers, 1, 1.0 and the texts of both are the same.
+        """
+        text = _plain_number(str(value))
+        spelled = {_plain_number(str(self.positive)): 1.0, _plain_number(str(self.negative)): 0.0}
+        return spelled.get(text)
+
+
+def _plain_number(text: str) -> str:
+    """``1.0`` as ``1``: data with missing labels comes as fractions."""
+    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
 
 
 @dataclass(frozen=True)
@@ -188,6 +215,20 @@ class DatasetSource:
     name: str
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """Rows that come after training, for a simulation: where they are and how they arrive.
+
+    ``replayed`` draws every day from all rows again; otherwise they are dealt in order.
+    ``inflation`` multiplies numeric columns in the second half of the days, for data that
+    does not drift by itself.
+    """
+
+    source: DatasetSource
+    replayed: bool = False
+    inflation: Mapping[str, float] = field(default_factory=dict)
+
+
 #: family -> hyper-parameter (Spark's name) -> values to try.
 SearchSpace = Mapping[str, Mapping[str, tuple[float | int | str, ...]]]
 
@@ -202,6 +243,8 @@ class Problem:
     source: DatasetSource
     search_space: SearchSpace
     derived: tuple[DerivedFeature, ...] = field(default=())
+    #: What `pilothouse simulate` delivers, where there is something.
+    arrivals: Arrivals | None = None
     kind: str = "tabular"
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.problems.contract import (
+    Arrivals,
     Columns,
     Contract,
     DatasetSource,
@@ -191,6 +192,8 @@ PROBLEM = Problem(
         DerivedFeature("PersonKind", FieldType.CATEGORY, _person_kind),
         DerivedFeature("CabinDeck", FieldType.CATEGORY, _cabin_deck),
     ),
+    # The fares of the test set, and what a doubling of all prices would look like.
+    arrivals=Arrivals(DatasetSource("nannyml", "titanic"), replayed=True, inflation={"Fare": 2.0}),
     search_space={
         "lr": {
             "regParam": (0.0, 0.001, 0.01, 0.1),

@@ -55,6 +55,15 @@ def check_java(java: JavaRuntime | SetupError) -> Check:
     return Check("java", True, f"Java {java.major} ({java.origin}) in {java.home}")
 
 
+def check_openmp(has_own: bool, bundled: Path | None) -> Check:
+    """The runtime that checks of drift need: the system's, or the one in a wheel."""
+    found = "libgomp of the system" if has_own else f"libgomp in {bundled}"
+    if not has_own and bundled is None:
+        found = "no libgomp"
+    fix = "On Debian: apt-get install libgomp1."
+    return Check("openmp", has_own or bundled is not None, found, fix)
+
+
 def check_cores(cores: int, declared: int) -> Check:
     """Cores for the default profile, physical or declared."""
     found = f"{cores} physical cores" + (f", {declared} declared to Ray" if declared else "")

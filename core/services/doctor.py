@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+from core.adapters.openmp import bundled_openmp, has_openmp
 from core.errors import SetupError
 from core.services import checks, machine, ports
 from core.services.checks import Check, PortUse
@@ -30,6 +31,7 @@ def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
     ours = {process.pid for process in tagged_processes(layout)}
     return (
         checks.check_java(_java()),
+        checks.check_openmp(has_openmp(), bundled_openmp()),
         checks.check_cores(machine.usable_cores(), settings.ray_cpus),
         *machine_checks(settings, layout, services_run=bool(ours)),
         *(checks.check_port(_use_of(port, ours)) for port in ports.published_ports(settings)),

@@ -64,7 +64,8 @@ def declared_environment(launch: Launch) -> dict[str, str]:
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         # A job's log is watched while it runs.
         "PYTHONUNBUFFERED": "1",
-        **_settings_variables(settings),
+        # All of them, also those left at their default, so that every process agrees.
+        **settings.variables(),
         **({} if settings.telemetry else vendor_privacy()),
         **_ray_variables(launch),
         **_serve_variables(launch),
@@ -88,14 +89,6 @@ def service_environment(launch: Launch, inherited: Mapping[str, str]) -> dict[st
         "PYTHONPATH": ":".join(
             [str(CODE_ROOT), *([kept["PYTHONPATH"]] if kept.get("PYTHONPATH") else [])]
         ),
-    }
-
-
-def _settings_variables(settings: Settings) -> dict[str, str]:
-    """Every setting, also those left at their default, so that all processes agree."""
-    return {
-        f"PILOTHOUSE_{name.upper()}": str(value)
-        for name, value in settings.model_dump(mode="json").items()
     }
 
 

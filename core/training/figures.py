@@ -27,7 +27,8 @@ def draw_figures(report: EvaluationReport, folder: Path) -> None:
     _weights(report, folder)
 
 
-def _canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """An empty figure with its title and axes."""
     # No pyplot: it keeps every figure in a global and picks a display.
     figure = Figure(figsize=(5, 4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -36,14 +37,16 @@ def _canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _save(figure: Figure, folder: Path, name: str) -> None:
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes a figure as a picture; equal figures, equal bytes."""
     # Matplotlib's version in the file would make equal figures differ.
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
 
 
-def _write_points(
+def write_points(
     folder: Path, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
+    """Writes the points of a figure beside its picture."""
     with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -52,42 +55,42 @@ def _write_points(
 
 def _roc(report: EvaluationReport, folder: Path) -> None:
     auc = report.metrics["auc"]
-    figure, axes = _canvas(
+    figure, axes = canvas(
         f"ROC, AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]",
         "False positive rate",
         "True positive rate",
     )
     axes.plot(report.roc.x, report.roc.y, color=INK)
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle=":")
-    _save(figure, folder, "roc")
+    save(figure, folder, "roc")
     points = list(zip(report.roc.x, report.roc.y, strict=True))
-    _write_points(folder, "roc", ["false_positive_rate", "true_positive_rate"], points)
+    write_points(folder, "roc", ["false_positive_rate", "true_positive_rate"], points)
 
 
 def _precision_recall(report: EvaluationReport, folder: Path) -> None:
     curve = report.precision_recall
-    figure, axes = _canvas("Precision and recall", "Recall", "Precision")
+    figure, axes = canvas("Precision and recall", "Recall", "Precision")
     axes.plot(curve.x, curve.y, color=INK)
     axes.set_ylim(0, 1.02)
-    _save(figure, folder, "precision_recall")
+    save(figure, folder, "precision_recall")
     points = list(zip(curve.x, curve.y, strict=True))
-    _write_points(folder, "precision_recall", ["recall", "precision"], points)
+    write_points(folder, "precision_recall", ["recall", "precision"], points)
 
 
 def _calibration(report: EvaluationReport, folder: Path) -> None:
     bins = report.calibration
-    figure, axes = _canvas("Calibration", "Mean predicted probability", "Observed rate")
+    figure, axes = canvas("Calibration", "Mean predicted probability", "Observed rate")
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle=":")
     axes.plot([b.mean_predicted for b in bins], [b.observed_rate for b in bins], "o-", color=INK)
-    _save(figure, folder, "calibration")
+    save(figure, folder, "calibration")
     points = [(b.mean_predicted, b.observed_rate, b.rows) for b in bins]
-    _write_points(folder, "calibration", ["mean_predicted", "observed_rate", "rows"], points)
+    write_points(folder, "calibration", ["mean_predicted", "observed_rate", "rows"], points)
 
 
 def _confusion(report: EvaluationReport, folder: Path) -> None:
     c = report.confusion
     cells = [[c.true_negative, c.false_positive], [c.false_negative, c.true_positive]]
-    figure, axes = _canvas(f"Confusion at threshold {report.threshold:.3f}", "Predicted", "Actual")
+    figure, axes = canvas(f"Confusion at threshold {report.threshold:.3f}", "Predicted", "Actual")
     axes.imshow(cells, cmap="Blues")
     axes.set(xticks=[0, 1], yticks=[0, 1])
     axes.set_xticklabels(["negative", "positive"])
@@ -97,18 +100,18 @@ def _confusion(report: EvaluationReport, folder: Path) -> None:
         for x, count in enumerate(row):
             shade = "white" if count > darkest / 2 else "black"
             axes.text(x, y, str(count), ha="center", va="center", color=shade)
-    _save(figure, folder, "confusion")
+    save(figure, folder, "confusion")
     rows = [("negative", *cells[0]), ("positive", *cells[1])]
-    _write_points(folder, "confusion", ["actual", "negative", "positive"], rows)
+    write_points(folder, "confusion", ["actual", "negative", "positive"], rows)
 
 
 def _weights(report: EvaluationReport, folder: Path) -> None:
     ranked = sorted(report.weights, key=lambda w: -abs(w.weight))
     shown = ranked[:MAX_WEIGHTS][::-1]
-    figure, axes = _canvas(report.weight_kind.capitalize(), report.weight_kind, "")
+    figure, axes = canvas(report.weight_kind.capitalize(), report.weight_kind, "")
     # A dollar sign in a column's name would start a formula.
     names = [w.feature.replace("$", r"\$") for w in shown]
     axes.barh(names, [w.weight for w in shown], color=INK)
-    _save(figure, folder, "weights")
+    save(figure, folder, "weights")
     rows = [(w.feature, w.weight) for w in ranked]
-    _write_points(folder, "weights", ["feature", "weight"], rows)
+    write_points(folder, "weights", ["feature", "weight"], rows)

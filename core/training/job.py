@@ -17,7 +17,8 @@ from core.adapters.mlflow import RunTracker
 from core.adapters.raydp import RayConnection, connect_ray
 from core.adapters.spark_holder import SparkPlan
 from core.adapters.spark_lease import SparkLease
-from core.bootstrap import PROVIDERS, Tracking, connect_tracking
+from core.bootstrap import PROVIDERS, Tracking, connect_labelled_rows, connect_tracking
+from core.data.labelled import ReadLabelled
 from core.domain import Progress, RunStatus, Stage
 from core.errors import PilothouseError
 from core.problems import load_problem
@@ -27,7 +28,7 @@ from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.provenance import code_digest, environment_snapshot
 from core.training.spark_work import SparkTask, run_stages
-from core.training.tracking import register_version, track_resources, track_run
+from core.training.tracking import register_version, track_batches, track_resources, track_run
 from core.training.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
@@ -55,8 +56,9 @@ def main() -> int:
     tracking = connect_tracking(settings)
     tracker = tracking.tracker
     problem = load_problem(spec.problem, settings.packages)
+    ws = Workspace(folder / "workspace")
     try:
-        _execute(spec, problem, settings.packages, Workspace(folder / "workspace"), tracking)
+        _execute(spec, problem, settings.packages, ws, tracking, connect_labelled_rows(settings))
     except PilothouseError as exc:
         LOG.exception("the run failed")
         tracker.finish(spec.run_id, RunStatus.FAILED, str(exc))
@@ -88,7 +90,12 @@ def log_to(path: Path, level: str) -> None:
 
 
 def _execute(
-    spec: RunSpec, problem: Problem, packages: tuple[str, ...], ws: Workspace, tracking: Tracking
+    spec: RunSpec,
+    problem: Problem,
+    packages: tuple[str, ...],
+    ws: Workspace,
+    tracking: Tracking,
+    labelled_rows: ReadLabelled,
 ) -> None:
     tracker = tracking.tracker
     tell = _Teller(spec.run_id, tracker)
@@ -97,7 +104,9 @@ def _execute(
     with SparkLease(f"run-{spec.run_id}", plan) as lease:
         # Spark starts meanwhile, where no warm session was found.
         tell(Stage.INGEST)
-        pipeline.ingest_stage(problem, PROVIDERS, ws)
+        batches = [labelled_rows(spec.problem, batch_id) for batch_id in spec.batches]
+        pipeline.ingest_stage(problem, PROVIDERS, ws, batches)
+        track_batches(tracker, spec.run_id, batches, ws)
         tell(Stage.VALIDATE)
         pipeline.validate_stage(problem, ws)
         tell(Stage.START, message=f"profile {spec.profile.name}")

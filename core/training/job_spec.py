@@ -21,6 +21,8 @@ class RunSpec(BaseModel):
     profile: Profile
     training: TrainingParams
     git_commit: str
+    #: Batches whose labelled rows are learned from as well, in order.
+    batches: tuple[str, ...] = ()
 
 
 def run_folder(home: Path, run_id: str) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from core.data.batch_files import AT
 from core.data.ingest import Providers, ingest
+from core.data.labelled import LabelledBatch
 from core.data.tables import ROW_ID, check_rows, contract_columns, read_table, write_table
 from core.data.validation import validate
 from core.errors import ParityError
@@ -62,9 +64,14 @@ _COLUMNS = TypeAdapter(tuple[ColumnSummary, ...])
 OnProgress = Callable[[float, str], None]
 
 
-def ingest_stage(problem: Problem, providers: Providers, ws: Workspace) -> None:
-    """Source -> ``raw.parquet``."""
-    rows = ingest(problem, providers, ws.raw)
+def ingest_stage(
+    problem: Problem,
+    providers: Providers,
+    ws: Workspace,
+    batches: Sequence[LabelledBatch] = (),
+) -> None:
+    """Source, and labelled batches that a retrain learns from -> ``raw.parquet``."""
+    rows = ingest(problem, providers, ws.raw, batches)
     LOG.info("ingested %d rows", rows)
 
 
@@ -106,7 +113,8 @@ def _write_frame(frame: DataFrame, folder: Path) -> None:
     for index, path in enumerate(_parts(folder)):
         # Spark's writer lists a column's encodings in the order of a JVM's hash set, which
         # differs from one JVM to the next; rewritten, equal rows are equal bytes.
-        table = pq.read_table(path)
+        # Spark writes times as INT96, and reads none that count nanoseconds.
+        table = pq.read_table(path, coerce_int96_timestamp_unit="us")
         path.unlink()
         write_table(table, folder / f"part-{index:05d}.parquet")
     for leftover in [*folder.glob(".*.crc"), *folder.glob("_SUCCESS")]:
@@ -222,6 +230,9 @@ def _write_reference(ws: Workspace, problem: Problem, oof: OutOfFold) -> None:
     reference = table.select(keep).append_column(
         "probability", pa.array(oof.probability, pa.float64())
     )
+    if problem.contract.timestamp is not None:
+        moments = table.column(AT).cast(pa.timestamp("us", tz="UTC"))
+        reference = reference.append_column(AT, moments)
     if not np.array_equal(table.column(ROW_ID).to_numpy(), oof.row_id):
         raise AssertionError("out-of-fold predictions do not cover the training rows")
     write_table(reference, ws.reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +59,8 @@ class RunService:
         profile: str | None,
         overrides: Mapping[str, str],
         actor: str,
+        batches: Sequence[str] = (),
+        cause: Mapping[str, str] | None = None,
     ) -> Run:
         """Starts a run and returns it at once.
 
@@ -67,6 +69,9 @@ class RunService:
             profile: a named profile; ``None`` takes the default one.
             overrides: training parameters by dotted key, such as ``search.trials``.
             actor: who starts it.
+            batches: ids of batches whose labelled rows are learned from as well; their
+                order decides the rows' ids.
+            cause: tags that say why it was started.
 
         Raises:
             NotFoundError: no such problem or profile.
@@ -90,7 +95,13 @@ class RunService:
         run_id = self._tracker.create(
             problem,
             f"{problem}-{started_at:%Y%m%d-%H%M%S}",
-            {"problem": problem, "profile": chosen.name, "started_by": actor},
+            {
+                "problem": problem,
+                "profile": chosen.name,
+                "started_by": actor,
+                **({"batches": ", ".join(batches)} if batches else {}),
+                **(cause or {}),
+            },
         )
         run = Run(run_id, problem, RunStatus.QUEUED, chosen.name, actor, started_at)
         spec = RunSpec(
@@ -99,6 +110,7 @@ class RunService:
             profile=chosen,
             training=training,
             git_commit=git_commit(),
+            batches=tuple(batches),
         )
         try:
             self._database.add_run(run)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
+from core.data.labelled import LabelledBatch
 from core.data.tables import file_md5
 from core.problems.contract import Problem
 from core.scoring.bundle import BundleFacts
@@ -18,6 +19,7 @@ from core.training.workspace import Workspace, write_json
 
 REPORT_FILE = "report/report.json"
 PREDICTIONS_FILE = "report/predictions.parquet"
+BATCHES_FILE = "data/batches.json"
 USAGE_FILE = "resources/usage.json"
 #: What is logged over time, under the names of a ``UsagePoint``.
 COURSES = ("driver_cores", "executor_cores", "driver_rss_mb", "executor_rss_mb")
@@ -74,6 +76,15 @@ def track_run(
         metrics=metrics,
         model_sha256=hashlib.sha256(onnx).hexdigest(),
     )
+
+
+def track_batches(
+    tracker: RunTracker, run_id: str, batches: Sequence[LabelledBatch], ws: Workspace
+) -> None:
+    """Logs which batches a run learns from and how many of their rows, if there are any."""
+    if batches:
+        write_json(ws.batches, [{"id": b.id, "rows": b.trainable.num_rows} for b in batches])
+        tracker.log_files(run_id, ws.batches, "data")
 
 
 def _candidate_metrics(candidate: Candidate) -> dict[str, float]:

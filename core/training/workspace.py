@@ -25,6 +25,11 @@ class Workspace:
         return self.root / "raw.parquet"
 
     @property
+    def batches(self) -> Path:
+        """Which batches are among the rows, with how many of theirs."""
+        return self.root / "batches.json"
+
+    @property
     def validated(self) -> Path:
         """Rows that keep the contract, typed."""
         return self.root / "validated.parquet"

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from tests.e2e.pages import HEIGHT, WIDTH
+from tests.installation import Installation
+
+PAGE_TIMEOUT_MS = 30_000
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--headless",
@@ -55,3 +59,25 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, installation: Installation) -> Iterator[Page]:
+    """A window that fails its test if a script breaks or another host is called."""
+    expect.set_options(timeout=PAGE_TIMEOUT_MS)
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
+    page = context.new_page()
+    broken: list[str] = []
+    strangers: list[str] = []
+
+    def note_stranger(request: Request) -> None:
+        if not request.url.startswith((installation.settings.panel_url, "data:", "blob:")):
+            strangers.append(request.url)
+
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("request", note_stranger)
+    page.goto(installation.settings.panel_url)
+    yield page
+    context.close()
+    assert broken == []
+    assert strangers == [], "the panel must talk to nobody but itself"

@@ -8,48 +8,16 @@ The pictures of the documentation come from here:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, expect
 
-from core.settings import Settings
+from tests.e2e.pages import assert_calm, capture, choose, go_to
 
 RUN_TIMEOUT_MS = 240_000
-PAGE_TIMEOUT_MS = 30_000
-WIDTH, HEIGHT = 1280, 900
 #: Streamlit draws tables on a canvas: height of a row and middle of the tick box, in pixels.
 ROW_HEIGHT, TICK_BOX_X = 35, 18
-
-
-class Installation(Protocol):
-    """What the fixture of the whole suite gives."""
-
-    settings: Settings
-
-
-@pytest.fixture
-def page(browser: Browser, installation: Installation) -> Iterator[Page]:
-    """A window that fails its test if a script breaks or another host is called."""
-    expect.set_options(timeout=PAGE_TIMEOUT_MS)
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
-    page = context.new_page()
-    broken: list[str] = []
-    strangers: list[str] = []
-
-    def note_stranger(request: Request) -> None:
-        if not request.url.startswith((installation.settings.panel_url, "data:", "blob:")):
-            strangers.append(request.url)
-
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.on("request", note_stranger)
-    page.goto(installation.settings.panel_url)
-    yield page
-    context.close()
-    assert broken == []
-    assert strangers == [], "the panel must talk to nobody but itself"
 
 
 @pytest.mark.timeout(600)
@@ -184,11 +152,6 @@ def ask_the_model(page: Page) -> None:
     assert_calm(page)
 
 
-def go_to(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
-    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
-
-
 def columns_of_metrics(page: Page) -> Locator:
     return page.get_by_test_id("stTable").first.locator("thead th").filter(has_text="·")
 
@@ -196,25 +159,3 @@ def columns_of_metrics(page: Page) -> Locator:
 def tick_row(page: Page, row: int) -> None:
     table = page.get_by_test_id("stDataFrame").first
     table.click(position={"x": TICK_BOX_X, "y": ROW_HEIGHT * (row + 1.5)})
-
-
-def choose(page: Page, label: str, value: str) -> None:
-    # Typing opens the list for certain; a click closes it again if focus had opened it.
-    page.get_by_role("combobox", name=label).fill(value)
-    page.get_by_role("option", name=value, exact=True).click()
-
-
-def assert_calm(page: Page) -> None:
-    assert "Traceback" not in page.locator("body").inner_text()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    expect(page.get_by_text("Something went wrong")).to_have_count(0)
-
-
-def capture(page: Page, path: Path) -> None:
-    """Takes a picture of the whole page; Streamlit scrolls inside the window."""
-    height = page.get_by_test_id("stMain").evaluate("element => element.scrollHeight")
-    page.set_viewport_size({"width": WIDTH, "height": max(HEIGHT, int(height))})
-    # Charts and tables draw themselves anew for the new size.
-    page.wait_for_timeout(1_500)
-    page.screenshot(path=path)
-    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from core.adapters.serve import ServeClient
+from core.data.label_join import LabelsReport, join
+from core.data.labels import LabelLog, labels_folder
+from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.serving import ServingService
 from core.domain import Health
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
-from tests.ray_head import free_ports, ray_head
+from tests.ray_head import RayHead, free_ports, ray_head
 from tests.serving_support import (
+    INFERENCE_LOG,
     RECORD,
+    TITANIC,
     artifact_server,
     expected_probability,
     write_tiny_bundle,
@@ -36,8 +46,10 @@ PARAMS = ServingParams(
     max_ongoing_requests=256,
     max_records=5000,
     max_body_mb=1,
+    inference_log=INFERENCE_LOG,
 )
 DEPLOY_TIMEOUT_S = 90.0
+LOGGED_S = 5.0
 
 
 @dataclass
@@ -64,9 +76,22 @@ class Running:
     service: ServingService
     settings: Settings
     artifacts: str
+    head: RayHead
 
     def refer(self, version: int) -> BundleRef:
         return BundleRef(problem="titanic", version=version, url=f"{self.artifacts}/{version}")
+
+    def post(self, path: str, body: object) -> dict[str, Any]:
+        url = f"{self.settings.serving_url}{path}"
+        response = httpx.post(url, json=body, trust_env=False, timeout=20)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    def logged(self, *requests: str) -> pa.Table:
+        """Rows of these requests in the inference log."""
+        folder = inference_folder(self.settings.home)
+        rows = InferenceLog(folder, {"titanic": TITANIC.contract}).window("titanic")
+        return rows.filter(pc.field("request_id").isin(requests))
 
     def serve(self, version: int) -> None:
         self.service.deploy({"titanic": self.refer(version)})
@@ -87,7 +112,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         before = service.status()
         assert (before.health, before.replicas) == (Health.DOWN, 0)
         assert before.detail == "No model is deployed."
-        found = Running(service, settings, artifacts)
+        found = Running(service, settings, artifacts, head)
         found.serve(1)
         yield found
         service.shutdown()
@@ -170,3 +195,67 @@ def test_a_problem_that_is_left_out_is_dropped(running: Running, tmp_path: Path)
     with pytest.raises(NotFoundError, match="Served problems: none"):
         running.service.predict("titanic", RECORD)
     running.serve(1)
+
+
+def test_answers_are_logged_and_joined_with_late_labels(running: Running) -> None:
+    asked = {}
+    for version in (1, 2):
+        running.serve(version)
+        answer = running.post("/predict/titanic", {"records": [RECORD, {**RECORD, "Age": None}]})
+        asked[answer["request_id"]] = version
+    deadline = time.monotonic() + LOGGED_S
+    while (rows := running.logged(*asked)).num_rows < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert rows["request_id"].to_pylist() == [name for name in asked for _ in range(2)]
+    assert rows["version"].to_pylist() == [1, 1, 2, 2]
+    assert rows["Age"].to_pylist() == [22.0, None] * 2
+    assert rows["probability"][0].as_py() == pytest.approx(expected_probability(RECORD), abs=1e-6)
+
+    first, second = asked
+    given = [(first, 0, 1), (second, 1, 0), (second, 1, 1), ("f" * 32, 0, 1)]
+    labels = [{"request_id": name, "index": row, "label": label} for name, row, label in given]
+    assert running.post("/labels/titanic", {"labels": labels}) == {"taken": 4}
+    taken = LabelLog(labels_folder(running.settings.home)).labels("titanic")
+    found = join(rows, taken)
+    assert found.table["label"].to_pylist() == [1.0, None, None, 0.0]
+    assert found.report == LabelsReport(joined=2, duplicates=0, conflicts=1, strangers=1)
+
+
+def test_the_log_is_complete_however_a_replica_is_told_to_end(running: Running) -> None:
+    # So slow that nothing but the end of the replica can have written it.
+    slow = PARAMS.model_copy(
+        update={"inference_log": INFERENCE_LOG.model_copy(update={"flush_s": 60.0})}
+    )
+    client = ServeClient(running.head.dashboard, running.head.token)
+    service = ServingService(running.settings, slow, client, ["titanic"])
+    service.deploy({"titanic": running.refer(1)})
+    service.wait_until_serving("titanic", 1, DEPLOY_TIMEOUT_S)
+    time.sleep(1.0)  # The version is the same, so nothing else says that the parameters are new.
+    body = {"records": [RECORD]}
+    asked = [running.post("/predict/titanic", body)["request_id"] for _ in range(20)]
+    assert running.logged(*asked).num_rows < 20
+    replicas = replica_processes()
+    for replica in replicas:
+        replica.terminate()  # As when Ray's head is stopped.
+    psutil.wait_procs(replicas, timeout=DEPLOY_TIMEOUT_S)
+    assert running.logged(*asked).num_rows == 20
+
+    while not replica_processes() or service.status().health is not Health.HEALTHY:
+        time.sleep(0.2)
+    asked = [running.post("/predict/titanic", body)["request_id"] for _ in range(20)]
+    assert running.logged(*asked).num_rows < 20
+    service.shutdown()
+    service.close()
+    assert running.logged(*asked).num_rows == 20
+    assert InferenceLog(inference_folder(running.settings.home)).compact() > 0
+    assert running.logged(*asked).num_rows == 20
+
+
+def replica_processes() -> list[psutil.Process]:
+    """Replicas of the head that this process has started."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "ServeReplica:" in " ".join(process.cmdline()):
+                found.append(process)
+    return found

@@ -5,19 +5,24 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from app.components import installation
+from core.data.batch_comparison import BatchComparison, compare_tables
+from core.data.batches import Added, OnProgress
 from core.domain import (
+    Batch,
     GateResult,
     Health,
     PredictionAnswer,
@@ -30,6 +35,7 @@ from core.domain import (
     ServedVersion,
     ServiceStatus,
     ServingStatus,
+    SoftFinding,
     Stage,
     Sweep,
     Verdict,
@@ -54,6 +60,7 @@ from core.training.report import (
 )
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
+from tests.unit.app_watching_fakes import FakeAlerts, FakeChecks
 
 if TYPE_CHECKING:
     from core.training.experiments import RunSummary
@@ -505,6 +512,79 @@ class FakeSweeps:
         return ended
 
 
+def make_batch(number: int, **changed: object) -> Batch:
+    """Higher numbers are newer."""
+    batch = Batch(
+        id=f"{number * 2654435761 % 2**32:08x}{number:024x}",
+        problem="titanic",
+        name=f"passengers-{number}.csv",
+        sha256=f"{number:064x}",
+        data_version=f"md5:{number:032x}",
+        rows=400 + number,
+        given_labels=0,
+        added_by="operator",
+        added_at=NOW - timedelta(days=2) + timedelta(minutes=number),
+        dropped=("PassengerId", "Name"),
+        findings=(SoftFinding("Fare", "outside the usual range 0 to 520", 2),),
+    )
+    return replace(batch, **changed)
+
+
+def make_rows(number: int = 0, *, rows: int = 300) -> pa.Table:
+    """Rows of a Titanic batch; the fares are higher with higher numbers."""
+    random = np.random.default_rng(number)
+    fields = {
+        field.name: pa.array(random.choice([*field.categories, None], rows), pa.string())
+        if field.categories
+        else pa.array(random.gamma(2.0, 12.0 * (1 + number), rows).round(1))
+        for field in TITANIC.contract.fields
+    }
+    labels = pa.array(random.integers(0, 2, rows), pa.float64())
+    return pa.table({"row_id": pa.array(range(rows)), **fields, "label": labels})
+
+
+@dataclass
+class FakeBatches:
+    batches: list[Batch] = field(default_factory=list)
+    failure: PilothouseError | None = None
+    #: Why the next file is refused.
+    refusal: Exception | None = None
+    #: The next file is checked once this is set.
+    gate: threading.Event = field(default_factory=threading.Event)
+    added: list[tuple[str, bytes, str, str]] = field(default_factory=list)
+
+    def add(
+        self,
+        problem: str,
+        given: BinaryIO,
+        *,
+        name: str,
+        actor: str,
+        on_progress: OnProgress,
+    ) -> Added:
+        on_progress(0.42, "checking")
+        self.gate.wait(10)
+        if self.refusal:
+            raise self.refusal
+        self.added.append((problem, given.read(), name, actor))
+        known = [one for one in self.batches if one.name == name]
+        if known:
+            return Added(known[0], is_new=False)
+        batch = make_batch(1 + len(self.batches), name=name)
+        self.batches.insert(0, batch)
+        return Added(batch, is_new=True)
+
+    def list(self, problem: str, limit: int = 100) -> tuple[Batch, ...]:
+        if self.failure:
+            raise self.failure
+        return tuple(self.batches[:limit])
+
+    def compare(self, batch_id: str, other: str) -> BatchComparison:
+        if other == "reference":
+            raise NotFoundError("There is no reference of titanic here.")
+        return compare_tables(make_rows(0), make_rows(2), TITANIC.contract)
+
+
 @dataclass
 class FakePromotions:
     promotion: Promotion | None = None
@@ -590,6 +670,9 @@ class FakeCore:
     sweeps: FakeSweeps
     promotions: FakePromotions
     serving: FakeServing
+    monitoring: FakeChecks
+    alerts: FakeAlerts
+    batches: FakeBatches
     health: FakeHealth
 
     def as_module(self) -> ModuleType:
@@ -616,6 +699,9 @@ def make_core(*runs: Run, production: int | None = None) -> FakeCore:
         sweeps=FakeSweeps(params),
         promotions=FakePromotions(None if production is None else make_promotion(production)),
         serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
+        monitoring=FakeChecks(),
+        alerts=FakeAlerts(),
+        batches=FakeBatches(),
         health=FakeHealth(services()),
     )
 

@@ -13,16 +13,17 @@ import numpy as np
 import pyarrow as pa
 
 from core.adapters.database import Database
+from core.adapters.database_batches import BatchRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
-from core.bootstrap import Pilothouse
-from core.data.tables import ROW_ID
-from core.deployment.reconciler import Reconciler
-from core.domain import Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
+from core.bootstrap import Pilothouse, assemble
+from core.data.tables import ROW_ID, file_md5
+from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
+from core.monitoring.messages import Message
 from core.params import load_params
+from core.params_alerts import ScheduleParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
-from core.promotion.promotions import PromotionService
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 from core.settings import CODE_ROOT, Settings
 from core.training.experiments import ExperimentService
@@ -38,8 +39,6 @@ from core.training.report import (
     FeatureWeight,
     ParityResult,
 )
-from core.training.runs import RunService
-from core.training.sweeps import SweepService
 from core.training.trials import ParamValue
 
 PROBLEM = Problem(
@@ -323,6 +322,36 @@ class FakeServing:
         self.waited_for.append((problem, version))
 
 
+@dataclass
+class FakeReceiver:
+    """Takes messages while ``plug`` is in."""
+
+    plug: Plug = field(default_factory=lambda: Plug("The receiver"))
+    taken: list[Message] = field(default_factory=list)
+
+    def send(self, message: Message) -> None:
+        self.plug.check()
+        self.taken.append(message)
+
+
+@dataclass
+class FakeVersions:
+    """Versions of files by their bytes, without a cache."""
+
+    plug: Plug = field(default_factory=lambda: Plug("DVC"))
+    tracked: dict[Path, str] = field(default_factory=dict)
+
+    def add(self, path: Path) -> str:
+        self.plug.check()
+        self.tracked[path] = file_md5(path)
+        return self.tracked[path]
+
+    def forget(self, path: Path) -> None:
+        self.plug.check()
+        self.tracked.pop(path, None)
+        path.unlink(missing_ok=True)
+
+
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
     """Facts of a version for tests in which nobody looks at the model."""
     facts = BundleFacts(
@@ -394,7 +423,15 @@ class World:
     registry: FakeRegistry
     cluster: FakeCluster
     serving: FakeServing
+    receiver: FakeReceiver
     pilothouse: Pilothouse
+
+    def add_batch(self, batch_id: str, problem: str = "plums") -> Batch:
+        """Records a batch whose rows nobody will read."""
+        added, version = datetime.now(UTC), f"md5:{batch_id}"
+        batch = Batch(batch_id, problem, "a.csv", batch_id, version, 100, 0, "ann", added)
+        BatchRecords(self.pilothouse.database).add(batch)
+        return batch
 
     def start(self) -> Run:
         return self.pilothouse.runs.start(PROBLEM.name, profile=None, overrides={}, actor="ann")
@@ -423,6 +460,12 @@ class World:
         self.tracker.tag(run_id, {"model_version": str(version)})
         self.tracker.finish(run_id, RunStatus.FINISHED)
         self.cluster.end(job_of(run_id), JobStatus.SUCCEEDED)
+
+    def put_into_production(self) -> Run:
+        """A run whose version serves."""
+        run = self.train()
+        self.pilothouse.promotions.consider(run)
+        return run
 
     def keep_predictions(self, run_id: str, noise: float) -> None:
         """What a run's model says of 200 rows; less noise is a better model."""
@@ -462,37 +505,29 @@ def make_world(folder: Path) -> World:
     """An empty installation below ``folder``."""
     settings = Settings(home=folder / "home")
     params = load_params(CODE_ROOT / "params.yaml").model_copy(
-        update={"problems": (PROBLEM.name,), "bootstrap": (PROBLEM.name,)}
+        update={
+            "problems": (PROBLEM.name,),
+            "bootstrap": (PROBLEM.name,),
+            # No test meets a check that it did not start.
+            "schedule": ScheduleParams(checks={}),
+        }
     )
     database = Database(settings.database_url)
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
-    registry = FakeRegistry(tracker, folder / "registry")
+    registry, receiver = FakeRegistry(tracker, folder / "registry"), FakeReceiver()
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
-        tracker=tracker, registry=registry, cluster=cluster, serving=serving, health=None
-    )
-    promotions = PromotionService(params, {PROBLEM.name: PROBLEM}, database, ports.registry)
-    pilothouse = Pilothouse(
-        settings=settings,
-        params=params,
-        problems={PROBLEM.name: PROBLEM},
         database=database,
-        runs=RunService(
-            params,
-            {PROBLEM.name: PROBLEM},
-            database,
-            ports.tracker,
-            ports.cluster,
-            settings.home,
-        ),
-        experiments=ExperimentService(database, ports.tracker, explain_evenly),
-        sweeps=SweepService(
-            params, {PROBLEM.name: PROBLEM}, ports.tracker, ports.cluster, settings.home
-        ),
-        promotions=promotions,
-        serving=ports.serving,
-        reconciler=Reconciler(params.problems, promotions, ports.registry, ports.serving),
-        health=ports.health,
+        tracker=tracker,
+        registry=registry,
+        cluster=cluster,
+        serving=serving,
+        versions=FakeVersions(),
+        receiver=receiver,
     )
-    return World(tracker, registry, cluster, serving, pilothouse)
+    assembled = assemble(settings, params, {PROBLEM.name: PROBLEM}, ports)
+    pilothouse = replace(
+        assembled, experiments=ExperimentService(database, ports.tracker, explain_evenly)
+    )
+    return World(tracker, registry, cluster, serving, receiver, pilothouse)

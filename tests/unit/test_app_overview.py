@@ -30,7 +30,7 @@ def test_says_what_serves_since_when_and_by_whom(monkeypatch: pytest.MonkeyPatch
 def test_empty_installation_says_how_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     said = texts(open_panel(monkeypatch, make_core()))
     assert "No version is in Production yet" in said
-    assert "Problems in Production: 0 of 1" in said
+    assert "In Production: 0 of 1" in said
 
 
 def test_open_request_shows_gates_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import altair as alt
 import pytest
 
 from app import charts
+from core.data.batch_comparison import ColumnComparison, Share
 from core.params import load_params
 from core.settings import CODE_ROOT
 from core.training.bands import curve_bands
@@ -319,3 +320,20 @@ def test_importance_draws_what_could_be_told_with_its_unit() -> None:
     ]
     assert spec["layer"][0]["encoding"]["x"]["title"] == "Share of the variance of mean AUC"
     assert spec["title"]
+
+
+def test_a_distribution_has_a_bar_a_bin_and_table_with_shares_and_unit() -> None:
+    column = ColumnComparison(
+        "Fare", "number", "pounds", 0, 1, (Share("0 to 8", 0.6, 0.2), Share("8 to 512", 0.4, 0.8))
+    )
+    drawn = charts.distribution_chart(column.title, column.shares, "before", "now").to_dict()
+    (rows,) = drawn["datasets"].values()
+    assert [(row["value"], row["table"], row["share"]) for row in rows] == [
+        ("0 to 8", "before", 0.6),
+        ("0 to 8", "now", 0.2),
+        ("8 to 512", "before", 0.4),
+        ("8 to 512", "now", 0.8),
+    ]
+    assert drawn["title"] == "Fare (pounds)"
+    assert drawn["encoding"]["x"]["title"] == "Share of the rows"
+    assert drawn["encoding"]["color"]["scale"]["domain"] == ["before", "now"]

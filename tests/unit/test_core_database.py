@@ -15,6 +15,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from core.adapters.database import Database
+from core.adapters.database_alerts import ALERTS
+from core.adapters.database_batches import BATCHES
+from core.adapters.database_checks import CHECKS
 from core.adapters.database_tables import METADATA
 from core.domain import (
     GateResult,
@@ -73,6 +76,7 @@ class TestSchema:
     def test_the_migrations_give_the_tables_of_the_code(
         self, database: Database, tmp_path: Path
     ) -> None:
+        assert {ALERTS, BATCHES, CHECKS} <= {*METADATA.tables.values()}
         engine = sa.create_engine(_url(tmp_path))
         with engine.connect() as connection:
             assert compare_metadata(MigrationContext.configure(connection), METADATA) == []

@@ -41,14 +41,14 @@ def test_parquet_is_known_by_its_content_and_keeps_its_types(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "neither CSV nor Parquet"),
+        (b"", "is empty"),
         (b"\n\n", "neither CSV nor Parquet"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "neither CSV nor Parquet"),
         (bytes(range(256)) * 40, "neither CSV nor Parquet"),
         (b"PAR1 and nothing else", "neither CSV nor Parquet"),
-        ("weight,colour\n1,ärlig\n".encode("latin-1"), "neither CSV nor Parquet"),
-        ("weight,größe\n1,2\n".encode("latin-1"), "neither CSV nor Parquet"),
-        (b"weight,colour\n1,blue\n2\n", "neither CSV nor Parquet"),
+        ("weight,colour\n1,ärlig\n".encode("latin-1"), "is not in UTF-8"),
+        ("weight,größe\n1,2\n".encode("latin-1"), "is not in UTF-8"),
+        (b"weight,colour\n1,blue\n2\n", "another number of values than its header in 1 row"),
         (b"weight,colour\n", "has no rows"),
         (b"weight,weight\n1,2\n", "weight"),
     ],

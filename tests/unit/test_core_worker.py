@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core.domain import Health, RunStatus, ServedVersion, ServingStatus
-from core.worker import beat
+from core.domain import Health, Level, RunStatus, ServedVersion, ServingStatus
+from core.monitoring.report import Topic
+from core.worker import beat, deliver
+from tests.unit.alert_values import check_of, report_of
 from tests.unit.core_fakes import World, make_world
 
 WORKER_LOG = "core.worker"
@@ -88,3 +92,16 @@ def test_a_duty_that_breaks_in_an_unknown_way_leaves_one_trace(
     assert "a mistake of ours" in str(record.exc_info[1])
     assert world.pilothouse.database.unconsidered_runs() == ()
     assert len(world.serving.deployed) == 2
+
+
+def test_alerts_are_sent_beside_the_beats_until_told_to_stop(world: World) -> None:
+    report = report_of({Topic.DRIFT: Level.CRITICAL})
+    world.pilothouse.alerts.consider(check_of(), report)
+    stop = threading.Event()
+    sender = threading.Thread(target=deliver, args=(world.pilothouse, stop))
+    sender.start()
+    while not world.receiver.taken:
+        time.sleep(0.01)
+    stop.set()
+    sender.join()
+    assert [message.fields["event"] for message in world.receiver.taken] == ["raised"]

@@ -12,13 +12,14 @@ import pytest
 from pydantic import ValidationError
 
 from core.adapters.serve import ServeClient
-from core.deployment.endpoint import EndpointConfig, HttpOptions, application_config
+from core.deployment.endpoint import EndpointConfig, HttpOptions, Places, application_config
 from core.deployment.serving import ServingService
 from core.domain import Health
 from core.errors import InvalidInputError, NotFoundError, SetupError, UnavailableError
 from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
+from tests.serving_support import INFERENCE_LOG, user_config
 
 PARAMS = ServingParams(
     min_replicas=1,
@@ -27,6 +28,7 @@ PARAMS = ServingParams(
     max_ongoing_requests=256,
     max_records=10,
     max_body_mb=2,
+    inference_log=INFERENCE_LOG,
 )
 REF = BundleRef(problem="titanic", version=4, url="http://registry/4")
 DESCRIBED = {
@@ -89,7 +91,7 @@ def test_the_configuration_says_everything() -> None:
     config = application_config(
         PARAMS,
         HttpOptions(host="127.0.0.1", port=8000),
-        cache=Path("/cache"),
+        places=Places(Path("/cache"), Path("/inference"), Path("/labels")),
         packages=("core.problems",),
         models={"titanic": REF},
     ).model_dump(mode="json")
@@ -106,19 +108,15 @@ def test_the_configuration_says_everything() -> None:
         "models": {"titanic": {"production": REF.model_dump()}},
         "cache": "/cache",
         "packages": ["core.problems"],
+        "inference": {"folder": "/inference", "log": INFERENCE_LOG.model_dump()},
+        "labels": "/labels",
         "max_records": 10,
         "max_body_mb": 2,
     }
 
 
 def test_a_model_under_another_problems_name_is_refused() -> None:
-    document = {
-        "models": {"other": {"production": REF.model_dump()}},
-        "cache": "/cache",
-        "packages": ["core.problems"],
-        "max_records": 1,
-        "max_body_mb": 1,
-    }
+    document = user_config(Path("/cache"), other=REF)
     with pytest.raises(ValidationError, match="other is given a model of titanic"):
         EndpointConfig.model_validate(document)
 
@@ -131,8 +129,8 @@ def test_deploy_puts_the_configuration_with_the_token() -> None:
     (request,) = seen
     assert request.headers["authorization"] == "Bearer secret"
     body = json.loads(request.content)
-    user_config = body["applications"][0]["deployments"][0]["user_config"]
-    assert user_config["models"]["titanic"]["production"]["version"] == 4
+    config = body["applications"][0]["deployments"][0]["user_config"]
+    assert config["models"]["titanic"]["production"]["version"] == 4
 
 
 @pytest.mark.parametrize(
@@ -193,6 +191,21 @@ def test_a_problem_that_is_not_loaded_shows_in_the_status() -> None:
     unready = {"code": "not_ready", "message": "Not every model.", "details": details}
     status = service_of(RAY, {**SERVED, "GET /readyz": (503, {"error": unready})}).status()
     assert (status.health, status.detail) == (Health.HEALTHY, "other: no files")
+
+
+def test_a_log_that_loses_rows_is_told() -> None:
+    def detail(**log: object) -> str:
+        ready = (200, {**READY[1], "inference_log": log})
+        return service_of(RAY, {**SERVED, "GET /readyz": ready}).status().detail
+
+    assert detail(lost_rows=0, failure="") == ""
+    assert detail(lost_rows=1200, failure="") == (
+        "1,200 answered rows are not in the inference log."
+    )
+    assert detail(lost_rows=2, failure="No space left on device") == (
+        "The inference log cannot be written: No space left on device. "
+        "2 answered rows are not in the inference log."
+    )
 
 
 def predictor(status: int, body: Any) -> Callable[..., Any]:

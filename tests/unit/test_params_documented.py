@@ -52,9 +52,13 @@ def _kind(annotation: Any) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
         return f"list of {_kind(arguments[0]).removeprefix('one of ')}"
-    if origin is types.UnionType:
+    if origin in (types.UnionType, typing.Union):
         return " or ".join("null" if one is type(None) else _kind(one) for one in arguments)
-    return {int: "whole number", float: "number", str: "text"}[annotation]
+    if origin is dict:
+        return f"map of names to {_kind(arguments[1])}"
+    if origin is typing.Annotated:
+        return _kind(arguments[0])
+    return {bool: "true or false", int: "whole number", float: "number", str: "text"}[annotation]
 
 
 def _parameters(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from core.scoring.bundle import BundleRef
 from core.settings import CODE_ROOT
 from serve.asgi import INLINE_BYTES, EndpointApp
+from serve.logs import ReplicaLogs
 from serve.store import ModelStore
 from tests.serving_support import (
     RECORD,
@@ -30,6 +32,16 @@ from tests.serving_support import (
 )
 
 Caller = Any
+
+
+@cache
+def silent_logs() -> ReplicaLogs:
+    """Logs that nobody has told where to write."""
+    return ReplicaLogs("test", lambda problem, rows: None)
+
+
+def app_of(store: ModelStore) -> EndpointApp:
+    return EndpointApp(store, silent_logs())
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 
 def call(store: ModelStore, method: str, path: str, **given: Any) -> httpx.Response:
     async def once() -> httpx.Response:
-        transport = httpx.ASGITransport(EndpointApp(store))
+        transport = httpx.ASGITransport(app_of(store))
         async with httpx.AsyncClient(transport=transport, base_url="http://serving") as client:
             return await client.request(method, path, **given)
 
@@ -123,6 +135,7 @@ def test_a_large_bad_request_is_answered_too(store: ModelStore) -> None:
     [
         ("POST", "/healthz", "GET, HEAD"),
         ("DELETE", "/problems/titanic", "GET, HEAD"),
+        ("GET", "/labels/titanic", "POST"),
         ("GET", "/predict/titanic", "POST"),
         ("OPTIONS", "/predict/titanic", "POST"),
     ],
@@ -147,7 +160,7 @@ def test_an_unknown_address(store: ModelStore, path: str) -> None:
 
 @pytest.mark.parametrize("problem", ["nothing", "%00", "..", "é" * 500, "Titanic"])
 def test_an_unknown_problem(store: ModelStore, problem: str) -> None:
-    for method, route in (("POST", "predict"), ("GET", "problems")):
+    for method, route in (("POST", "predict"), ("POST", "labels"), ("GET", "problems")):
         response = call(store, method, f"/{route}/{problem}")
         assert response.status_code == 404
         error_of(response)
@@ -224,7 +237,7 @@ def test_a_caller_who_leaves_gets_no_answer(store: ModelStore) -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/predict/titanic", "headers": []}
-    asyncio.run(EndpointApp(store)(scope, receive, send))
+    asyncio.run(app_of(store)(scope, receive, send))
     assert sent == []
 
 
@@ -253,6 +266,12 @@ def test_health_and_readiness(store: ModelStore) -> None:
         "status": "ready",
         "problems": {"titanic": {"version": 7, "failure": ""}},
         "failure": "",
+        "inference_log": {
+            "waiting_rows": 0,
+            "written_rows": 0,
+            "lost_rows": 0,
+            "failure": "",
+        },
     }
 
 
@@ -340,7 +359,7 @@ def test_a_name_is_neither_answered_nor_logged(
 def test_every_route_is_in_the_document(store: ModelStore) -> None:
     paths = call(store, "GET", "/openapi.json").json()["paths"]
     told = {path.replace("titanic", "{problem}") for path in paths}
-    assert told == set(EndpointApp(store).routes)
+    assert told == set(app_of(store).routes)
     page = (CODE_ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     assert [path for path in told if path not in page] == []
 
@@ -377,7 +396,8 @@ def test_lifespan_and_websockets(store: ModelStore) -> None:
         async def send(message: Any) -> None:
             sent.append(message["type"])
 
-        await EndpointApp(store)(scope, receive, send)
+        logs = ReplicaLogs("ends", lambda problem, rows: None)
+        await EndpointApp(store, logs)(scope, receive, send)
         return sent
 
     lifespan = talk({"type": "lifespan"}, "lifespan.startup", "lifespan.shutdown")

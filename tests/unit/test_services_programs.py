@@ -129,10 +129,11 @@ def test_a_home_that_is_a_file_is_refused_in_one_sentence(tmp_path):
     assert "PILOTHOUSE_HOME" in caught.value.fix
 
 
-def test_the_proxys_side_doors_move_to_loopback(tmp_path, monkeypatch):
+def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_path, monkeypatch):
     config = tmp_path / "haproxy.cfg"
     config.write_text(
-        "frontend p\n    bind :9101\nlisten stats\n  bind *:8404\n  bind 1.2.3.4:80\n"
+        "frontend p\n    bind :9101\nlisten stats\n  bind *:8404\n"
+        "frontend http_frontend\n    bind 1.2.3.4:80\n    log global\n"
     )
     binary = tmp_path / "binary"
     binary.write_text('#!/bin/sh\necho "$@"\n')
@@ -152,4 +153,10 @@ def test_the_proxys_side_doors_move_to_loopback(tmp_path, monkeypatch):
     assert done.stdout.split() == ["-db", "-f", str(config), "-sf", "7"]
     binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
     assert binds == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8404", "bind 1.2.3.4:80"]
+    rules = [
+        "http-request wait-for-body time 30s if METH_POST { path_beg /predict/ }",
+        "http-request disable-l7-retry if !METH_GET !{ path_beg /predict/ }",
+    ]
+    lines = [line.strip() for line in config.read_text().splitlines()]
+    assert lines[-5:] == ["frontend http_frontend", "bind 1.2.3.4:80", *rules, "log global"]
     assert stat.S_IMODE(launcher.stat().st_mode) == 0o700

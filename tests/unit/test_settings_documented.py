@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from core.settings import CODE_ROOT, Settings
 
@@ -51,6 +52,8 @@ def shown(default: object) -> str:
         return f"<code>/{default.relative_to(CODE_ROOT)}"
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("last_at", sa.DateTime(timezone=True)),
         sa.Column("dropped", sa.Text, nullable=False),
         sa.Column("findings", sa.Text, nullable=False),
+        # When labels last came for its rows.
+        sa.Column("labelled_at", sa.DateTime(timezone=True)),
     )
     op.create_index("one_batch_a_file", "batches", ["problem", "sha256"], unique=True)
     op.create_table(

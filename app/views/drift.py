@@ -1,0 +1,201 @@
+"""Drift: whether what arrives is what the model learned from, and whether it still works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.components import installation, navigation, words
+from app.components.alert_view import show_alerts
+from app.components.check_view import show_report, show_verdict, what_was_checked
+from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components.live import REFRESH_S, show_cancel
+from app.components.status import run_badge
+from app.watching.tables import level_word
+from core.domain import Batch, Check, Promotion, RunStatus
+
+if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
+    from core.problems.contract import Problem
+
+_QUERY = "check"
+_MOST_BATCHES = 50
+
+
+def render() -> None:
+    """Draws the page."""
+    st.title("Drift")
+    core = installation.pilothouse()
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    with left:
+        problem = installation.choose_problem(core)
+    checks = attempt(lambda: core.monitoring.list(problem.name))
+    if isinstance(checks, Failure):
+        show_failure(checks)
+        return
+    with guarded():
+        show_alerts(core, core.alerts.list(problem.name, open_only=True))
+    active = [one for one in checks if one.status.is_active]
+    ended = [one for one in checks if not one.status.is_active]
+    with right:
+        shown = _choose_check(ended)
+    for check in active:
+        _show_active(core, check)
+    if shown is not None:
+        with guarded():
+            _show_check(core, shown)
+    with (
+        st.expander(
+            "Check now", icon=":material/troubleshoot:", expanded=shown is None and not active
+        ),
+        guarded(),
+    ):
+        _show_form(core, problem, is_active=bool(active))
+    if shown is not None and shown.status is RunStatus.FINISHED:
+        report = installation.drift_report(shown.id)
+        if not isinstance(report, Failure):
+            with guarded():
+                show_report(report)
+
+
+def _choose_check(ended: Sequence[Check]) -> Check | None:
+    """The check that the address names, else the newest."""
+    if not ended:
+        return None
+    by_id = {one.id: one for one in ended}
+    asked = st.query_params.get(_QUERY, "")
+    first = asked if asked in by_id else next(iter(by_id))
+    # A widget keeps its choice under its key; with a new check the address decides anew.
+    key = f"{_QUERY}-{ended[0].id}-{asked if asked in by_id else ''}"
+
+    def remember() -> None:
+        st.query_params[_QUERY] = st.session_state[key]
+
+    chosen = st.selectbox(
+        "Check",
+        list(by_id),
+        index=list(by_id).index(first),
+        format_func=lambda check_id: _label(by_id[check_id]),
+        key=key,
+        on_change=remember,
+        help="Earlier checks, newest first",
+    )
+    return by_id[chosen]
+
+
+def _label(check: Check) -> str:
+    came_to = level_word(check.level) if check.level else words.status_word(check.status)
+    return f"{words.clock(check.started_at)} · {what_was_checked(check)} · {came_to}"
+
+
+def _show_active(core: Pilothouse, check: Check) -> None:
+    with st.container(border=True):
+        actor = core.settings.operator
+        show_cancel("check", check.id, lambda: core.monitoring.cancel(check.id, actor=actor))
+        _show_live(check.id)
+
+
+@st.fragment(run_every=REFRESH_S)
+def _show_live(check_id: str) -> None:
+    with guarded():
+        core = installation.pilothouse()
+        check = core.monitoring.get(check_id)
+        if not check.status.is_active:
+            # The verdict is drawn outside this fragment.
+            st.query_params[_QUERY] = check.id
+            st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**Checking {what_was_checked(check)}**", width="content")
+            run_badge(check.status)
+        progress = core.monitoring.progress(check.id)
+        percent = progress.percent if progress else 0
+        message = progress.message if progress else "waiting for the cluster"
+        st.progress(percent / 100, text=f"{percent} % · {message}")
+
+
+def _show_check(core: Pilothouse, check: Check) -> None:
+    if check.status is RunStatus.FAILED:
+        show_failure(Failure(check.error or "The check failed without saying why."))
+    elif check.status is RunStatus.CANCELLED:
+        st.info("This check was cancelled.")
+    else:
+        report = installation.drift_report(check.id)
+        if isinstance(report, Failure):
+            show_failure(report)
+            return
+        show_verdict(check, report)
+        st.code(_command(check), language="bash")
+
+
+def _command(check: Check) -> str:
+    if check.batch_id is not None:
+        return f"pilothouse drift {check.problem} --batch {check.batch_id}"
+    return f"pilothouse drift {check.problem} --window {check.window}"
+
+
+def _show_form(core: Pilothouse, problem: Problem, *, is_active: bool) -> None:
+    production = core.promotions.production(problem.name)
+    if not isinstance(production, Promotion):
+        st.info(
+            "No version is in Production yet, so there is no reference to check against.",
+            icon=":material/rocket_launch:",
+        )
+        navigation.link_to_training("Start the first run", problem=problem.name)
+        return
+    batches = core.batches.list(problem.name, _MOST_BATCHES)
+    batch = _choose_batch(batches)
+    window = core.params.monitoring.window
+    left, right = st.columns(2)
+    check_batch = left.button(
+        "Check this batch",
+        type="primary",
+        icon=":material/troubleshoot:",
+        disabled=is_active or batch is None,
+    )
+    check_window = right.button(
+        f"Check the last {window} of predictions",
+        icon=":material/history:",
+        disabled=is_active,
+    )
+    if check_batch and batch is not None:
+        _start(core, problem, batch_id=batch.id)
+    if check_window:
+        _start(core, problem, window=window)
+
+
+def _choose_batch(batches: Sequence[Batch]) -> Batch | None:
+    if not batches:
+        st.caption("No batch has arrived yet. Upload one on Data.")
+        return None
+    by_id = {one.id: one for one in batches}
+    chosen = st.selectbox(
+        "Batch",
+        list(by_id),
+        format_func=lambda batch_id: _batch_label(by_id[batch_id]),
+        key=f"batch-{batches[0].id}",
+    )
+    return by_id[chosen]
+
+
+def _batch_label(batch: Batch) -> str:
+    return (
+        f"{words.clock(batch.added_at)} · {batch.name} · {words.count(batch.rows, 'row')} · "
+        f"{words.short_id(batch.id)}"
+    )
+
+
+def _start(
+    core: Pilothouse, problem: Problem, *, batch_id: str | None = None, window: str | None = None
+) -> None:
+    with st.spinner("Submitting the check…"):
+        check = core.monitoring.start(
+            problem.name, batch_id=batch_id, window=window, actor=core.settings.operator
+        )
+    st.query_params[_QUERY] = check.id
+    st.rerun()
+
+
+if __name__ == "__main__":
+    render()

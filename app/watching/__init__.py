@@ -1,0 +1,1 @@
+"""What a check found, as tables and sentences. No Streamlit."""

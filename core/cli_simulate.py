@@ -1,0 +1,99 @@
+"""The command that lets days pass quickly."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from core import cli_services
+from core.bootstrap import LATER_ROWS, Pilothouse, connect
+from core.cli_output import CONSOLE, ERRORS, Json, print_json
+from core.errors import NotFoundError
+from core.first_start import ensure_model
+from core.settings import Settings, load_settings
+from core.simulation.simulation import DayReport, simulate
+
+#: The home of simulations, in that of the installation.
+HOME = "simulation"
+#: Added to the four published ports, so that a simulation may run beside the real thing.
+PORTS_APART = 1000
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("simulate")(run_simulation)
+
+
+def run_simulation(
+    problem: Annotated[str, typer.Argument(help="Name of the problem.")],
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days that pass.")] = 10,
+    labels_after: Annotated[
+        int, typer.Option(min=0, help="Days after which a day's labels come.")
+    ] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what arrives.")] = 7,
+    here: Annotated[
+        bool, typer.Option("--here", help="Use this installation, not one of its own.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Deliver later data day by day, labels late, and show what checks and alerts say.
+
+    Without --here a second installation is started beside this one and left running.
+    """
+    settings = load_settings() if here else simulation_settings(load_settings())
+    pilothouse = _ready(settings, problem, start=not here)
+    reports = []
+    for report in simulate(
+        pilothouse,
+        pilothouse.problems[problem],
+        LATER_ROWS,
+        days=days,
+        labels_after=labels_after,
+        seed=seed,
+    ):
+        reports.append({"id": f"day-{report.day}", "day": report})
+        if not as_json:
+            CONSOLE.print(sentence(report), highlight=False, markup=False)
+    if as_json:
+        print_json(reports)
+        return
+    CONSOLE.print(f"Look at {settings.panel_url}/drift?problem={problem}", highlight=False)
+    if not here:
+        CONSOLE.print(f"To end it: PILOTHOUSE_HOME={settings.home} pilothouse down")
+
+
+def simulation_settings(settings: Settings) -> Settings:
+    """The installation beside ``settings`` in which simulations run."""
+    ports = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
+    apart = {name: getattr(settings, name) + PORTS_APART for name in ports}
+    return settings.model_copy(update={**apart, "home": settings.home / HOME})
+
+
+def _ready(settings: Settings, problem: str, *, start: bool) -> Pilothouse:
+    """The installation, up, with a version of the problem in production."""
+    pilothouse = connect(settings)
+    if problem not in pilothouse.problems:
+        raise NotFoundError(
+            f"There is no problem called {problem!r}.",
+            fix=f"Choose one of: {', '.join(pilothouse.problems)}.",
+        )
+    if start:
+        cli_services.start(settings, after_start=None)
+    with ERRORS.status("looking for a model") as shown:
+        ensure_model(pilothouse, problem, shown.update)
+    return pilothouse
+
+
+def sentence(report: DayReport) -> str:
+    """What became of a day, in one line."""
+    check = report.check
+    said = check.summary or check.error or "no verdict"
+    parts = [f"day {report.day:2d}: {report.batch.rows:,} rows, {said}"]
+    if report.labels:
+        parts.append(f"{report.labels:,} late labels came.")
+    if report.open_alerts:
+        parts.append(f"Open alerts: {', '.join(report.open_alerts)}.")
+    if report.run_id:
+        parts.append(f"Retrained by run {report.run_id[:8]}.")
+    return " ".join(parts)

@@ -1,0 +1,113 @@
+"""The inference log: every prediction that was answered, with what it was asked.
+
+Replicas write segments; the worker compacts them to Parquet by UTC day and version and
+prunes old days. Readers see both, each row once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from core.data.batch_files import AT
+from core.data.log_tables import AT_TYPE, fit
+from core.data.segment_store import SEGMENTS, SegmentStore
+from core.data.tables import ROW_ID
+from core.problems.contract import Contract
+
+REQUEST_ID, VERSION, PROBABILITY = "request_id", "version", "probability"
+
+
+def inference_folder(home: Path) -> Path:
+    """The folder of the log, one folder a problem in it."""
+    return home / "inference"
+
+
+def segments_folder(folder: Path, problem: str) -> Path:
+    """Where replicas put their segments of a problem; ``folder`` is the log's."""
+    return folder / problem / SEGMENTS
+
+
+def row_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Schema of a row: who asked what when (``columns`` are the inputs), and the answer."""
+    return pa.schema(
+        [
+            (REQUEST_ID, pa.string()),
+            (ROW_ID, pa.int64()),
+            (AT, AT_TYPE),
+            (VERSION, pa.int64()),
+            *columns.items(),
+            (PROBABILITY, pa.float64()),
+        ]
+    )
+
+
+class InferenceLog:
+    """Reads and tends the log in ``folder``.
+
+    ``contracts`` are those of the problems by name: a window has exactly the fields of the
+    problem's contract, whatever the contract was when a row came. Of a problem that is not
+    among them it has what was logged.
+    """
+
+    def __init__(self, folder: Path, contracts: Mapping[str, Contract] | None = None) -> None:
+        self._folder = folder
+        self._contracts = dict(contracts or {})
+
+    def window(
+        self,
+        problem: str,
+        *,
+        since: datetime | None = None,
+        last_rows: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Returns answered predictions in order of time.
+
+        Args:
+            problem: name of the problem.
+            since: nothing answered before it; a time with its zone.
+            last_rows: no more rows than this, the latest.
+            columns: no other columns than these, to save reading.
+
+        Returns:
+            ``request_id`` (text), ``row_id`` (index in the request), ``at`` (microseconds,
+            UTC), ``version``, the inputs (float64 or text, null where missing or not logged)
+            and ``probability``.
+        """
+        schema = self._schema(problem)
+        wanted = schema.names if columns is None and problem in self._contracts else columns
+        found = self._store(problem).read(since=since, last_rows=last_rows, columns=wanted)
+        if problem not in self._contracts and found is not None:
+            logged = {f.name: f.type for f in found.schema if f.name not in schema.names}
+            schema = row_schema(logged)
+        if columns is not None:
+            schema = pa.schema([field for field in schema if field.name in columns])
+        return schema.empty_table() if found is None else fit(found, schema)
+
+    def compact(self) -> int:
+        """Moves what replicas have finished into Parquet; returns how many segments."""
+        return sum(self._store(name).compact() for name in self._logged())
+
+    def prune(self, now: datetime, keep_days: int) -> int:
+        """Removes days that ended more than ``keep_days`` ago; returns how many."""
+        before = (now.astimezone(UTC) - timedelta(days=keep_days)).date()
+        return sum(self._store(name).prune(before) for name in self._logged())
+
+    def _schema(self, problem: str) -> pa.Schema:
+        contract = self._contracts.get(problem)
+        fields = contract.fields if contract else ()
+        return row_schema(
+            {f.name: pa.float64() if f.type.is_numeric else pa.string() for f in fields}
+        )
+
+    def _store(self, problem: str) -> SegmentStore:
+        return SegmentStore(self._folder / problem, "v", VERSION)
+
+    def _logged(self) -> Iterator[str]:
+        """Names of the problems that have a log, served or not."""
+        if self._folder.is_dir():
+            yield from sorted(path.name for path in self._folder.iterdir() if path.is_dir())

@@ -1,0 +1,145 @@
+"""Alerts: raised and closed by checks, seen by people, sent to receivers."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from core.adapters.database_alerts import AlertRecords, Delivery
+from core.domain import Alert, Check
+from core.errors import ConflictError, PilothouseError, SetupError
+from core.monitoring.alerting import Finding, changes, conditions_of
+from core.monitoring.messages import Message, message_of, trial_message
+from core.monitoring.report import DriftReport
+from core.params_alerts import AlertParams
+
+LOG = logging.getLogger(__name__)
+MOST_DOUBLINGS = 30
+
+
+class Receiver(Protocol):
+    """Who is told of alerts."""
+
+    def send(self, message: Message) -> None:
+        """Returns once the message was taken.
+
+        Raises:
+            PilothouseError: it was not taken, as far as is known.
+        """
+
+
+class AlertService:
+    """The alerts of every problem. Without a receiver they stay in the panel."""
+
+    def __init__(
+        self,
+        params: AlertParams,
+        records: AlertRecords,
+        receiver: Receiver | None,
+        panel_url: str,
+    ) -> None:
+        self._params = params
+        self._records = records
+        self._receiver = receiver
+        self._panel_url = panel_url
+
+    def consider(self, check: Check, report: DriftReport) -> None:
+        """Raises, worsens and closes alerts by what a check has found.
+
+        A check may be considered twice: the second time nothing is left to do.
+
+        Raises:
+            ConflictError: another process does the same at this moment.
+            UnavailableError: the database does not answer.
+        """
+        now = datetime.now(UTC)
+        cooldown = timedelta(hours=self._params.cooldown_hours)
+        finding = Finding(check.problem, check.id, conditions_of(report), now)
+        alerts = self._records.open_or_closed_since(check.problem, now - cooldown)
+        todo = changes(finding, alerts, cooldown)
+        self._records.apply(todo, deliver_at=now if self._receiver is not None else None)
+        for change in todo:
+            alert = change.alert
+            LOG.info(
+                "alert %s: %s of %s, %s", alert.id, alert.kind.value, alert.problem, change.event
+            )
+
+    def list(
+        self, problem: str | None = None, *, open_only: bool = False, limit: int = 1000
+    ) -> tuple[Alert, ...]:
+        """Alerts, newest first."""
+        return self._records.list(problem, open_only=open_only, limit=limit)
+
+    def get(self, alert_id: str) -> Alert:
+        """Reads one alert.
+
+        Raises:
+            NotFoundError: there is no such alert.
+        """
+        return self._records.get(alert_id)
+
+    def deliveries(self, alert_id: str) -> tuple[Delivery, ...]:
+        """What was told of an alert or waits to be, in order."""
+        return self._records.deliveries(alert_id)
+
+    def acknowledge(self, alert_id: str, *, note: str, actor: str) -> Alert:
+        """Notes that somebody has seen an alert and what they say of it.
+
+        It stays open until its condition ends. Acknowledged again, the later note counts.
+
+        Raises:
+            NotFoundError: there is no such alert.
+            ConflictError: it has closed already.
+        """
+        alert = self._records.get(alert_id)
+        now = datetime.now(UTC)
+        if not self._records.acknowledge(alert_id, by=actor, at=now, note=note.strip()):
+            raise ConflictError(f"Alert {alert.id} has closed already.")
+        return self._records.get(alert_id)
+
+    def deliver_due(self, now: datetime) -> int:
+        """Sends what is due and returns how many messages were taken.
+
+        What is not taken is tried again later, each time after twice as long. It may take
+        the timeout of every receiver for each message, so nobody should wait for it.
+        """
+        if self._receiver is None:
+            return 0
+        due = self._records.due(now)
+        return sum(self._deliver(self._receiver, delivery, now) for delivery in due)
+
+    def _deliver(self, receiver: Receiver, delivery: Delivery, now: datetime) -> bool:
+        alert = self._records.get(delivery.alert_id)
+        message = message_of(alert, delivery.event, delivery.key, self._panel_url)
+        attempts = delivery.attempts + 1
+        try:
+            receiver.send(message)
+        except PilothouseError as exc:
+            LOG.warning("alert %s is not delivered yet: %s", delivery.key, exc)
+            later = now + self._delay(delivery.attempts)
+            failed = replace(delivery, attempts=attempts, next_at=later, error=str(exc))
+            self._records.save_delivery(failed)
+            return False
+        sent = replace(delivery, attempts=attempts, delivered_at=datetime.now(UTC), error=None)
+        self._records.save_delivery(sent)
+        return True
+
+    def _delay(self, earlier_attempts: int) -> timedelta:
+        delay_s = self._params.retry_s * 2 ** min(earlier_attempts, MOST_DOUBLINGS)
+        return timedelta(seconds=min(delay_s, self._params.retry_most_s))
+
+    def send_trial(self) -> None:
+        """Sends a test message.
+
+        Raises:
+            SetupError: no receiver is set, or its address is not understood.
+            UnavailableError: the receiver did not take it; the message says what it answered.
+        """
+        if self._receiver is None:
+            raise SetupError(
+                "No receiver of alerts is set.",
+                fix="Set PILOTHOUSE_ALERT_URL or PILOTHOUSE_ALERT_URL_FILE; see docs/watching.md.",
+            )
+        self._receiver.send(trial_message(self._panel_url))

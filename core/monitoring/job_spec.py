@@ -1,0 +1,40 @@
+"""What the starter of a check tells the check's process."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from core.params_monitoring import MonitoringParams
+
+LOG_FILE = "check.log"
+#: Artifacts of the check's run in MLflow.
+FOLDER = "monitoring"
+REPORT_FILE = f"{FOLDER}/report.json"
+
+
+class CheckSpec(BaseModel):
+    """Everything a check's process has to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    check_id: str
+    problem: str
+    started_at: datetime
+    #: The version in production and the run that made it.
+    version: int
+    run_id: str
+    #: Either a batch, with the hash of its rows, or a window of the inference log.
+    batch_id: str | None
+    data_version: str
+    window: str | None
+    monitoring: MonitoringParams
+    #: Ids of earlier checks of the same version that have finished, newest first.
+    earlier: tuple[str, ...]
+
+
+def check_folder(home: Path, check_id: str) -> Path:
+    """Folder of a check's log and scratch."""
+    return home / "checks" / check_id

@@ -1,0 +1,158 @@
+"""Delivers the days of a simulation to an installation that is up, through its services.
+
+What an operator would do by hand is done here at once: a file a day is added as a batch,
+its check is waited for, and its labels follow some days late. Alerts and retraining are the
+worker's, as always.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from core.bootstrap import Pilothouse
+from core.data.ingest import Providers
+from core.domain import Batch, Check
+from core.errors import NotFoundError, UnavailableError
+from core.problems.contract import Contract, Problem
+from core.simulation.days import Day, days_of
+
+POLL_S = 1.0
+#: A check takes some twenty seconds; a retrain of 50,000 rows, minutes.
+CHECK_TIMEOUT_S = 600.0
+RETRAIN_TIMEOUT_S = 3600.0
+ACTOR = "simulation"
+
+
+@dataclass(frozen=True)
+class DayReport:
+    """What became of one day's batch."""
+
+    day: int
+    batch: Batch
+    check: Check
+    #: Labels that came on this day, of an earlier one's rows.
+    labels: int
+    open_alerts: tuple[str, ...]
+    #: The run that the retraining policy started, if any.
+    run_id: str | None
+
+
+def simulate(
+    pilothouse: Pilothouse,
+    problem: Problem,
+    later_rows: Providers,
+    *,
+    days: int,
+    labels_after: int,
+    seed: int,
+) -> Iterator[DayReport]:
+    """Delivers day after day and yields what became of each.
+
+    Args:
+        pilothouse: an installation that is up, with a version in production.
+        problem: one that says how its rows arrive.
+        later_rows: readers of the rows that come after training.
+        days: number of days, at least 1.
+        labels_after: days after which a day's labels come.
+        seed: of the draws of a day's rows.
+
+    Raises:
+        NotFoundError: the problem has no later rows.
+        UnavailableError: a check or a retrain does not end in time.
+    """
+    arrivals = problem.arrivals
+    if arrivals is None:
+        raise NotFoundError(
+            f"{problem.title} has no data that could arrive.",
+            fix="Give its problem file an `arrivals`.",
+        )
+    table = later_rows[arrivals.source.provider](arrivals.source.name)
+    planned = days_of(table, problem.contract, arrivals, days, seed)
+    delivered: list[Batch] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for day in planned:
+            batch = _deliver(pilothouse, problem, day, Path(folder))
+            delivered.append(batch)
+            check = _checked(pilothouse, batch)
+            labels = 0
+            if day.number > labels_after:
+                earlier = day.number - labels_after - 1
+                labels = _send_labels(
+                    pilothouse, problem, planned[earlier], delivered[earlier], Path(folder)
+                )
+            yield DayReport(
+                day=day.number,
+                batch=batch,
+                check=check,
+                labels=labels,
+                open_alerts=tuple(
+                    f"{alert.kind.value}: {alert.severity.value}"
+                    for alert in pilothouse.alerts.list(problem.name, open_only=True)
+                ),
+                run_id=_after_retrain(pilothouse, problem.name),
+            )
+
+
+def _deliver(pilothouse: Pilothouse, problem: Problem, day: Day, folder: Path) -> Batch:
+    file = folder / f"day-{day.number}.csv"
+    pa_csv.write_csv(day.rows, file)
+    added = pilothouse.batches.add(problem.name, file, name=file.name, actor=ACTOR)
+    return added.batch
+
+
+def _send_labels(
+    pilothouse: Pilothouse, problem: Problem, day: Day, batch: Batch, folder: Path
+) -> int:
+    file = folder / f"labels-{day.number}.csv"
+    pa_csv.write_csv(_label_table(day, batch, problem.contract), file)
+    return pilothouse.labels.add(problem.name, file, actor=ACTOR).joined
+
+
+def _label_table(day: Day, batch: Batch, contract: Contract) -> pa.Table:
+    rows = len(day.labels)
+    return pa.table(
+        {
+            "batch_id": pa.array([batch.id] * rows),
+            "row_id": pa.array(range(rows), pa.int64()),
+            contract.label.name: day.labels,
+        }
+    )
+
+
+def _checked(pilothouse: Pilothouse, batch: Batch) -> Check:
+    """Waits for the check of a batch, which the worker starts, and for its alerts."""
+    deadline = time.monotonic() + CHECK_TIMEOUT_S
+    while time.monotonic() < deadline:
+        for check in pilothouse.monitoring.list(batch.problem):
+            if check.batch_id != batch.id or check.status.is_active:
+                continue
+            if pilothouse.watch.is_considered(check.id):
+                return check
+        time.sleep(POLL_S)
+    raise UnavailableError(
+        f"The check of batch {batch.id} has not ended after {CHECK_TIMEOUT_S:g} s.",
+        fix="Look at logs/worker.log.",
+    )
+
+
+def _after_retrain(pilothouse: Pilothouse, problem: str) -> str | None:
+    """Waits while a run is active, so that the next day meets what became of it."""
+    deadline = time.monotonic() + RETRAIN_TIMEOUT_S
+    run_id = None
+    while time.monotonic() < deadline:
+        newest = next(iter(pilothouse.runs.list(problem, 1)), None)
+        if newest is None or not newest.status.is_active:
+            return run_id
+        run_id = newest.id
+        time.sleep(POLL_S)
+    raise UnavailableError(
+        f"Run {run_id} has not ended after {RETRAIN_TIMEOUT_S:g} s.",
+        fix=f"`pilothouse runs logs {run_id}` shows what it does.",
+    )

@@ -1,0 +1,137 @@
+"""Late labels by HTTP: a typed decoder built from a contract, and what is wrong otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pyarrow as pa
+from msgspec import Meta
+
+from core.data.labels import GIVEN_SCHEMA
+from core.errors import InvalidInputError, Offence
+from core.problems.contract import Contract
+from serve.validation import BODY, kind_of, read_json, refusal, shown
+
+#: What ``uuid4().hex`` looks like, of which the server makes its request ids.
+REQUEST_ID = "^[0-9a-f]{32}$"
+
+
+class LabelsTaken(msgspec.Struct):
+    """Answer to labels; ``taken`` are on disk. Which rows they belong to shows when joined."""
+
+    taken: int
+
+
+@dataclass(frozen=True)
+class _Rule:
+    type: Any
+    #: What is said of a value that is not of the type.
+    said: str
+
+
+class LabelDecoder:
+    """Decodes the body of ``POST /labels/{problem}`` of one problem.
+
+    Decoders cannot be pickled, so one is built inside each replica.
+    """
+
+    def __init__(self, contract: Contract, max_labels: int) -> None:
+        label = contract.label
+        values = " or ".join(json.dumps(value) for value in (label.negative, label.positive))
+        self._rules = {
+            "request_id": _Rule(
+                Annotated[str, Meta(pattern=REQUEST_ID)],
+                "must be the request_id of an answer: 32 hexadecimal digits",
+            ),
+            # An index beyond the largest request can belong to nothing.
+            "index": _Rule(
+                Annotated[int, Meta(ge=0, lt=max_labels)],
+                f"must be a whole number from 0 to {max_labels - 1:,}",
+            ),
+            "label": _Rule(Literal[label.negative, label.positive], f"must be {values}"),
+        }
+        fields = [(name, rule.type) for name, rule in self._rules.items()]
+        entry: Any = msgspec.defstruct("Label", fields, forbid_unknown_fields=True, gc=False)
+        entries = Annotated[list[entry], Meta(min_length=1, max_length=max_labels)]
+        request: Any = msgspec.defstruct(
+            "Labels", [("labels", entries)], forbid_unknown_fields=True
+        )
+        self._decoder = msgspec.json.Decoder(request)
+        self._positive = label.positive
+        self._max_labels = max_labels
+
+    def decode(self, body: bytes) -> pa.Table:
+        """Returns the labels as ``GIVEN_SCHEMA`` says.
+
+        Raises:
+            InvalidInputError: the body breaks a rule; every wrong label is named.
+        """
+        try:
+            labels = self._decoder.decode(body).labels
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise self._explain(body, str(exc)) from exc
+        columns = (
+            [entry.request_id for entry in labels],
+            [entry.index for entry in labels],
+            [float(entry.label == self._positive) for entry in labels],
+        )
+        return pa.table(
+            [
+                pa.array(column, field.type)
+                for column, field in zip(columns, GIVEN_SCHEMA, strict=True)
+            ],
+            schema=GIVEN_SCHEMA,
+        )
+
+    def _explain(self, body: bytes, said: str) -> InvalidInputError:
+        try:
+            document = read_json(body)
+        except InvalidInputError as exc:
+            return exc
+        return refusal(self._offences(document), said)
+
+    def _offences(self, document: object) -> Iterator[Offence]:
+        if not isinstance(document, dict):
+            yield Offence(BODY, f'must be an object with "labels", not {kind_of(document)}')
+            return
+        for name in document:
+            if name != "labels":
+                yield Offence(shown(name), "unknown field")
+        labels = document.get("labels")
+        if "labels" not in document:
+            yield Offence("labels", "is required")
+        elif not isinstance(labels, list):
+            yield Offence("labels", f"must be a list of objects, not {kind_of(labels)}")
+        elif not labels:
+            yield Offence("labels", "must hold at least one label")
+        elif len(labels) > self._max_labels:
+            most = f"at most {self._max_labels:,} fit"
+            yield Offence("labels", f"holds {len(labels):,} labels; {most}")
+        else:
+            for number, entry in enumerate(labels):
+                yield from self._entry_offences(f"labels[{number}]", entry)
+
+    def _entry_offences(self, place: str, entry: object) -> Iterator[Offence]:
+        if not isinstance(entry, dict):
+            yield Offence(place, f"must be an object, not {kind_of(entry)}")
+            return
+        for name, rule in self._rules.items():
+            if name not in entry:
+                yield Offence(f"{place}.{name}", "is required")
+            elif not _is(entry[name], rule.type):
+                yield Offence(f"{place}.{name}", rule.said)
+        for name in entry:
+            if name not in self._rules:
+                yield Offence(f"{place}.{shown(name)}", "unknown field")
+
+
+def _is(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""What a replica writes down: answered predictions and late labels; no Ray inside."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+
+from core.data.labels import LabelLog
+from core.deployment.endpoint import EndpointConfig
+from core.errors import UnavailableError
+from serve.recorder import CountLost, Recorder
+
+#: Who has given a label that came by HTTP.
+BY_HTTP = "http"
+
+
+class ReplicaLogs:
+    """The logs of one replica. ``replica`` is unique, since it names the files it writes."""
+
+    def __init__(self, replica: str, count_lost: CountLost) -> None:
+        self.inference = Recorder(replica, count_lost)
+        self._replica = replica
+        self._changing = threading.Lock()
+        self._config: EndpointConfig | None = None
+        self._labels: LabelLog | None = None
+
+    def configure(self, config: EndpointConfig) -> None:
+        """Says where to write from now on; what is under way is finished first."""
+        self.inference.configure(config.inference)
+        with self._changing:
+            if self._labels is None or self._config is None or self._config.labels != config.labels:
+                self._close_labels()
+                self._labels = LabelLog(config.labels, self._replica)
+            self._config = config
+
+    def keep_labels(self, problem: str, labels: pa.Table) -> None:
+        """Writes labels of ``GIVEN_SCHEMA``; on return the disk has them.
+
+        Raises:
+            UnavailableError: they cannot be written; none of them is kept.
+        """
+        with self._changing:
+            if self._labels is None:
+                raise UnavailableError("The replica does not know yet where labels are kept.")
+            self._labels.append(problem, labels, by=BY_HTTP)
+
+    def close(self) -> None:
+        """Writes what waits and ends every segment."""
+        self.inference.close()
+        with self._changing:
+            self._close_labels()
+
+    def _close_labels(self) -> None:
+        if self._labels is not None:
+            self._labels.close()
+        self._labels = None

@@ -1,0 +1,169 @@
+"""What Ray's HAProxy repeats, on the configuration that Ray writes and our launcher changes."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+
+from core.services.haproxy import write_launcher
+from tests.ray_head import free_ports
+
+START_TIMEOUT_S = 10.0
+#: What Ray's proxy actor does, with the values that the environment gives it.
+WRITE_CONFIG = """
+import pathlib, sys
+from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
+from ray.serve.config import HTTPOptions
+config = pathlib.Path(sys.argv[1])
+front, metrics, stats, *replicas = map(int, sys.argv[2:])
+settings = HAProxyConfig(
+    socket_path=str(config.parent / "admin.sock"),
+    enable_hap_optimization=False,
+    metrics_enabled=False,
+    metrics_port=metrics,
+    stats_port=stats,
+    http_options=HTTPOptions(host="127.0.0.1", port=front),
+    retry_on="conn-failure empty-response response-timeout",
+    retries=3,
+)
+servers = [ServerConfig(f"replica{i}", "127.0.0.1", port) for i, port in enumerate(replicas)]
+backend = BackendConfig(name="app", path_prefix="/", app_name="app", servers=servers)
+HAProxyApi(settings, {"app": backend}, str(config))._generate_config_file_internal()
+"""
+
+
+class Replica(socketserver.ThreadingTCPServer):
+    """Answers health checks; ``dies`` over everything else, once it has read it."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, seen: Counter[str], *, dies: bool) -> None:
+        self.seen, self.dies = seen, dies
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        server = cast(Replica, self.server)
+        line = self.rfile.readline().decode()
+        if not line:
+            return
+        length = 0
+        while (header := self.rfile.readline().strip().lower()) != b"":
+            if header.startswith(b"content-length:"):
+                length = int(header.partition(b":")[2])
+        self.rfile.read(length)
+        path = line.split()[1]
+        if not path.startswith("/-/"):
+            server.seen[" ".join(line.split()[:2])] += 1
+            if server.dies:
+                return
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+@contextmanager
+def running(server: Replica) -> Iterator[int]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def proxy(folder: Path, replicas: list[int]) -> Iterator[str]:
+    front, metrics, stats = free_ports(3)
+    folder.mkdir()
+    config, launcher = folder / "haproxy.cfg", folder / "haproxy"
+    ports = [str(port) for port in (front, metrics, stats, *replicas)]
+    # In a process of its own: importing Ray Serve warns, and warnings are errors here.
+    subprocess.run([sys.executable, "-c", WRITE_CONFIG, config, *ports], check=True)
+    write_launcher(launcher, metrics, stats)
+    with subprocess.Popen(
+        [launcher, "-db", "-f", config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as haproxy:
+        try:
+            wait_until_open(front, haproxy)
+            yield f"http://127.0.0.1:{front}"
+        finally:
+            haproxy.kill()
+
+
+def wait_until_open(port: int, haproxy: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            assert haproxy.poll() is None, haproxy.stdout and haproxy.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        else:
+            return
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Two replicas that die over each request, and a proxy before them."""
+
+    url: str
+    seen: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    seen: Counter[str] = Counter()
+    with ExitStack() as stack:
+        ports = [stack.enter_context(running(Replica(seen, dies=True))) for _ in range(2)]
+        url = stack.enter_context(proxy(tmp_path_factory.mktemp("haproxy") / "a", ports))
+        yield Stage(url, seen)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "times"),
+    [
+        ("POST", "/predict/titanic", 4),
+        ("POST", "/labels/titanic", 1),
+        ("POST", "/anything", 1),
+        ("GET", "/problems/titanic", 4),
+    ],
+)
+def test_only_predictions_and_looks_are_repeated(
+    stage: Stage, method: str, path: str, times: int
+) -> None:
+    # Over and over: httpx sends headers and body apart, so that HAProxy may see the one
+    # without the other.
+    with httpx.Client(base_url=stage.url, trust_env=False) as client:
+        for _ in range(10):
+            stage.seen.clear()
+            content = b"{}" if method == "POST" else None
+            assert client.request(method, path, content=content).status_code >= 500
+            assert stage.seen == {f"{method} {path}": times}
+
+
+def test_labels_still_go_elsewhere_when_a_replica_takes_no_connection(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+    with ExitStack() as stack:
+        alive = stack.enter_context(running(Replica(seen, dies=False)))
+        url = stack.enter_context(proxy(tmp_path / "a", [*free_ports(1), alive]))
+        client = stack.enter_context(httpx.Client(base_url=url, trust_env=False))
+        answers = [client.post("/labels/titanic", content=b"{}") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert seen == {"POST /labels/titanic": 4}

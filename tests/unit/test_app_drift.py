@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+
+from app import charts
+from app.watching.tables import features_frame, quality_frame, reasons_frame
+from core.domain import AlertStatus, Level, RunStatus
+from core.errors import ConflictError, UnavailableError
+from tests.unit.app_fakes import FakeCore, make_batch, make_core, open_panel, texts
+from tests.unit.app_watching_values import (
+    SUMMARY,
+    make_alert,
+    make_check,
+    make_drift_report,
+)
+
+
+@pytest.fixture
+def core() -> FakeCore:
+    """Two finished checks, one open alert, two batches."""
+    made = make_core(production=3)
+    made.monitoring.checks = [make_check(2), make_check(1, level=Level.OK)]
+    made.alerts.alerts = [make_alert(2)]
+    made.batches.batches = [make_batch(2), make_batch(1)]
+    return made
+
+
+def test_without_production_there_is_nothing_to_check_against(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    panel = open_panel(monkeypatch, make_core(), "drift")
+    assert "No version is in Production yet" in panel.info[0].value
+    assert not panel.exception
+
+
+def test_without_batches_it_says_where_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(production=3), "drift")
+    assert "No batch has arrived yet" in texts(panel)
+    assert [button.disabled for button in panel.button] == [True, False]
+
+
+def test_alerts_and_the_verdict_come_first(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+    panel = open_panel(monkeypatch, core, "drift")
+    said = [one.value for one in panel.markdown]
+    assert "**Titanic survival: drift**" in said[0]
+    assert panel.error[0].value == SUMMARY
+    assert [(one.label, one.value) for one in panel.metric] == [
+        ("Largest PSI: Fare", "0.31"),
+        ("PSI of the prediction", "0.12"),
+        ("Estimated AUC", "0.830"),
+        ("Realized AUC", "0.810"),
+    ]
+    # A feature then and now and over chunks, performance, all features together.
+    assert len(panel.get("vega_lite_chart")) == 4
+    assert "The estimate may be off by 0.04" in panel.warning[0].value
+    assert not panel.exception
+
+
+def test_an_earlier_check_can_be_looked_at(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+    core.monitoring.levels[make_check(1).id] = Level.OK
+    panel = open_panel(monkeypatch, core, "drift", check=make_check(1).id)
+    assert panel.success[0].value == SUMMARY
+    assert f"--batch {make_batch(1).id}" in panel.code[0].value
+
+
+def test_a_batch_is_checked_at_a_click(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+    panel = open_panel(monkeypatch, core, "drift")
+    next(one for one in panel.button if one.label == "Check this batch").click().run()
+    assert core.monitoring.started == [(make_batch(2).id, None)]
+    assert not panel.exception
+
+
+def test_an_active_check_is_followed_and_no_second_one_offered(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    core.monitoring.checks.insert(0, make_check(3, RunStatus.RUNNING))
+    panel = open_panel(monkeypatch, core, "drift")
+    assert "Checking batch" in texts(panel)
+    offered = [one for one in panel.button if one.label.startswith("Check ")]
+    assert offered
+    assert all(one.disabled for one in offered)
+
+
+def test_a_failed_check_says_why(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+    core.monitoring.checks = [make_check(1, RunStatus.FAILED)]
+    panel = open_panel(monkeypatch, core, "drift")
+    assert "NannyML found no rows" in panel.error[0].value
+
+
+def test_acknowledging_needs_a_note(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+    panel = open_panel(monkeypatch, core, "drift")
+    button = next(one for one in panel.button if one.label == "Acknowledge")
+    assert button.disabled
+    panel.text_input[0].set_value("Prices went up, retrain tonight.").run()
+    next(one for one in panel.button if one.label == "Acknowledge").click().run()
+    (alert,) = core.alerts.alerts
+    assert alert.status is AlertStatus.ACKNOWLEDGED
+    assert "Prices went up, retrain tonight." in texts(panel)
+
+
+def test_what_is_down_is_said(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+    core.monitoring.failure = UnavailableError("The database does not answer.")
+    panel = open_panel(monkeypatch, core, "drift")
+    assert "The database does not answer" in panel.warning[0].value
+    core.monitoring.failure = None
+    core.monitoring.refusal = ConflictError("A check of titanic is active already.")
+    panel = open_panel(monkeypatch, core, "drift")
+    next(one for one in panel.button if one.label == "Check this batch").click().run()
+    assert "is active already" in texts(panel) + str([one.value for one in panel.warning])
+
+
+def test_the_overview_shows_alerts_and_the_last_check(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    panel = open_panel(monkeypatch, core)
+    figures = {one.label: one.value for one in panel.metric}
+    assert figures["Open alerts"] == "1"
+    assert "**Titanic survival: drift**" in texts(panel)
+    assert "Last check" in texts(panel)
+
+
+def test_frames_hold_what_was_measured() -> None:
+    report = make_drift_report()
+    features = features_frame(report)
+    assert features["Feature"].tolist() == ["Prediction", "Fare", "Pclass"]
+    assert features["By PSI"].tolist() == ["✓ ok", "✕ critical", "✓ ok"]
+    assert features["Methods that alert"].tolist()[1] == "Jensen-Shannon distance"
+    quality = quality_frame(report.quality)
+    assert quality.loc[0, "Unseen values"] == "X (3)"
+    reasons = reasons_frame(report.verdict.reasons)
+    assert reasons["Verdict"].tolist() == ["✕ critical", "✓ ok"]
+
+
+def test_courses_shade_the_reference_and_leave_gaps() -> None:
+    report = make_drift_report()
+    (performance,) = report.performance
+    chart = charts.performance_chart(report.chunks, performance, "AUC").to_dict()
+    kinds = {
+        layer["mark"] if isinstance(layer["mark"], str) else layer["mark"]["type"]
+        for layer in chart["layer"]
+    }
+    assert {"rect", "rule", "area", "line", "point"} <= kinds
+    course = charts.Course((0.1, None, 0.3), (False, False, True), None, 0.2)
+    drawn = charts.course_chart(report.chunks, course, "Fare by chunk", "Distance").to_dict()
+    rows = next(data for data in drawn["datasets"].values() if "beyond" in data[0])
+    assert [row["value"] for row in rows] == [0.1, None, 0.3, None, None, None]
+    assert [row["beyond"] for row in rows] == [False, False, True, False, False, False]
