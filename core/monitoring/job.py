@@ -16,8 +16,8 @@ import pyarrow as pa
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
 from core.bootstrap import Tracking, build_detector, connect_arrivals, connect_tracking
-from core.domain import Progress, RunStatus, Stage
-from core.errors import NotFoundError, PilothouseError
+from core.domain import Progress, Stage
+from core.errors import NotFoundError
 from core.monitoring.arrivals import Arrivals, batch_rows, labelled, window_rows, with_probability
 from core.monitoring.chunks import as_datetime
 from core.monitoring.examine import ArrivedTable, Findings, examine
@@ -34,7 +34,7 @@ from core.scoring.bundle import BundleRef, fetch_bundle, read_bundle
 from core.scoring.scorer import Scorer
 from core.settings import load_settings, silence_vendors
 from core.training.artifacts import read_value
-from core.training.job import log_to
+from core.training.recorded_job import do_recorded
 
 LOG = logging.getLogger(__name__)
 
@@ -45,30 +45,17 @@ def main() -> int:
     settings = load_settings()
     silence_vendors()
     folder = check_folder(settings.home, spec.check_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    log_to(folder / LOG_FILE, settings.log_level)
     tracking = connect_tracking(settings)
-    tracker = tracking.tracker
-    problem = load_problem(spec.problem, settings.packages)
-    arrivals = connect_arrivals(settings, {spec.problem: problem})
-    try:
+
+    def work() -> None:
+        problem = load_problem(spec.problem, settings.packages)
+        arrivals = connect_arrivals(settings, {spec.problem: problem})
         report = run_check(spec, problem, settings.home, tracking, arrivals)
-        track_check(tracker, spec, report)
-    except PilothouseError as exc:
-        LOG.exception("the check failed")
-        tracker.finish(spec.check_id, RunStatus.FAILED, str(exc))
-    except Exception as exc:
-        LOG.exception("the check failed")
-        kind = type(exc).__name__
-        sentence = f"The check stopped with an unexpected {kind}; its log has the rest."
-        tracker.finish(spec.check_id, RunStatus.FAILED, sentence)
-    else:
-        LOG.info("the check is finished: %s", report.verdict.summary)
-        tracker.finish(spec.check_id, RunStatus.FINISHED)
-        return 0
-    finally:
-        tracker.log_files(spec.check_id, folder / LOG_FILE, "logs")
-    return 1
+        track_check(tracking.tracker, spec, report)
+        LOG.info("%s", report.verdict.summary)
+
+    log = folder / LOG_FILE
+    return do_recorded(tracking.tracker, spec.check_id, log, settings.log_level, "check", work)
 
 
 class _Version:

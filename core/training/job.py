@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.raydp import RayConnection, connect_ray
@@ -19,14 +18,14 @@ from core.adapters.spark_holder import SparkPlan
 from core.adapters.spark_lease import SparkLease
 from core.bootstrap import PROVIDERS, Tracking, connect_labelled_rows, connect_tracking
 from core.data.labelled import ReadLabelled
-from core.domain import Progress, RunStatus, Stage
-from core.errors import PilothouseError
+from core.domain import Progress, Stage
 from core.problems import load_problem
 from core.problems.contract import Problem
 from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.provenance import code_digest, environment_snapshot
+from core.training.recorded_job import do_recorded
 from core.training.spark_work import SparkTask, run_stages
 from core.training.tracking import register_version, track_batches, track_resources, track_run
 from core.training.workspace import Workspace
@@ -51,42 +50,16 @@ def main() -> int:
     settings = load_settings()
     silence_vendors()
     folder = run_folder(settings.home, spec.run_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    log_to(folder / LOG_FILE, settings.log_level)
     tracking = connect_tracking(settings)
-    tracker = tracking.tracker
-    problem = load_problem(spec.problem, settings.packages)
     ws = Workspace(folder / "workspace")
-    try:
-        _execute(spec, problem, settings.packages, ws, tracking, connect_labelled_rows(settings))
-    except PilothouseError as exc:
-        LOG.exception("the run failed")
-        tracker.finish(spec.run_id, RunStatus.FAILED, str(exc))
-    except Exception as exc:
-        LOG.exception("the run failed")
-        sentence = f"The run stopped with an unexpected {type(exc).__name__}; its log has the rest."
-        tracker.finish(spec.run_id, RunStatus.FAILED, sentence)
-    else:
-        LOG.info("the run is finished")
-        tracker.finish(spec.run_id, RunStatus.FINISHED)
-        return 0
-    finally:
-        tracker.log_files(spec.run_id, folder / LOG_FILE, "logs")
-    return 1
 
+    def work() -> None:
+        problem = load_problem(spec.problem, settings.packages)
+        labelled_rows = connect_labelled_rows(settings)
+        _execute(spec, problem, settings.packages, ws, tracking, labelled_rows)
 
-def log_to(path: Path, level: str) -> None:
-    """Logs to a file and to where Ray keeps what its jobs print."""
-    handlers: list[logging.Handler] = [
-        logging.FileHandler(path, encoding="utf-8"),
-        logging.StreamHandler(sys.stdout),
-    ]
-    logging.basicConfig(
-        level=level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=handlers,
-    )
-    logging.getLogger("py4j").setLevel(logging.WARNING)
+    log = folder / LOG_FILE
+    return do_recorded(tracking.tracker, spec.run_id, log, settings.log_level, "run", work)
 
 
 def _execute(

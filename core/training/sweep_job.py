@@ -16,17 +16,16 @@ from core.adapters.raydp import RayConnection, connect_ray
 from core.adapters.spark_holder import SparkPlan
 from core.adapters.spark_lease import SparkLease
 from core.bootstrap import PROVIDERS, connect_tracking
-from core.domain import Progress, RunStatus, Stage
-from core.errors import PilothouseError
+from core.domain import Progress, Stage
 from core.problems import load_problem
 from core.problems.contract import Problem
 from core.services.machine import usable_cores
 from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.advice import advise
-from core.training.job import log_to
 from core.training.profile_means import profile_means
 from core.training.provenance import code_digest
+from core.training.recorded_job import do_recorded
 from core.training.sweep import OnProgress, SessionResult, SessionTask, SweepPlan, run_sweep
 from core.training.sweep_report import Advice, SweepReport
 from core.training.sweep_spec import (
@@ -49,28 +48,15 @@ def main() -> int:
     settings = load_settings()
     silence_vendors()
     folder = sweep_folder(settings.home, spec.sweep_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    log_to(folder / LOG_FILE, settings.log_level)
     tracker = connect_tracking(settings).tracker
-    problem = load_problem(spec.problem, settings.packages)
-    try:
+
+    def work() -> None:
+        problem = load_problem(spec.problem, settings.packages)
         report = _execute(spec, problem, settings.packages, folder, tracker)
         _track(tracker, spec.sweep_id, report, advise(report), folder)
-    except PilothouseError as exc:
-        LOG.exception("the sweep failed")
-        tracker.finish(spec.sweep_id, RunStatus.FAILED, str(exc))
-    except Exception as exc:
-        LOG.exception("the sweep failed")
-        kind = type(exc).__name__
-        sentence = f"The sweep stopped with an unexpected {kind}; its log has the rest."
-        tracker.finish(spec.sweep_id, RunStatus.FAILED, sentence)
-    else:
-        LOG.info("the sweep is finished")
-        tracker.finish(spec.sweep_id, RunStatus.FINISHED)
-        return 0
-    finally:
-        tracker.log_files(spec.sweep_id, folder / LOG_FILE, "logs")
-    return 1
+
+    log = folder / LOG_FILE
+    return do_recorded(tracker, spec.sweep_id, log, settings.log_level, "sweep", work)
 
 
 def _execute(
