@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _QUERY = "check"
 _MOST_BATCHES = 50
+ALERTS_REFRESH_S = 5.0
 
 
 def render() -> None:
@@ -35,8 +36,6 @@ def render() -> None:
     if isinstance(checks, Failure):
         show_failure(checks)
         return
-    with guarded():
-        show_alerts(core, core.alerts.list(problem.name, open_only=True))
     active = [one for one in checks if one.status.is_active]
     ended = [one for one in checks if not one.status.is_active]
     with right:
@@ -46,6 +45,7 @@ def render() -> None:
     if shown is not None:
         with guarded():
             _show_check(core, shown)
+    _show_alerts(problem.name)
     with (
         st.expander(
             "Check now", icon=":material/troubleshoot:", expanded=shown is None and not active
@@ -58,6 +58,14 @@ def render() -> None:
         if not isinstance(report, Failure):
             with guarded():
                 show_report(report)
+
+
+@st.fragment(run_every=ALERTS_REFRESH_S)
+def _show_alerts(problem: str) -> None:
+    """Alerts follow a check by a moment, so they come into view by themselves."""
+    with guarded():
+        core = installation.pilothouse()
+        show_alerts(core, core.alerts.list(problem, open_only=True))
 
 
 def _choose_check(ended: Sequence[Check]) -> Check | None:

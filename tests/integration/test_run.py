@@ -258,6 +258,7 @@ def _model(installation: Installation, run_id: str) -> bytes:
     return (workspace / "model" / "model.onnx").read_bytes()
 
 
+@pytest.mark.long
 def test_tpe_gives_the_same_model_again(installation: Installation) -> None:
     tpe = ("--set", "search.strategy=tpe", "--set", "search.trials=5")
     runs = [installation.ask("run", "titanic", *tpe, "--wait") for _ in range(2)]

@@ -39,10 +39,14 @@ def test_without_batches_it_says_where_they_come_from(monkeypatch: pytest.Monkey
     assert [button.disabled for button in panel.button] == [True, False]
 
 
-def test_alerts_and_the_verdict_come_first(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+def test_the_verdict_comes_first_and_then_open_alerts(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
     panel = open_panel(monkeypatch, core, "drift")
     said = [one.value for one in panel.markdown]
-    assert "**Titanic survival: drift**" in said[0]
+    verdict = next(place for place, text in enumerate(said) if text.startswith("### v3 on batch"))
+    alert = next(place for place, text in enumerate(said) if "Titanic survival: drift" in text)
+    assert verdict < alert
     assert panel.error[0].value == SUMMARY
     assert [(one.label, one.value) for one in panel.metric] == [
         ("Largest PSI: Fare", "0.31"),
