@@ -93,7 +93,8 @@ def _whole(chunks: Sequence[Chunk], value: float, colour: str, name: str) -> alt
     frame = pd.DataFrame({"from": [begin], "to": [len(chunks) + 0.5], "value": [value]})
     rule = alt.Chart(frame).mark_rule(color=colour, strokeWidth=3)
     tooltip = [alt.Tooltip("value:Q", title=f"{name}, all chunks together", format=".4f")]
-    return rule.encode(x="from:Q", x2="to:Q", y="value:Q", tooltip=tooltip)
+    line: alt.Chart = rule.encode(x="from:Q", x2="to:Q", y="value:Q", tooltip=tooltip)
+    return line
 
 
 def _kind_colour() -> alt.Color:

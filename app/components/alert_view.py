@@ -34,8 +34,9 @@ def _show_alert(core: Pilothouse, alert: Alert) -> None:
         alert_badge(alert.status)
     st.markdown(words.plain(alert.summary))
     st.caption(_history(alert, now))
-    if alert.outcome:
-        st.markdown(f"**Retraining**: {words.plain(alert.outcome)}")
+    if alert.run_id:
+        under_way = f"run {words.short_id(alert.run_id)} is under way."
+        st.markdown(f"**Retraining**: {words.plain(alert.outcome or under_way)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         if alert.status is AlertStatus.OPEN:
             _show_acknowledge(core, alert)
