@@ -103,7 +103,9 @@ def _show_acceptance(added: Added) -> None:
             icon=":material/content_copy:",
         )
     show_what_was_noticed(batch)
-    navigation.link_to_data("Look at this batch", problem=batch.problem, batch_id=batch.id)
+    with st.container(horizontal=True):
+        navigation.link_to_data("Look at this batch", problem=batch.problem, batch_id=batch.id)
+        navigation.link_to_drift("See whether it drifted", problem=batch.problem)
 
 
 def show_what_was_noticed(batch: Batch) -> None:
