@@ -27,6 +27,8 @@ POLL_S = 1.0
 #: A check takes some twenty seconds; a retrain of 50,000 rows, minutes.
 CHECK_TIMEOUT_S = 600.0
 RETRAIN_TIMEOUT_S = 3600.0
+#: The policy is asked twice a minute; after the last day that is waited for.
+POLICY_S = 45.0
 ACTOR = "simulation"
 
 
@@ -96,7 +98,9 @@ def simulate(
                     f"{alert.kind.value}: {alert.severity.value}"
                     for alert in pilothouse.alerts.list(problem.name, open_only=True)
                 ),
-                run_id=_after_retrain(pilothouse, problem.name),
+                run_id=_after_retrain(
+                    pilothouse, problem.name, POLICY_S if day.number == days else 0.0
+                ),
             )
 
 
@@ -142,15 +146,19 @@ def _checked(pilothouse: Pilothouse, batch: Batch) -> Check:
     )
 
 
-def _after_retrain(pilothouse: Pilothouse, problem: str) -> str | None:
-    """Waits while a run is active, so that the next day meets what became of it."""
-    deadline = time.monotonic() + RETRAIN_TIMEOUT_S
+def _after_retrain(pilothouse: Pilothouse, problem: str, patience_s: float) -> str | None:
+    """Waits while a run is active, so that the next day meets what became of it.
+
+    Where none is, one is waited for as long as ``patience_s``.
+    """
+    began = time.monotonic()
     run_id = None
-    while time.monotonic() < deadline:
+    while time.monotonic() < began + RETRAIN_TIMEOUT_S:
         newest = next(iter(pilothouse.runs.list(problem, 1)), None)
-        if newest is None or not newest.status.is_active:
+        if newest is not None and newest.status.is_active:
+            run_id = newest.id
+        elif run_id is not None or time.monotonic() > began + patience_s:
             return run_id
-        run_id = newest.id
         time.sleep(POLL_S)
     raise UnavailableError(
         f"Run {run_id} has not ended after {RETRAIN_TIMEOUT_S:g} s.",
