@@ -9,8 +9,8 @@ import typer
 from core import cli_services
 from core.bootstrap import LATER_ROWS, Pilothouse, connect
 from core.cli_output import CONSOLE, ERRORS, Json, print_json
-from core.errors import NotFoundError
 from core.first_start import ensure_model
+from core.problems import require_problem
 from core.settings import Settings, load_settings
 from core.simulation.simulation import DayReport, simulate
 
@@ -73,11 +73,7 @@ def simulation_settings(settings: Settings) -> Settings:
 def _ready(settings: Settings, problem: str, *, start: bool) -> Pilothouse:
     """The installation, up, with a version of the problem in production."""
     pilothouse = connect(settings)
-    if problem not in pilothouse.problems:
-        raise NotFoundError(
-            f"There is no problem called {problem!r}.",
-            fix=f"Choose one of: {', '.join(pilothouse.problems)}.",
-        )
+    require_problem(problem, pilothouse.problems)
     if start:
         cli_services.start(settings, after_start=None)
     with ERRORS.status("looking for a model") as shown:

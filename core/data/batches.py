@@ -23,6 +23,7 @@ from core.data.given_file import open_given
 from core.data.incoming import Incoming, Preparation
 from core.domain import Batch
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from core.problems import require_problem
 from core.problems.contract import Problem
 
 if TYPE_CHECKING:
@@ -189,11 +190,7 @@ class BatchService:
         return self._reference(problem)
 
     def _problem(self, name: str) -> Problem:
-        if name not in self._problems:
-            raise NotFoundError(
-                f"There is no problem {name!r}.",
-                fix=f"This installation knows {', '.join(self._problems)}.",
-            )
+        require_problem(name, self._problems)
         return self._problems[name]
 
     def _store(

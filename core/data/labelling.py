@@ -17,6 +17,7 @@ from core.data.labels import SOURCE, LabelLog
 from core.data.tables import ROW_ID
 from core.deployment.inference_log import InferenceLog
 from core.errors import NotFoundError
+from core.problems import require_problem
 from core.problems.contract import Problem
 
 #: Rows of a batch by its id.
@@ -50,11 +51,7 @@ class LabelService:
             DataContractError: values are wrong; every offence is named.
             UnavailableError: the labels cannot be written.
         """
-        if problem not in self.problems:
-            raise NotFoundError(
-                f"There is no problem called {problem!r}.",
-                fix=f"Choose one of: {', '.join(self.problems)}.",
-            )
+        require_problem(problem, self.problems)
         given = read_labels(path, self.problems[problem].contract)
         sources = pc.unique(given.column(SOURCE)).to_pylist()
         batches = [source for source in sources if self._is_batch(problem, source)]

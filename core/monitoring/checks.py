@@ -28,6 +28,7 @@ from core.monitoring.outcome import merged
 from core.monitoring.reference import nothing_in_production
 from core.monitoring.report import DriftReport
 from core.params_monitoring import MonitoringParams
+from core.problems import require_problem
 from core.promotion.promotions import PromotionService
 from core.training.artifacts import read_value
 from core.training.jobs import end_job, is_lost, tail_of
@@ -85,7 +86,7 @@ class MonitoringService:
             ConflictError: the same rows are being checked.
             UnavailableError: Ray or MLflow does not answer.
         """
-        self._require_problem(problem)
+        require_problem(problem, self._problems)
         if batch_id is not None and window is not None:
             raise InvalidInputError(
                 "A check looks at a batch or at a window, not at both.", fix="Give one of them."
@@ -143,13 +144,6 @@ class MonitoringService:
             self._end(check, RunStatus.FAILED, str(exc))
             raise
         return check
-
-    def _require_problem(self, problem: str) -> None:
-        if problem not in self._problems:
-            raise NotFoundError(
-                f"There is no problem called {problem!r}.",
-                fix=f"Choose one of: {', '.join(self._problems)}.",
-            )
 
     def _batch(self, problem: str, batch_id: str) -> Batch:
         batch = self._batches.get(batch_id)

@@ -26,6 +26,7 @@ from core.monitoring.retraining import (
     seen_by,
 )
 from core.params_alerts import RetrainingParams
+from core.problems import require_problem
 from core.promotion.promotions import PromotionService
 from core.training.runs import RunService
 from core.training.tracking import BATCHES_FILE
@@ -86,11 +87,7 @@ class RetrainingService:
             NotFoundError: no such problem.
             UnavailableError: a service that has to be asked does not answer.
         """
-        if problem not in self._problems:
-            raise NotFoundError(
-                f"There is no problem called {problem!r}.",
-                fix=f"Choose one of: {', '.join(self._problems)}.",
-            )
+        require_problem(problem, self._problems)
         return decide(self._policy, self._counted(self._situation(problem, now), problem)[0])
 
     def retrain(self, problem: str, now: datetime) -> Retrain:

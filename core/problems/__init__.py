@@ -8,7 +8,7 @@ setting ``problem_packages`` lists, and one line under ``problems`` in
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from core.errors import NotFoundError
 from core.problems.contract import Problem
@@ -37,3 +37,16 @@ def load_problem(name: str, packages: Sequence[str]) -> Problem:
         f"There is no problem called {name!r}.",
         fix=f"Add {name}.py with a PROBLEM to one of: {', '.join(packages)}.",
     )
+
+
+def require_problem(name: str, problems: Collection[str]) -> None:
+    """Refuses a name that is not among the problems of this installation.
+
+    Raises:
+        NotFoundError: it is not.
+    """
+    if name not in problems:
+        raise NotFoundError(
+            f"There is no problem called {name!r}.",
+            fix=f"Choose one of: {', '.join(problems)}.",
+        )

@@ -23,6 +23,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.params import Params, TrainingParams, override_training
+from core.problems import require_problem
 from core.problems.contract import Problem
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.jobs import end_job, is_lost, tail_of
@@ -80,11 +81,7 @@ class RunService:
             ResourceError: the cluster cannot give the profile.
             UnavailableError: Ray or MLflow does not answer.
         """
-        if problem not in self._problems:
-            raise NotFoundError(
-                f"There is no problem called {problem!r}.",
-                fix=f"Choose one of: {', '.join(self._problems)}.",
-            )
+        require_problem(problem, self._problems)
         chosen = self._params.profile_named(profile or self._params.profile)
         training = override_training(self._params.training, overrides)
         self._require_spaces(problem, training)

@@ -23,6 +23,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.params import Params
+from core.problems import require_problem
 from core.problems.contract import Problem
 from core.training.artifacts import read_value
 from core.training.jobs import end_job, is_lost, tail_of
@@ -81,7 +82,7 @@ class SweepService:
             ResourceError: the cluster cannot give one of the profiles.
             UnavailableError: Ray or MLflow does not answer.
         """
-        self._require_problem(problem)
+        require_problem(problem, self._problems)
         request = read_request(
             self._params,
             self._problems[problem],
@@ -127,13 +128,6 @@ class SweepService:
             self._tell_mlflow(spec.sweep_id, RunStatus.FAILED, str(exc))
             raise
 
-    def _require_problem(self, problem: str) -> None:
-        if problem not in self._problems:
-            raise NotFoundError(
-                f"There is no problem called {problem!r}.",
-                fix=f"Choose one of: {', '.join(self._problems)}.",
-            )
-
     def _refuse_second(self, problem: str) -> None:
         for sweep in self.list(problem):
             if sweep.status.is_active:
@@ -149,7 +143,7 @@ class SweepService:
             NotFoundError: there is no such problem.
             UnavailableError: MLflow does not answer.
         """
-        self._require_problem(problem)
+        require_problem(problem, self._problems)
         tracked = self._tracker.list(problem, limit, kind=KIND_SWEEP)
         return tuple(self._current(one) for one in tracked)
 

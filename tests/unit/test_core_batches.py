@@ -393,7 +393,7 @@ class TestRefused:
 
     def test_an_unknown_problem(self, orchard: Orchard) -> None:
         for act in (lambda: orchard.add(GOOD, "pears"), lambda: orchard.service.list("pears")):
-            with pytest.raises(NotFoundError, match="no problem 'pears'"):
+            with pytest.raises(NotFoundError, match="no problem called 'pears'"):
                 act()
 
     def test_a_file_that_changes_meanwhile(self, orchard: Orchard, tmp_path: Path) -> None:
