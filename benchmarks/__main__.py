@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import page, search
+from benchmarks import check, page, search
 from benchmarks.machine import describe_machine
 from benchmarks.report import Section, render, replace_figures
 
 BENCHMARKS: Mapping[str, Callable[[int], Section]] = {
     "search": search.measure,
     "page": page.measure,
+    "check": check.measure,
 }
 
 
