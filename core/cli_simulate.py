@@ -54,7 +54,7 @@ def run_simulation(
     ):
         reports.append({"id": f"day-{report.day}", "day": report})
         if not as_json:
-            CONSOLE.print(sentence(report), highlight=False, markup=False)
+            CONSOLE.print(sentence(report), highlight=False, markup=False, soft_wrap=True)
     if as_json:
         print_json(reports)
         return

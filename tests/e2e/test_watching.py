@@ -61,12 +61,20 @@ def labels_of(later: pa.Table, batch_id: str, file: Path) -> Path:
 
 
 def upload(page: Page, file: Path) -> None:
-    page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(file)
-    expect(page.get_by_text(file.name).first).to_be_visible()
+    give_file(page, 0, file)
     page.get_by_role("button", name="Check and add").click()
     expect(page.get_by_text(re.compile(r"418 rows")).first).to_be_visible()
     expect(page.get_by_text("Dropped on the way in").first).to_contain_text("Ticket")
     assert_calm(page)
+
+
+def give_file(page: Page, uploader: int, file: Path) -> None:
+    """Gives a file to one of the page's uploaders and waits until the server has it."""
+    place = page.get_by_test_id("stFileUploader").nth(uploader)
+    place.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
+    # Streamlit cuts a long name to the room there is, so it may be there and not be seen.
+    expect(place.get_by_test_id("stFileChipName")).to_have_text(file.name)
+    expect(place.get_by_test_id("stSpinner")).to_have_count(0)
 
 
 def read_the_verdict(page: Page) -> None:
@@ -91,8 +99,7 @@ def acknowledge_the_alert(page: Page) -> None:
 
 def send_labels(page: Page, file: Path) -> None:
     page.get_by_text("Add late labels").click()
-    page.get_by_test_id("stFileUploaderDropzoneInput").last.set_input_files(file)
-    expect(page.get_by_text(file.name)).to_be_visible()
+    give_file(page, 1, file)
     page.get_by_role("button", name="Add the labels").click()
     expect(page.get_by_text("418 labels joined")).to_be_visible()
     assert_calm(page)
