@@ -145,6 +145,21 @@ class PromotionRequest:
     decided_by: str | None = None
     decided_at: datetime | None = None
     reason: str | None = None
+    #: Where the frozen evidence lies among the artifacts of the run, and its SHA-256.
+    evidence_path: str = ""
+    evidence_sha256: str = ""
+    #: The younger request that took its place.
+    superseded_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's yes to a promotion request."""
+
+    request_id: str
+    approved_by: str
+    approved_at: datetime
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -155,12 +170,16 @@ class Promotion:
     problem: str
     version: int
     run_id: str
-    #: ``bootstrap``, ``approval`` or ``rollback``.
+    #: ``bootstrap``, ``approval``, ``rollback`` or ``automatic rollback``.
     rule: str
     decided_by: str
     reason: str
     since: datetime
     request_id: str | None = None
+    #: When replicas first answered with it; ``None`` until then.
+    live_at: datetime | None = None
+    #: The promotion that this one takes back.
+    undoes: str | None = None
 
 
 @dataclass(frozen=True)

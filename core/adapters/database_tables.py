@@ -60,6 +60,18 @@ REQUESTS = sa.Table(
     sa.Column("decided_by", sa.String(128)),
     sa.Column("decided_at", sa.DateTime(timezone=True)),
     sa.Column("reason", sa.Text),
+    sa.Column("evidence_path", sa.Text, nullable=False, default=""),
+    sa.Column("evidence_sha256", sa.String(64), nullable=False, default=""),
+    sa.Column("superseded_by", sa.String(64)),
+)
+APPROVALS = sa.Table(
+    "approvals",
+    METADATA,
+    sa.Column("request_id", sa.String(64), primary_key=True),
+    # One person approves once.
+    sa.Column("approved_by", sa.String(128), primary_key=True),
+    sa.Column("approved_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 PROMOTIONS = sa.Table(
     "promotions",
@@ -76,6 +88,8 @@ PROMOTIONS = sa.Table(
     sa.Column("request_id", sa.String(64)),
     # Alias and tags in the registry follow the record; until then this is false.
     sa.Column("projected", sa.Boolean, nullable=False, default=False),
+    sa.Column("live_at", sa.DateTime(timezone=True)),
+    sa.Column("undoes", sa.String(64)),
 )
 
 Row = Mapping[str, Any] | sa.RowMapping
@@ -145,7 +159,8 @@ def request_from(row: Row) -> PromotionRequest:
 def promotion_from(row: Row) -> Promotion:
     """The entry of the promotion record in a row."""
     own = {key: row[key] for key in Promotion.__dataclass_fields__}
-    return Promotion(**{**own, "since": utc(row["since"])})
+    times = {"since": utc(row["since"]), "live_at": utc(row["live_at"]) if row["live_at"] else None}
+    return Promotion(**{**own, **times})
 
 
 def utc(value: datetime) -> datetime:

@@ -27,13 +27,12 @@ from core.monitoring.retraining import (
 )
 from core.params_alerts import RetrainingParams
 from core.problems import require_problem
+from core.promotion.identity import RETRAINER
 from core.promotion.promotions import PromotionService
 from core.training.runs import RunService
 from core.training.tracking import BATCHES_FILE
 
 LOG = logging.getLogger(__name__)
-#: Who starts the runs that the policy wants.
-RETRAINER = "retraining policy"
 #: Kinds of alerts that a retrain may answer; bad data it does not.
 ANSWERED = (AlertKind.DRIFT, AlertKind.ESTIMATED_LOSS, AlertKind.REALIZED_LOSS)
 #: How often the policy is asked between checks: labels arrive and times come.

@@ -14,14 +14,11 @@ from core.monitoring.ports import CheckQueue, Checks, NewBatches
 from core.monitoring.retrains import RetrainingService
 from core.monitoring.schedule import due
 from core.params_alerts import ScheduleParams
+from core.promotion.identity import ARRIVAL, SCHEDULE
 from core.promotion.promotions import PromotionService
 
 LOG = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
-#: Who starts the checks of the schedule.
-SCHEDULER = "schedule"
-#: Who starts the check of a batch that has come, or that labels have come for.
-ARRIVAL = "arrival"
 
 
 class WatchService:
@@ -63,10 +60,10 @@ class WatchService:
         checks = self._checks.list(problem)
         if any(check.status.is_active for check in checks):
             return
-        served = [check.started_at for check in checks if check.started_by == SCHEDULER]
+        served = [check.started_at for check in checks if check.started_by == SCHEDULE]
         last = max([production.since, *served])
         if due(self._params.checks[problem], last, now) is not None:
-            self._checks.start(problem, actor=SCHEDULER)
+            self._checks.start(problem, actor=SCHEDULE)
 
     def check_arrivals(self, problems: Iterable[str]) -> None:
         """Checks batches that have come, or that labels have come for, one at a time.

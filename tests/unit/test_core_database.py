@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import ALERTS
+from core.adapters.database_audit import AUDIT
 from core.adapters.database_batches import BATCHES
 from core.adapters.database_checks import CHECKS
 from core.adapters.database_tables import METADATA
@@ -76,7 +77,7 @@ class TestSchema:
     def test_the_migrations_give_the_tables_of_the_code(
         self, database: Database, tmp_path: Path
     ) -> None:
-        assert {ALERTS, BATCHES, CHECKS} <= {*METADATA.tables.values()}
+        assert {ALERTS, AUDIT, BATCHES, CHECKS} <= {*METADATA.tables.values()}
         engine = sa.create_engine(_url(tmp_path))
         with engine.connect() as connection:
             assert compare_metadata(MigrationContext.configure(connection), METADATA) == []

@@ -15,8 +15,8 @@ from core.domain import Run, RunStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.report import Topic
 from core.monitoring.retraining import Speaks
-from core.monitoring.retrains import EVERY, RETRAINER
-from core.monitoring.watching import SCHEDULER
+from core.monitoring.retrains import EVERY
+from core.promotion.identity import RETRAINER, SCHEDULE
 from core.training.job_spec import RunSpec
 from core.training.tracking import track_batches
 from core.training.workspace import Workspace
@@ -51,7 +51,7 @@ class TestSchedule:
         for seconds in range(3):
             it.watch.start_due_checks(_next_due() + timedelta(seconds=seconds))
         (check,) = it.checks.checks
-        assert (check.problem, check.started_by) == ("plums", SCHEDULER)
+        assert (check.problem, check.started_by) == ("plums", SCHEDULE)
 
     def test_never_two_at_a_time(self, it: Watched) -> None:
         it.promote()
@@ -60,7 +60,7 @@ class TestSchedule:
         assert it.checks.checks == [other]
         it.checks.finish(other.id, CALM)
         it.watch.start_due_checks(_next_due())
-        assert [check.started_by for check in it.checks.checks] == ["ann", SCHEDULER]
+        assert [check.started_by for check in it.checks.checks] == ["ann", SCHEDULE]
 
     def test_with_nothing_in_production_nothing_is_checked(self, it: Watched) -> None:
         it.watch.start_due_checks(_next_due())

@@ -1,0 +1,98 @@
+"""What the audit trail keeps of an action, and how its rows are chained."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+#: What stands before the first row.
+GENESIS = "0" * 64
+
+
+class Action(StrEnum):
+    """Every action that changes something."""
+
+    RUN_STARTED = "run started"
+    RUN_CANCELLED = "run cancelled"
+    SWEEP_STARTED = "sweep started"
+    SWEEP_CANCELLED = "sweep cancelled"
+    CHECK_STARTED = "check started"
+    CHECK_CANCELLED = "check cancelled"
+    BATCH_ACCEPTED = "batch accepted"
+    BATCH_REFUSED = "batch refused"
+    LABELS_ADDED = "labels added"
+    ALERT_ACKNOWLEDGED = "alert acknowledged"
+    CANDIDATE_KEPT_OUT = "candidate kept out"
+    REQUEST_OPENED = "request opened"
+    REQUEST_SUPERSEDED = "request superseded"
+    REQUEST_STALE = "request stale"
+    APPROVAL_GIVEN = "approval given"
+    DECISION_REFUSED = "decision refused"
+    REQUEST_REJECTED = "request rejected"
+    PROMOTED = "promoted"
+    BOOTSTRAPPED = "bootstrapped"
+    ROLLED_BACK = "rolled back"
+    DECISION_COMPLETED = "decision completed"
+    DECISION_UNDONE = "decision undone"
+    ALIAS_MOVED = "alias moved"
+    ALIAS_RESTORED = "alias restored"
+    SETTINGS_CHANGED = "settings changed"
+
+
+class Outcome(StrEnum):
+    """How an action ended."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One action: who did what to which object, why, and how it ended."""
+
+    at: datetime
+    actor: str
+    #: What the actor was allowed to be, such as ``local operator`` or ``system``.
+    role: str
+    action: Action
+    #: Kind and id of what was acted on, such as ``run 3f2a…`` or ``titanic v4``.
+    object: str
+    outcome: Outcome = Outcome.DONE
+    problem: str = ""
+    reason: str = ""
+    #: The promotion request that it belongs to.
+    request_id: str = ""
+    #: What else a reader should know, in one sentence.
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """An entry in its place of the chain."""
+
+    #: 1, 2, 3, … without gaps.
+    sequence: int
+    entry: AuditEntry
+    #: Hash of the row before, ``GENESIS`` for the first.
+    previous: str
+    #: Keyed hash over this row and ``previous``.
+    hash: str
+
+
+def row_hash(key: bytes, sequence: int, entry: AuditEntry, previous: str) -> str:
+    """Returns HMAC-SHA-256 (RFC 2104) over a row and the hash of the one before, in hex."""
+    values = asdict(entry) | {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
+    text = json.dumps([sequence, previous, values], sort_keys=True, ensure_ascii=False)
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def link(key: bytes, entry: AuditEntry, last: AuditRow | None) -> AuditRow:
+    """Puts an entry behind the last row of the chain."""
+    sequence = last.sequence + 1 if last else 1
+    previous = last.hash if last else GENESIS
+    return AuditRow(sequence, entry, previous, row_hash(key, sequence, entry, previous))
