@@ -23,11 +23,11 @@ from core.errors import (
     PilothouseError,
     UnavailableError,
 )
-from core.monitoring.checks import LOST
 from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, CheckSpec, check_folder
 from core.monitoring.outcome import check_metrics, check_tags
 from core.monitoring.reference import References
 from core.monitoring.report import DriftReport
+from core.training.follower import lost
 from tests.unit.check_values import drift_of, method_of, report_of
 from tests.unit.core_fakes import World, make_world
 
@@ -195,8 +195,8 @@ class TestFollow:
         world.cluster.end(_job(check), end)
         world.pilothouse.monitoring.refresh()
         found = world.pilothouse.monitoring.get(check.id)
-        assert (found.status, found.error) == (RunStatus.FAILED, LOST)
-        assert world.tracker.get(check.id).tags["error"] == LOST
+        assert (found.status, found.error) == (RunStatus.FAILED, lost("check"))
+        assert world.tracker.get(check.id).tags["error"] == lost("check")
 
     def test_a_check_deleted_in_mlflow_has_failed(self, world: World) -> None:
         check = _start(world)
