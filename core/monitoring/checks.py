@@ -126,6 +126,7 @@ class MonitoringService:
             started_at=started_at,
             batch_id=None if batch is None else batch.id,
             window=window,
+            data_at=started_at if batch is None else batch.added_at,
         )
         try:
             self._records.add(check)

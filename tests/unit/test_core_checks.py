@@ -15,7 +15,7 @@ from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_CHECK
 from core.adapters.ray import JobStatus
 from core.data.tables import write_table
-from core.domain import Check, Level, Progress, RunStatus, Stage
+from core.domain import AlertKind, Check, Level, Progress, RunStatus, Stage
 from core.errors import (
     ConflictError,
     InvalidInputError,
@@ -248,7 +248,8 @@ class TestRecords:
             _finish(world, check)
         world.pilothouse.monitoring.refresh()
         assert [one.id for one in records.unconsidered()] == [first.id, second.id]
-        records.mark_considered(first.id)
+        records.mark_considered(first.id, [AlertKind.DRIFT])
+        assert records.get(first.id).told == (AlertKind.DRIFT,)
         assert [one.id for one in records.unconsidered()] == [second.id]
 
     def test_an_unknown_check_is_not_found(self, world: World) -> None:
