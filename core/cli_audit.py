@@ -17,7 +17,6 @@ from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
 from core.errors import InvalidInputError, SetupError
 from core.promotion.audit import Action, AuditRow, Chosen, Outcome
 from core.promotion.audit_export import csv_table, json_lines, record_of
-from core.promotion.settings_watch import IN_FORCE
 from core.promotion.trail import Verification
 from core.wording import count
 
@@ -67,9 +66,8 @@ def list_rows(
 
 def _cells(row: AuditRow) -> Sequence[object]:
     entry = row.entry
-    said, _, _ = entry.detail.partition(IN_FORCE)
     first = (row.sequence, entry.at, entry.actor, entry.role, entry.action, entry.object)
-    return (*first, entry.outcome, entry.reason, said)
+    return (*first, entry.outcome, entry.reason, entry.headline)
 
 
 @audit_app.command("verify")

@@ -71,8 +71,13 @@ class AuditEntry:
     reason: str = ""
     #: The promotion request that it belongs to.
     request_id: str = ""
-    #: What else a reader should know, in one sentence.
+    #: What else a reader should know: one sentence, and below it what only machines read.
     detail: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The sentence of ``detail``."""
+        return self.detail.partition("\n")[0]
 
 
 @dataclass(frozen=True)

@@ -457,7 +457,7 @@ class TestLeftovers:
         # A killed process takes nothing back; its lock is gone with it.
         with monkeypatch.context() as patch:
             patch.setattr("core.data.incoming._take_back", lambda preparation, undo: None)
-            patch.setattr(BatchRecords, "add", lambda self, batch: _raise(Killed))
+            patch.setattr(BatchRecords, "add", lambda self, batch, also: _raise(Killed))
             with pytest.raises(Killed):
                 orchard.add(GOOD)
         assert len(orchard.versions.tracked) == 1
@@ -471,7 +471,7 @@ class TestLeftovers:
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr("core.data.incoming._take_back", lambda preparation, undo: None)
-            patch.setattr(BatchRecords, "add", lambda self, batch: _raise(Killed))
+            patch.setattr(BatchRecords, "add", lambda self, batch, also: _raise(Killed))
             with pytest.raises(Killed):
                 orchard.add(GOOD)
         orchard.versions.plug.pulled = True
