@@ -63,7 +63,7 @@ class AuditEntry:
     role: str
     #: One of ``Action``; any other text is what somebody, or another release, has written.
     action: str
-    #: Kind and id of what was acted on, such as ``run 3f2a…`` or ``titanic v4``.
+    #: Kind and id of what was acted on, such as ``run 3f2a…`` or ``plums v4``.
     object: str
     #: One of ``Outcome``; any other text is what somebody has written.
     outcome: str = Outcome.DONE
