@@ -246,12 +246,12 @@ class MonitoringService:
             short, status = check_id[:8], check.status
             if not status.is_active:
                 raise ConflictError(f"Check {short} has ended already: {status.value}.")
+            act.done()  # First: waiting for the process takes a while, and may be given up.
             end_job(self._cluster, _job_id(check), "check")
             tracked = self._tracker.get(check_id)
             if tracked.status is RunStatus.FINISHED:
                 self._save(merged(check, tracked))
                 raise ConflictError(f"Check {short} finished while it was being stopped.")
-            act.done()
             return self._end(check, RunStatus.CANCELLED, f"cancelled by {actor}")
 
     def refresh(self) -> None:

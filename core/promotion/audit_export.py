@@ -30,7 +30,8 @@ def json_lines(rows: Iterable[AuditRow]) -> str:
 def csv_table(rows: Iterable[AuditRow]) -> str:
     """A header and one line a row; no cell is a formula to a spreadsheet."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    # Lines end as RFC 4180 says, which also makes the writer quote a lone carriage return.
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({name: harmless(value) for name, value in record_of(row).items()})

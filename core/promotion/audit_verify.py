@@ -113,9 +113,7 @@ def verify(rows: Sequence[AuditRow], key: bytes, anchor: str | None) -> tuple[Fi
     return tuple(sorted(found, key=lambda one: (one.sequence is not None, one.sequence or 0)))
 
 
-def _places(
-    ordered: Sequence[AuditRow], key: bytes, anchor: Anchor | None
-) -> Mapping[int, int]:
+def _places(ordered: Sequence[AuditRow], key: bytes, anchor: Anchor | None) -> Mapping[int, int]:
     """Number of each row -> the number that its hash fits; rows that fit nowhere are left out.
 
     Where a row does not fit at its own number, its neighbours by hash tell where it was: it

@@ -189,9 +189,10 @@ class RunService:
             act.problem = run.problem
             if not run.status.is_active:
                 raise ConflictError(f"Run {run_id[:8]} has ended already: {run.status.value}.")
+            # First the row: waiting for the process takes a while, and may be given up.
+            act.done()
             end_job(self._cluster, _job_id(run), "run")
             self._refuse_finished(run)
-            act.done()
             return self._end(run, RunStatus.CANCELLED, f"cancelled by {actor}")
 
     def _refuse_finished(self, run: Run) -> None:

@@ -221,10 +221,11 @@ class SweepService:
             short, status = sweep_id[:8], sweep.status
             if not status.is_active:
                 raise ConflictError(f"Sweep {short} has ended already: {status.value}.")
+            # First the row: waiting for the process takes a while, and may be given up.
+            act.done()
             end_job(self._cluster, _job_id(sweep.problem, sweep_id), "sweep")
             if self._tracker.get(sweep_id).status is RunStatus.FINISHED:
                 raise ConflictError(f"Sweep {short} finished while it was being stopped.")
-            act.done()
             self._tracker.finish(sweep_id, RunStatus.CANCELLED, f"cancelled by {actor}")
             return self.get(sweep_id)
 
