@@ -75,7 +75,7 @@ class AuditTrail:
         identities: Identities,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._records = records
+        self.records = records
         self._anchor = anchor
         self._key = key
         self._identities = identities
@@ -106,7 +106,7 @@ class AuditTrail:
         Raises:
             UnavailableError: the row cannot be written.
         """
-        row = self._records.append(entry)
+        row = self.records.append(entry)
         self.anchor()
         return row
 
@@ -115,7 +115,7 @@ class AuditTrail:
 
         Call ``anchor`` once the transaction is committed.
         """
-        return self._records.append_in(connection, entry)
+        return self.records.append_in(connection, entry)
 
     @contextmanager
     def act(
@@ -179,7 +179,7 @@ class AuditTrail:
             UnavailableError: database or anchor cannot be read or written.
             RefusedError: anchor and trail do not go together.
         """
-        self._anchor.advance(self._newest(), self._records.hash_at)
+        self._anchor.advance(self._newest(), self.records.hash_at)
 
     def begin(self) -> None:
         """Sets the anchor of a trail that has no row yet, where its key was brought along.
@@ -203,13 +203,13 @@ class AuditTrail:
         entry = self.entry(
             Action.TRAIL_ANCHORED, actor=actor, object="audit trail", reason=reason, detail=said
         )
-        self._records.append(entry)
+        self.records.append(entry)
         with self._anchor.turn():
             self._anchor.write(self._newest())
         return before
 
     def _newest(self) -> Anchor:
-        rows = self._records.list(1)
+        rows = self.records.list(1)
         return Anchor(rows[0].sequence, rows[0].hash) if rows else BEGINNING
 
     # Reading
@@ -218,15 +218,15 @@ class AuditTrail:
         self, limit: int | None, chosen: Chosen = EVERY_ROW, *, offset: int = 0
     ) -> tuple[AuditRow, ...]:
         """The last rows among those chosen, newest first, ``offset`` of them left out."""
-        return self._records.list(limit, chosen, offset=offset)
+        return self.records.list(limit, chosen, offset=offset)
 
     def count(self, chosen: Chosen = EVERY_ROW) -> int:
         """How many rows are chosen."""
-        return self._records.count(chosen)
+        return self.records.count(chosen)
 
     def actors(self) -> tuple[str, ...]:
         """Everybody who has ever acted."""
-        return self._records.actors()
+        return self.records.actors()
 
     def verify(self) -> Verification:
         """Looks at every row and at the anchor.
@@ -237,7 +237,7 @@ class AuditTrail:
         # First the anchor: rows that come meanwhile are after it.
         text = self._anchor.text()
         set_on = None if text is None else open_anchor(self._key, text)
-        rows = self._records.list(None)
+        rows = self.records.list(None)
         findings = verify(rows, self._key, text)
         anchored = None if set_on is None else set_on.sequence
         return Verification(self._clock(), len(rows), findings, anchored)

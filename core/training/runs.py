@@ -33,6 +33,8 @@ from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
 
 LOG = logging.getLogger(__name__)
+#: Tag that says in words why a run was started.
+CAUSE = "cause"
 LOST = "The run's process ended without a word; its log may say why."
 
 
@@ -76,7 +78,7 @@ class RunService:
             actor: who starts it.
             batches: ids of batches whose labelled rows are learned from as well; their
                 order decides the rows' ids.
-            cause: tags that say why it was started.
+            cause: tags that say why it was started, in words under ``CAUSE``.
 
         Raises:
             NotFoundError: no such problem or profile.
@@ -86,7 +88,11 @@ class RunService:
             UnavailableError: Ray or MLflow does not answer.
         """
         with self._trail.act(
-            Action.RUN_STARTED, actor=actor, object=f"run of {problem}", problem=problem
+            Action.RUN_STARTED,
+            actor=actor,
+            object=f"run of {problem}",
+            problem=problem,
+            reason=(cause or {}).get(CAUSE, ""),
         ) as act:
             return self._start(problem, profile, overrides, tuple(batches), cause or {}, act)
 

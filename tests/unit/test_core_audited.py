@@ -20,6 +20,7 @@ from core.errors import (
 )
 from core.monitoring.report import Topic
 from core.promotion.identity import RETRAINER
+from core.training.runs import CAUSE
 from tests.unit.alert_values import CRITICAL, OK, check_of, report_of
 from tests.unit.core_fakes import PROBLEM, World, make_world
 
@@ -68,6 +69,15 @@ def test_runs(world: World) -> None:
         ("run cancelled", "run nobody", "refused", "ben"),
     ]
     assert {row.entry.problem for row in world.pilothouse.audit.list(None)} == {"plums", ""}
+
+
+def test_why_the_policy_trains_again_is_the_reason(world: World) -> None:
+    cause = {CAUSE: "Critical drift of batch b1.", "alerts": "a1"}
+    runs = world.pilothouse.runs
+    runs.start("plums", profile=None, overrides={}, actor=RETRAINER, batches=["b1"], cause=cause)
+    entry = world.pilothouse.audit.list(1)[0].entry
+    assert (entry.reason, entry.role) == ("Critical drift of batch b1.", "system")
+    assert entry.detail.endswith(", batch b1")
 
 
 def test_a_run_that_ray_does_not_take(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
