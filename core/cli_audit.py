@@ -88,7 +88,7 @@ def verify(as_json: Json = False) -> None:
 def _sentence(found: Verification) -> str:
     rows = count(found.rows, "row")
     if found.is_whole:
-        return f"The audit trail is whole: {rows}, anchored up to row {found.anchored}."
+        return f"The audit trail is whole: {rows}, anchored up to row {found.anchored:,}."
     wrong = count(len(found.findings), "finding")
     return f"The audit trail is not what was written: {wrong} in {rows}. See docs/audit.md."
 

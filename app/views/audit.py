@@ -32,6 +32,7 @@ _WHAT_TO_DO = (
 _COLUMNS = {
     "Row": st.column_config.NumberColumn(width="small"),
     "Time": st.column_config.DatetimeColumn("Time (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+    "Object": st.column_config.TextColumn(width="small"),
     "Reason": st.column_config.TextColumn(width="medium"),
     "Detail": st.column_config.TextColumn(width="large"),
 }
@@ -77,7 +78,8 @@ def _show_chain() -> None:
     when = words.when(found.at, datetime.now(UTC))
     if found.is_whole:
         rows = words.count(found.rows, "row")
-        text = f"The chain is whole: {rows}, anchored up to row {found.anchored}. Verified {when}."
+        anchored = f"anchored up to row {found.anchored:,}"
+        text = f"The chain is whole: {rows}, {anchored}. Verified {when}."
         left.success(text, icon=":material/verified:")
         return
     lines = [f"- {words.plain(one.text)}" for one in found.findings[:_MOST_FINDINGS]]
@@ -175,13 +177,13 @@ def rows_frame(rows: Sequence[AuditRow]) -> pd.DataFrame:
                 # Without its zone, as tables show it: the heading says UTC.
                 "Time": row.entry.at.replace(tzinfo=None),
                 "Actor": row.entry.actor,
-                "Role": row.entry.role,
                 "Action": row.entry.action,
-                "Problem": row.entry.problem,
                 "Object": row.entry.object,
                 "Outcome": row.entry.outcome,
                 "Reason": row.entry.reason,
                 "Detail": row.entry.headline,
+                "Problem": row.entry.problem,
+                "Role": row.entry.role,
                 "Request": row.entry.request_id,
             }
             for row in rows
