@@ -220,11 +220,17 @@ class Database:
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    # What somebody has written past us need not be text; that must not stop who reads it.
+    connection.text_factory = _text
     cursor = connection.cursor()
     # Readers never wait for the one writer, and a writer waits its turn.
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.close()
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
 
 
 def _open_request(connection: sa.Connection, request: PromotionRequest) -> None:
