@@ -13,6 +13,7 @@ EXPERIMENTS = "views/experiments.py"
 RESOURCES = "views/resources.py"
 DRIFT = "views/drift.py"
 SERVING = "views/serving.py"
+AUDIT = "views/audit.py"
 
 
 def link_to_data(label: str, *, problem: str, batch_id: str) -> None:

@@ -19,6 +19,7 @@ from core.adapters.database_tables import (
     PROMOTIONS,
     REQUESTS,
     RUNS,
+    Also,
     promotion_from,
     request_from,
     request_values,
@@ -61,14 +62,16 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """One transaction: wholly written or not at all.
+    def begin(self, also: Also | None = None) -> Iterator[sa.Connection]:
+        """One transaction: wholly written or not at all, with what ``also`` writes first.
 
         Raises:
             UnavailableError: the database does not answer.
         """
         try:
             with self._engine.begin() as connection:
+                if also is not None:
+                    also(connection)
                 yield connection
         except IntegrityError:
             raise
@@ -80,14 +83,14 @@ class Database:
 
     # Runs
 
-    def add_run(self, run: Run) -> None:
-        """Records a new run.
+    def add_run(self, run: Run, also: Also | None = None) -> None:
+        """Records a new run, and with it what ``also`` writes.
 
         Raises:
             ConflictError: the problem has an active run.
         """
         try:
-            with self.begin() as connection:
+            with self.begin(also) as connection:
                 connection.execute(RUNS.insert().values(**run_values(run), considered=False))
         except IntegrityError as exc:
             raise ConflictError(
@@ -212,11 +215,17 @@ class Database:
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    # What somebody has written past us need not be text; that must not stop who reads it.
+    connection.text_factory = _text
     cursor = connection.cursor()
     # Readers never wait for the one writer, and a writer waits its turn.
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.close()
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "replace")
 
 
 def _open_request(connection: sa.Connection, request: PromotionRequest) -> None:

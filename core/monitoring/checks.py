@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +19,15 @@ from core.errors import (
     UnavailableError,
 )
 from core.monitoring.arrivals import require_window
-from core.monitoring.job_spec import LOG_FILE, REPORT_FILE, CheckSpec, check_folder
+from core.monitoring.job_spec import LOG_FILE, REPORT_FILE, CheckSpec, check_folder, command_of
 from core.monitoring.outcome import merged
 from core.monitoring.reference import nothing_in_production
 from core.monitoring.report import DriftReport
 from core.params_monitoring import MonitoringParams
 from core.problems import require_problem
+from core.promotion.audit import Action
 from core.promotion.promotions import PromotionService
+from core.promotion.trail import Act, AuditTrail
 from core.training.artifacts import read_value
 from core.training.follower import JobFollower, JobRecords
 from core.training.jobs import tail_of
@@ -49,6 +49,7 @@ class MonitoringService:
         tracker: RunTracker,
         cluster: RayCluster,
         home: Path,
+        trail: AuditTrail,
     ) -> None:
         self._params = params
         self._problems = problems
@@ -67,6 +68,7 @@ class MonitoringService:
             merged=merged,
         )
         self._follower = JobFollower(followed, tracker, cluster)
+        self._trail = trail
 
     def start(
         self,
@@ -92,6 +94,12 @@ class MonitoringService:
             ConflictError: the same rows are being checked.
             UnavailableError: Ray or MLflow does not answer.
         """
+        with self._trail.act(
+            Action.CHECK_STARTED, actor=actor, object=f"check of {problem}", problem=problem
+        ) as act:
+            return self._begin(problem, batch_id, window, act)
+
+    def _begin(self, problem: str, batch_id: str | None, window: str | None, act: Act) -> Check:
         require_problem(problem, self._problems)
         if batch_id is not None and window is not None:
             raise InvalidInputError(
@@ -104,14 +112,14 @@ class MonitoringService:
         if batch is None:
             window = require_window(window or self._params.window)
         self._refuse_second(problem, batch_id, window)
-        return self._start(production, batch, window, actor)
+        return self._start(production, batch, window, act)
 
     def _start(
-        self, production: Promotion, batch: Batch | None, window: str | None, actor: str
+        self, production: Promotion, batch: Batch | None, window: str | None, act: Act
     ) -> Check:
         problem, started_at = production.problem, datetime.now(UTC)
         subject = {"batch": batch.id} if batch is not None else {"window": window or ""}
-        tags = {"problem": problem, "started_by": actor, **subject}
+        tags = {"problem": problem, "started_by": act.actor, **subject}
         check = Check(
             id=self._tracker.create(
                 problem,
@@ -122,14 +130,16 @@ class MonitoringService:
             problem=problem,
             status=RunStatus.QUEUED,
             version=production.version,
-            started_by=actor,
+            started_by=act.actor,
             started_at=started_at,
             batch_id=None if batch is None else batch.id,
             window=window,
             data_at=started_at if batch is None else batch.added_at,
         )
+        act.object = f"check {check.id}"
+        told = f"v{check.version}, {' '.join(f'{name} {of}' for name, of in subject.items())}"
         try:
-            self._records.add(check)
+            self._records.add(check, act.done_with(told))
         except PilothouseError as exc:
             self._follower.tell_mlflow(check.id, RunStatus.CANCELLED, str(exc))
             raise
@@ -146,7 +156,7 @@ class MonitoringService:
             earlier=self._earlier(check),
         )
         try:
-            self._cluster.submit(_job_id(check), _command(spec))
+            self._cluster.submit(_job_id(check), command_of(spec))
         except UnavailableError as exc:
             self._follower.end(check, RunStatus.FAILED, str(exc))
             raise
@@ -235,7 +245,11 @@ class MonitoringService:
             ConflictError: it has ended already.
             UnavailableError: Ray does not answer, or the process does not end.
         """
-        return self._follower.cancel(check_id, actor=actor)
+        with self._trail.act(
+            Action.CHECK_CANCELLED, actor=actor, object=f"check {check_id}"
+        ) as act:
+            act.problem = self._records.get(check_id).problem
+            return self._follower.cancel(check_id, actor=actor, begun=act.done)
 
     def refresh(self) -> None:
         """Brings every active check up to date; a service that is down changes nothing."""
@@ -244,7 +258,3 @@ class MonitoringService:
 
 def _job_id(check: Check) -> str:
     return f"{check.problem}-check-{check.id}"
-
-
-def _command(spec: CheckSpec) -> str:
-    return shlex.join([sys.executable, "-m", "core.monitoring.job", spec.model_dump_json()])

@@ -29,7 +29,7 @@ from core.params_alerts import RetrainingParams
 from core.problems import require_problem
 from core.promotion.identity import RETRAINER
 from core.promotion.promotions import PromotionService
-from core.training.runs import RunService
+from core.training.runs import CAUSE, RunService
 from core.training.tracking import BATCHES_FILE
 
 LOG = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class RetrainingService:
             overrides={},
             actor=RETRAINER,
             batches=tuple(rows),
-            cause={"cause": why, "alerts": told, **check},
+            cause={CAUSE: why, "alerts": told, **check},
         )
         LOG.info("retrain %s of %s: %s", run.id, problem, why)
         self._tell_alerts(run)

@@ -74,8 +74,14 @@ class JobFollower(Generic[_Job]):
             return self.end(current, RunStatus.FAILED, lost(self._records.what))
         return self._save(current) if current != job else job
 
-    def cancel(self, job_id: str, *, actor: str) -> _Job:
+    def cancel(self, job_id: str, *, actor: str, begun: Callable[[], object]) -> _Job:
         """Ends a job and returns once its process is gone.
+
+        Args:
+            job_id: its id.
+            actor: who ends it.
+            begun: called before the process is told to end: waiting for that takes a while,
+                and may be given up.
 
         Raises:
             NotFoundError: there is no such job.
@@ -87,6 +93,7 @@ class JobFollower(Generic[_Job]):
             raise ConflictError(
                 f"{what.capitalize()} {job_id[:8]} has ended already: {job.status.value}."
             )
+        begun()
         end_job(self._cluster, self._records.job_id(job), what)
         self._refuse_finished(job)
         return self.end(job, RunStatus.CANCELLED, f"cancelled by {actor}")

@@ -23,11 +23,16 @@ from core.errors import (
 from core.params import Params, TrainingParams, override_training
 from core.problems import require_problem
 from core.problems.contract import Problem
+from core.promotion.audit import Action
+from core.promotion.trail import Act, AuditTrail
 from core.training.follower import JobFollower, JobRecords
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.jobs import tail_of
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
+
+#: Tag that says in words why a run was started.
+CAUSE = "cause"
 
 
 class RunService:
@@ -41,6 +46,7 @@ class RunService:
         tracker: RunTracker,
         cluster: RayCluster,
         home: Path,
+        trail: AuditTrail,
     ) -> None:
         self._params = params
         self._problems = problems
@@ -57,6 +63,7 @@ class RunService:
             merged=_merged,
         )
         self._follower = JobFollower(records, tracker, cluster)
+        self._trail = trail
 
     def start(
         self,
@@ -77,7 +84,7 @@ class RunService:
             actor: who starts it.
             batches: ids of batches whose labelled rows are learned from as well; their
                 order decides the rows' ids.
-            cause: tags that say why it was started.
+            cause: tags that say why it was started, in words under ``CAUSE``.
 
         Raises:
             NotFoundError: no such problem or profile.
@@ -86,6 +93,24 @@ class RunService:
             ResourceError: the cluster cannot give the profile.
             UnavailableError: Ray or MLflow does not answer.
         """
+        with self._trail.act(
+            Action.RUN_STARTED,
+            actor=actor,
+            object=f"run of {problem}",
+            problem=problem,
+            reason=(cause or {}).get(CAUSE, ""),
+        ) as act:
+            return self._start(problem, profile, overrides, tuple(batches), cause or {}, act)
+
+    def _start(
+        self,
+        problem: str,
+        profile: str | None,
+        overrides: Mapping[str, str],
+        batches: tuple[str, ...],
+        cause: Mapping[str, str],
+        act: Act,
+    ) -> Run:
         require_problem(problem, self._problems)
         chosen = self._params.profile_named(profile or self._params.profile)
         training = override_training(self._params.training, overrides)
@@ -100,22 +125,23 @@ class RunService:
             {
                 "problem": problem,
                 "profile": chosen.name,
-                "started_by": actor,
+                "started_by": act.actor,
                 **({"batches": ", ".join(batches)} if batches else {}),
-                **(cause or {}),
+                **cause,
             },
         )
-        run = Run(run_id, problem, RunStatus.QUEUED, chosen.name, actor, started_at)
+        run = Run(run_id, problem, RunStatus.QUEUED, chosen.name, act.actor, started_at)
+        act.object = f"run {run_id}"
         spec = RunSpec(
             run_id=run_id,
             problem=problem,
             profile=chosen,
             training=training,
             git_commit=git_commit(),
-            batches=tuple(batches),
+            batches=batches,
         )
         try:
-            self._database.add_run(run)
+            self._database.add_run(run, act.done_with(_asked(chosen.name, overrides, batches)))
         except PilothouseError as exc:
             self._follower.tell_mlflow(run.id, RunStatus.CANCELLED, str(exc))
             raise
@@ -170,11 +196,19 @@ class RunService:
             ConflictError: it has ended already.
             UnavailableError: Ray does not answer or the process does not end.
         """
-        return self._follower.cancel(run_id, actor=actor)
+        with self._trail.act(Action.RUN_CANCELLED, actor=actor, object=f"run {run_id}") as act:
+            act.problem = self._database.run(run_id).problem
+            return self._follower.cancel(run_id, actor=actor, begun=act.done)
 
     def refresh(self) -> None:
         """Brings every active run up to date; a service that is down changes nothing."""
         self._follower.refresh()
+
+
+def _asked(profile: str, overrides: Mapping[str, str], batches: Sequence[str]) -> str:
+    """What was asked of a run, in one sentence."""
+    parts = [f"profile {profile}", *(f"{key}={value}" for key, value in overrides.items())]
+    return ", ".join([*parts, *(f"batch {one}" for one in batches)])
 
 
 def _job_id(run: Run) -> str:

@@ -60,6 +60,7 @@ from core.training.report import (
 )
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
+from tests.unit.app_audit_fakes import FakeAudit
 from tests.unit.app_watching_fakes import FakeAlerts, FakeChecks
 
 if TYPE_CHECKING:
@@ -674,6 +675,7 @@ class FakeCore:
     alerts: FakeAlerts
     batches: FakeBatches
     health: FakeHealth
+    audit: FakeAudit = field(default_factory=FakeAudit)
 
     def as_module(self) -> ModuleType:
         """Stands where ``core.bootstrap`` is imported from."""

@@ -16,7 +16,7 @@ from core.adapters.database import Database
 from core.adapters.database_batches import BatchRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
-from core.bootstrap import Pilothouse, assemble
+from core.bootstrap import Pilothouse, assemble, connect_trail
 from core.data.tables import ROW_ID, file_md5
 from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
@@ -24,6 +24,8 @@ from core.monitoring.messages import Message
 from core.params import load_params
 from core.params_alerts import ScheduleParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
+from core.promotion.identity import OneLocalOperator
+from core.promotion.trail import AuditTrail
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 from core.settings import CODE_ROOT, Settings
 from core.training.experiments import ExperimentService
@@ -487,6 +489,11 @@ class World:
 
     def close(self) -> None:
         self.pilothouse.database.close()
+
+
+def make_trail(database: Database, home: Path) -> AuditTrail:
+    """A trail whose key and anchor lie below ``home``."""
+    return connect_trail(Settings(home=home), database, OneLocalOperator())
 
 
 def explain_evenly(
