@@ -8,8 +8,10 @@ from functools import partial
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
+from core.adapters.database_audit import AuditRecords
 from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
+from core.adapters.database_decisions import DecisionRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
@@ -37,7 +39,12 @@ from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
+from core.promotion.carrying import Carrier
+from core.promotion.desk import Desk
+from core.promotion.identity import Identities, OneLocalOperator
+from core.promotion.ports import EvidenceService
 from core.promotion.promotions import PromotionService
+from core.promotion.turn import Turn
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
 from core.training.adaptive import Proposer
@@ -161,6 +168,10 @@ class Adapters:
     serving: ServingService
     versions: DataVersions
     receiver: Receiver | None
+    evidence: EvidenceService
+    identities: Identities
+    #: Under which rows of the audit trail are hashed.
+    audit_key: bytes
 
 
 def connect(settings: Settings | None = None) -> Pilothouse:
@@ -186,6 +197,9 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         serving=ServingService(settings, params.serving, serve, tuple(problems)),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
+        evidence=connect_evidence(),
+        identities=OneLocalOperator(),
+        audit_key=b"",
     )
     return assemble(settings, params, problems, adapters)
 
@@ -195,7 +209,19 @@ def assemble(
 ) -> Pilothouse:
     """Puts the services together over adapters, real ones or a test's."""
     home, database, tracker = settings.home, adapters.database, adapters.tracker
-    promotions = PromotionService(params, problems, database, adapters.registry)
+    records = DecisionRecords(database, AuditRecords(database, adapters.audit_key))
+    reconciler = Reconciler(params.problems, records, adapters.registry, adapters.serving)
+    promotions = PromotionService(
+        Desk(
+            params.promotion,
+            database,
+            records,
+            adapters.registry,
+            adapters.evidence,
+            adapters.identities,
+            Carrier(records, adapters.registry, reconciler, Turn(home / "decisions.lock")),
+        )
+    )
     runs = RunService(params, problems, database, tracker, adapters.cluster, home)
     references = References(promotions, tracker, home)
     batches = BatchService(
@@ -224,7 +250,7 @@ def assemble(
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
-        reconciler=Reconciler(params.problems, promotions, adapters.registry, adapters.serving),
+        reconciler=reconciler,
         upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days),
         health=HealthService(settings),
     )

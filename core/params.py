@@ -139,6 +139,12 @@ class PromotionParams(_Frozen):
         description="Holdout AUC a candidate must have above the incumbent's; 0 is not below."
     )
     reason_min_length: int = Field(ge=1, description="Characters a written reason needs.")
+    approvals_required: int = Field(
+        ge=1, description="People who have to approve, where people can be told apart."
+    )
+    undo_after_s: float = Field(
+        gt=0, description="Seconds for which a promoted version may be unable to serve."
+    )
 
 
 class Params(_Frozen):

@@ -44,9 +44,11 @@ class AuditRecords:
     def append_in(self, connection: sa.Connection, entry: AuditEntry) -> AuditRow:
         """Appends an entry in the transaction of what it tells of.
 
-        Two writers at once: the second meets the first one's sequence number and fails as a
-        whole.
+        Writers take turns: from here to the end of the transaction no other one reads the
+        last row. Call it before other writes, so that two transactions that wait for each
+        other's rows cannot come about.
         """
+        _take_turns(connection)
         query = AUDIT.select().order_by(AUDIT.c.sequence.desc()).limit(1)
         found = connection.execute(query).mappings().first()
         row = link(self._key, entry, _row(found) if found else None)
@@ -58,6 +60,17 @@ class AuditRecords:
         query = AUDIT.select().order_by(AUDIT.c.sequence.desc()).limit(limit)
         with self._database.begin() as connection:
             return tuple(_row(row) for row in connection.execute(query).mappings())
+
+
+def _take_turns(connection: sa.Connection) -> None:
+    """Keeps other writers out until the transaction ends; readers go on."""
+    if connection.dialect.name == "sqlite":
+        # A write that changes nothing takes SQLite's one write lock, in a transaction that
+        # has begun as well as in one that has not.
+        nothing = AUDIT.update().where(sa.false()).values(hash=AUDIT.c.hash)
+        connection.execute(nothing)
+    else:
+        connection.execute(sa.text("LOCK TABLE audit IN EXCLUSIVE MODE"))
 
 
 def _values(row: AuditRow) -> dict[str, object]:

@@ -127,6 +127,17 @@ class ModelRegistry:
         with translated_errors(f"model {problem}"):
             self._client.delete_registered_model_alias(problem, alias)
 
+    def aliases(self, problem: str) -> dict[str, int]:
+        """Alias -> the version it points at; empty for a problem without a model."""
+        with translated_errors(f"model {problem}"):
+            try:
+                found = self._client.get_registered_model(problem)
+            except MlflowException as exc:
+                if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return {}
+        return {name: int(version) for name, version in found.aliases.items()}
+
     def tag(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
         """Sets tags of a version."""
         with translated_errors(f"version {version} of {problem}"):

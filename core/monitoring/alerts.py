@@ -54,12 +54,22 @@ class AlertService:
             ConflictError: another process does the same at this moment.
             UnavailableError: the database does not answer.
         """
-        now = datetime.now(UTC)
         cooldown = timedelta(hours=self._params.cooldown_hours)
-        finding = Finding(check.problem, check.id, conditions_of(report), now)
-        alerts = self._records.open_or_closed_since(check.problem, now - cooldown)
+        finding = Finding(check.problem, check.id, conditions_of(report), datetime.now(UTC))
+        self.act_on(finding, cooldown)
+
+    def act_on(self, finding: Finding, cooldown: timedelta = timedelta()) -> None:
+        """Raises, worsens and closes alerts by a finding; found twice, it is told once.
+
+        Raises:
+            ConflictError: another process does the same at this moment.
+            UnavailableError: the database does not answer.
+        """
+        alerts = self._records.open_or_closed_since(finding.problem, finding.at - cooldown)
         todo = changes(finding, alerts, cooldown)
-        self._records.apply(todo, deliver_at=now if self._receiver is not None else None)
+        if not todo:
+            return
+        self._records.apply(todo, deliver_at=finding.at if self._receiver is not None else None)
         for change in todo:
             alert = change.alert
             LOG.info(

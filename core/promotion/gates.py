@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.domain import GateResult, Verdict
@@ -37,9 +38,14 @@ def judge(candidate: Measured, incumbent: Measured, limits: Limits) -> tuple[Gat
     )
 
 
-def passes(results: tuple[GateResult, ...]) -> bool:
-    """Whether no gate says no."""
-    return all(result.verdict is Verdict.PASS for result in results)
+def hard_failures(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
+    """Hard gates that do not pass: with one of them there is nothing to decide."""
+    return tuple(gate for gate in gates if gate.hard and gate.verdict is not Verdict.PASS)
+
+
+def soft_reservations(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
+    """Soft gates that fail or cannot tell: what a person has to answer for."""
+    return tuple(gate for gate in gates if not gate.hard and gate.verdict is not Verdict.PASS)
 
 
 def _parity(candidate: Measured, tolerance: float) -> GateResult:

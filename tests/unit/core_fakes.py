@@ -24,6 +24,7 @@ from core.monitoring.messages import Message
 from core.params import load_params
 from core.params_alerts import ScheduleParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
+from core.promotion.identity import Identities, OneLocalOperator
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 from core.settings import CODE_ROOT, Settings
 from core.training.experiments import ExperimentService
@@ -40,6 +41,7 @@ from core.training.report import (
     ParityResult,
 )
 from core.training.trials import ParamValue
+from tests.unit.evidence_fakes import FakeEvidence
 
 PROBLEM = Problem(
     name="plums",
@@ -252,6 +254,15 @@ class FakeRegistry:
                 kept = tuple(name for name in found.aliases if name != alias)
                 self.versions[key] = replace(found, aliases=kept)
 
+    def aliases(self, problem: str) -> dict[str, int]:
+        self.plug.check()
+        return {
+            alias: number
+            for (name, number), found in self.versions.items()
+            if name == problem
+            for alias in found.aliases
+        }
+
     def tag(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
         self.get(problem, version)
         found = self.versions[problem, version]
@@ -424,6 +435,7 @@ class World:
     cluster: FakeCluster
     serving: FakeServing
     receiver: FakeReceiver
+    evidence: FakeEvidence
     pilothouse: Pilothouse
 
     def add_batch(self, batch_id: str, problem: str = "plums") -> Batch:
@@ -501,7 +513,19 @@ def job_of(run_id: str) -> str:
     return f"{PROBLEM.name}-{run_id}"
 
 
-def make_world(folder: Path) -> World:
+@dataclass(frozen=True)
+class Accounts:
+    """People who can be told apart."""
+
+    told_apart: bool = True
+
+    def role_of(self, actor: str) -> str:
+        return OneLocalOperator().role_of(actor)
+
+
+def make_world(
+    folder: Path, *, identities: Identities | None = None, approvals_required: int = 1
+) -> World:
     """An empty installation below ``folder``."""
     settings = Settings(home=folder / "home")
     params = load_params(CODE_ROOT / "params.yaml").model_copy(
@@ -512,10 +536,13 @@ def make_world(folder: Path) -> World:
             "schedule": ScheduleParams(checks={}),
         }
     )
+    promotion = params.promotion.model_copy(update={"approvals_required": approvals_required})
+    params = params.model_copy(update={"promotion": promotion})
     database = Database(settings.database_url)
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
     registry, receiver = FakeRegistry(tracker, folder / "registry"), FakeReceiver()
+    evidence = FakeEvidence(registry, PROBLEM.contract.fingerprint())
     # The services are typed by the real adapters; tests/contract holds the fakes to those.
     ports: Any = SimpleNamespace(
         database=database,
@@ -525,9 +552,12 @@ def make_world(folder: Path) -> World:
         serving=serving,
         versions=FakeVersions(),
         receiver=receiver,
+        evidence=evidence,
+        identities=identities or OneLocalOperator(),
+        audit_key=b"a key of tests",
     )
     assembled = assemble(settings, params, {PROBLEM.name: PROBLEM}, ports)
     pilothouse = replace(
         assembled, experiments=ExperimentService(database, ports.tracker, explain_evenly)
     )
-    return World(tracker, registry, cluster, serving, receiver, pilothouse)
+    return World(tracker, registry, cluster, serving, receiver, evidence, pilothouse)
