@@ -37,6 +37,7 @@ from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
+from core.promotion.measuring import EvidenceService
 from core.promotion.promotions import PromotionService
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
@@ -61,6 +62,7 @@ class Pilothouse:
     retraining: RetrainingService
     batches: BatchService
     labels: LabelService
+    evidence: EvidenceService
     promotions: PromotionService
     alerts: AlertService
     monitoring: MonitoringService
@@ -195,7 +197,16 @@ def assemble(
 ) -> Pilothouse:
     """Puts the services together over adapters, real ones or a test's."""
     home, database, tracker = settings.home, adapters.database, adapters.tracker
-    promotions = PromotionService(params, problems, database, adapters.registry)
+    evidence = EvidenceService(
+        params,
+        problems,
+        tracker,
+        adapters.registry,
+        BatchRecords(database),
+        connect_labelled_rows(settings),
+        home,
+    )
+    promotions = PromotionService(params, database, adapters.registry, evidence)
     runs = RunService(params, problems, database, tracker, adapters.cluster, home)
     references = References(promotions, tracker, home)
     batches = BatchService(
@@ -218,6 +229,7 @@ def assemble(
         sweeps=SweepService(params, problems, tracker, adapters.cluster, home),
         batches=batches,
         labels=LabelService(problems, BatchRecords(database), batches.rows, labels, arrivals.log),
+        evidence=evidence,
         promotions=promotions,
         alerts=watching.alerts,
         monitoring=watching.monitoring,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,8 +17,8 @@ from core.adapters.mlflow_registry import PRODUCTION, STAGING, ModelRegistry
 from core.domain import ModelVersion, Promotion, PromotionRequest, RequestStatus, Run
 from core.errors import ConflictError, InvalidInputError, NotFoundError, Offence
 from core.params import Params
-from core.problems.contract import Problem
-from core.promotion.gates import Limits, Measured, judge, passes
+from core.promotion.gates import hard_failures
+from core.promotion.measuring import EvidenceService
 
 LOG = logging.getLogger(__name__)
 BOOTSTRAP, APPROVAL = "bootstrap", "approval"
@@ -31,12 +30,12 @@ class PromotionService:
     def __init__(
         self,
         params: Params,
-        problems: Mapping[str, Problem],
         database: Database,
         registry: ModelRegistry,
+        evidence: EvidenceService,
     ) -> None:
         self._params = params
-        self._problems = problems
+        self._evidence = evidence
         self._database = database
         self._registry = registry
 
@@ -72,26 +71,19 @@ class PromotionService:
         if incumbent is None:
             self._bootstrap(run, run.model_version)
             return
-        candidate = self._registry.get(run.problem, run.model_version)
-        current = self._registry.get(run.problem, incumbent.version)
-        gates = judge(
-            _measured(candidate),
-            _measured(current),
-            Limits(
-                self._params.promotion,
-                self._params.training.evaluation.parity_tolerance,
-                self._problems[run.problem].contract.fingerprint(),
-            ),
-        )
+        request_id = _new_id()
+        evidence = self._evidence.gather(request_id, run, incumbent, run.started_by)
+        gates = evidence.gates
         summary = "; ".join(f"{gate.gate}: {gate.verdict.value}" for gate in gates)
-        if not passes(gates):
+        if hard_failures(gates):
             LOG.info("%s v%d is kept out: %s", run.problem, run.model_version, summary)
             tags = {"promotion_state": "kept out", "gates": summary}
             self._registry.tag(run.problem, run.model_version, tags)
             self._database.decide(considered_run=run.id)
             return
+        frozen = self._evidence.freeze(evidence)
         request = PromotionRequest(
-            id=_new_id(),
+            id=request_id,
             problem=run.problem,
             version=run.model_version,
             run_id=run.id,
@@ -100,6 +92,8 @@ class PromotionService:
             requested_at=datetime.now(UTC),
             incumbent_version=incumbent.version,
             gates=gates,
+            evidence_path=frozen.path,
+            evidence_sha256=frozen.sha256,
         )
         for older in self._database.requests(run.problem, open_only=True):
             self._tag(run.problem, older.version, "superseded")
@@ -213,15 +207,6 @@ class PromotionService:
         """Completes what a process left undone between record and registry."""
         for promotion in self._database.unprojected():
             self.project(promotion)
-
-
-def _measured(version: ModelVersion) -> Measured:
-    return Measured(
-        version=version.version,
-        auc=version.metrics["auc"],
-        parity_max_difference=version.metrics["parity_max_difference"],
-        contract_fingerprint=version.tags.get("contract_fingerprint", ""),
-    )
 
 
 def _decided(
