@@ -42,7 +42,7 @@ from core.problems.contract import Problem, SearchSpace
 from core.promotion.carrying import Carrier
 from core.promotion.desk import Desk
 from core.promotion.identity import Identities, OneLocalOperator
-from core.promotion.ports import EvidenceService
+from core.promotion.measuring import EvidenceService
 from core.promotion.promotions import PromotionService
 from core.promotion.turn import Turn
 from core.services.health import HealthService
@@ -68,6 +68,7 @@ class Pilothouse:
     retraining: RetrainingService
     batches: BatchService
     labels: LabelService
+    evidence: EvidenceService
     promotions: PromotionService
     alerts: AlertService
     monitoring: MonitoringService
@@ -168,7 +169,6 @@ class Adapters:
     serving: ServingService
     versions: DataVersions
     receiver: Receiver | None
-    evidence: EvidenceService
     identities: Identities
     #: Under which rows of the audit trail are hashed.
     audit_key: bytes
@@ -197,7 +197,6 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         serving=ServingService(settings, params.serving, serve, tuple(problems)),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
-        evidence=connect_evidence(),
         identities=OneLocalOperator(),
         audit_key=b"",
     )
@@ -209,6 +208,15 @@ def assemble(
 ) -> Pilothouse:
     """Puts the services together over adapters, real ones or a test's."""
     home, database, tracker = settings.home, adapters.database, adapters.tracker
+    evidence = EvidenceService(
+        params,
+        problems,
+        tracker,
+        adapters.registry,
+        BatchRecords(database),
+        connect_labelled_rows(settings),
+        home,
+    )
     records = DecisionRecords(database, AuditRecords(database, adapters.audit_key))
     reconciler = Reconciler(params.problems, records, adapters.registry, adapters.serving)
     promotions = PromotionService(
@@ -217,7 +225,7 @@ def assemble(
             database,
             records,
             adapters.registry,
-            adapters.evidence,
+            evidence,
             adapters.identities,
             Carrier(records, adapters.registry, reconciler, Turn(home / "decisions.lock")),
         )
@@ -244,6 +252,7 @@ def assemble(
         sweeps=SweepService(params, problems, tracker, adapters.cluster, home),
         batches=batches,
         labels=LabelService(problems, BatchRecords(database), batches.rows, labels, arrivals.log),
+        evidence=evidence,
         promotions=promotions,
         alerts=watching.alerts,
         monitoring=watching.monitoring,

@@ -17,6 +17,7 @@ from core.errors import InvalidInputError, NotFoundError, Offence
 from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 from core.params_inference import InferenceLogParams
 from core.params_monitoring import MonitoringParams
+from core.params_promotion import PromotionParams
 
 
 class _Frozen(BaseModel):
@@ -130,21 +131,6 @@ class ServingParams(_Frozen):
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas must not be above max_replicas")
         return self
-
-
-class PromotionParams(_Frozen):
-    """What a candidate must reach to wait for approval."""
-
-    auc_margin: float = Field(
-        description="Holdout AUC a candidate must have above the incumbent's; 0 is not below."
-    )
-    reason_min_length: int = Field(ge=1, description="Characters a written reason needs.")
-    approvals_required: int = Field(
-        ge=1, description="People who have to approve, where people can be told apart."
-    )
-    undo_after_s: float = Field(
-        gt=0, description="Seconds for which a promoted version may be unable to serve."
-    )
 
 
 class Params(_Frozen):

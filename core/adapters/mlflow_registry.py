@@ -20,7 +20,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from core.adapters.mlflow import TAG, translated_errors
 from core.domain import ModelVersion
 from core.problems.contract import Problem
-from core.scoring.bundle import MODEL_FILE, BundleFacts, write_bundle
+from core.scoring.bundle import MODEL_FILE, BundleFacts, BundleRef, fetch_bundle, write_bundle
 
 PRODUCTION, STAGING = "production", "staging"
 _ARTIFACTS_SCHEME = "mlflow-artifacts:/"
@@ -116,6 +116,12 @@ class ModelRegistry:
         """HTTP folder of a version's files, as the tracking server proxies them."""
         path = version.source.removeprefix(_ARTIFACTS_SCHEME).lstrip("/")
         return f"{self._url}/api/2.0/mlflow-artifacts/artifacts/{path}"
+
+    def fetch(self, version: ModelVersion, cache: Path) -> Path:
+        """Local folder of a version's bundle; see ``fetch_bundle``."""
+        url = self.files_url(version)
+        ref = BundleRef(problem=version.problem, version=version.version, url=url)
+        return fetch_bundle(ref, cache)
 
     def set_alias(self, problem: str, alias: str, version: int) -> None:
         """Points an alias at a version."""

@@ -10,11 +10,11 @@ from core.adapters.database import Database
 from core.adapters.database_decisions import DecisionRecords
 from core.adapters.mlflow_registry import ModelRegistry
 from core.errors import InvalidInputError, Offence
-from core.params import PromotionParams
+from core.params_promotion import PromotionParams
 from core.promotion.audit import Action, AuditEntry, Outcome
 from core.promotion.carrying import Carrier
 from core.promotion.identity import Identities
-from core.promotion.ports import EvidenceService
+from core.promotion.measuring import EvidenceService
 
 
 @dataclass(frozen=True)

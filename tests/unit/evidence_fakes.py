@@ -19,7 +19,7 @@ from core.promotion.evidence import (
     parse,
     sha256_of,
 )
-from core.promotion.ports import Frozen
+from core.promotion.measuring import Frozen
 
 if TYPE_CHECKING:
     from tests.unit.core_fakes import FakeRegistry
