@@ -9,6 +9,7 @@ import typer
 
 from core import (
     cli_alerts,
+    cli_audit,
     cli_batches,
     cli_compare,
     cli_drift,
@@ -39,6 +40,7 @@ cli_sweeps.register(app)
 cli_batches.register(app)
 cli_drift.register(app)
 cli_alerts.register(app)
+cli_audit.register(app)
 cli_retrain.register(app)
 cli_simulate.register(app)
 

@@ -45,6 +45,8 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
             pilothouse.promotions.undo_unservable(obstacles, datetime.now(UTC))
 
     return (
+        ("record settings", pilothouse.settings_watch.run),
+        ("anchor the audit trail", pilothouse.audit.catch_up),
         ("follow runs", pilothouse.runs.refresh),
         ("follow checks", pilothouse.monitoring.refresh),
         ("check arrivals", lambda: watch.check_arrivals(pilothouse.problems)),

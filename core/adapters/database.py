@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from core.adapters.database_tables import ACTIVE, RUNS, run_from, run_values
+from core.adapters.database_tables import ACTIVE, RUNS, Also, run_from, run_values
 from core.domain import Run, RunStatus
 from core.errors import ConflictError, NotFoundError, UnavailableError
 
@@ -50,14 +50,16 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """One transaction: wholly written or not at all.
+    def begin(self, also: Also | None = None) -> Iterator[sa.Connection]:
+        """One transaction: wholly written or not at all, with what ``also`` writes first.
 
         Raises:
             UnavailableError: the database does not answer.
         """
         try:
             with self._engine.begin() as connection:
+                if also is not None:
+                    also(connection)
                 yield connection
         except IntegrityError:
             raise
@@ -69,14 +71,14 @@ class Database:
 
     # Runs
 
-    def add_run(self, run: Run) -> None:
-        """Records a new run.
+    def add_run(self, run: Run, also: Also | None = None) -> None:
+        """Records a new run, and with it what ``also`` writes.
 
         Raises:
             ConflictError: the problem has an active run.
         """
         try:
-            with self.begin() as connection:
+            with self.begin(also) as connection:
                 connection.execute(RUNS.insert().values(**run_values(run), considered=False))
         except IntegrityError as exc:
             raise ConflictError(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from core.adapters.database import Database
-from core.adapters.database_audit import AUDIT, AuditRecords
+from core.adapters.database_audit import AUDIT
 from core.adapters.database_tables import (
     APPROVALS,
     OPEN,
@@ -32,14 +32,15 @@ from core.domain import Approval, Promotion, PromotionRequest
 from core.errors import ConflictError, NotFoundError
 from core.promotion.audit import Action, AuditEntry
 from core.promotion.change import Change, Seen, Unfinished, not_open
+from core.promotion.trail import AuditTrail
 
 
 class DecisionRecords:
     """What was decided. Values in, values out."""
 
-    def __init__(self, database: Database, audit: AuditRecords) -> None:
+    def __init__(self, database: Database, trail: AuditTrail) -> None:
         self._database = database
-        self._audit = audit
+        self._trail = trail
 
     def decide(self, change: Change) -> None:
         """Writes what one decision brings, wholly or not at all.
@@ -52,7 +53,7 @@ class DecisionRecords:
                 # First of all, because writers of the trail take turns: what is read from here
                 # on still holds when the transaction ends.
                 for entry in change.entries:
-                    self._audit.append_in(connection, entry)
+                    self._trail.append_in(connection, entry)
                 if change.seen is not None:
                     _require_unmoved(connection, change, change.seen)
                 _write(connection, change)
@@ -60,6 +61,8 @@ class DecisionRecords:
             raise ConflictError(
                 "Somebody else decides at this moment.", fix="Look at it again."
             ) from exc
+        if change.entries:
+            self._trail.anchor()
 
     def request(self, request_id: str) -> PromotionRequest:
         """Reads one promotion request.
@@ -121,7 +124,7 @@ class DecisionRecords:
         """Says that registry and replicas show decisions, with rows that tell who saw to it."""
         with self._database.begin() as connection:
             for entry in entries:
-                self._audit.append_in(connection, entry)
+                self._trail.append_in(connection, entry)
             for promotion in done.promotions:
                 own = PROMOTIONS.c.id == promotion.id
                 connection.execute(PROMOTIONS.update().where(own).values(projected=True))
@@ -129,6 +132,8 @@ class DecisionRecords:
                 # One that was decided meanwhile is to be shown once more.
                 same = (REQUESTS.c.id == request.id) & (REQUESTS.c.status == request.status.value)
                 connection.execute(REQUESTS.update().where(same).values(projected=True))
+        if entries:
+            self._trail.anchor()
 
     def told_of_aliases(self, problem: str) -> str:
         """What the trail says of aliases that were moved; empty if they were restored since."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -103,6 +103,10 @@ PROMOTIONS = sa.Table(
 )
 
 Row = Mapping[str, Any] | sa.RowMapping
+#: A transaction that services hand on without looking into it.
+Connection = sa.Connection
+#: What else is written in the transaction of something, before it.
+Also = Callable[[Connection], object]
 
 
 def run_values(run: Run) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from core.adapters.database import Database
 from core.adapters.database_decisions import DecisionRecords
@@ -15,6 +14,7 @@ from core.promotion.audit import Action, AuditEntry, Outcome
 from core.promotion.carrying import Carrier
 from core.promotion.identity import Identities
 from core.promotion.measuring import EvidenceService
+from core.promotion.trail import AuditTrail
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Desk:
     registry: ModelRegistry
     evidence: EvidenceService
     identities: Identities
+    trail: AuditTrail
     carrier: Carrier
 
     def entry(
@@ -42,17 +43,15 @@ class Desk:
         outcome: Outcome = Outcome.DONE,
     ) -> AuditEntry:
         """A row of the audit trail about a version."""
-        return AuditEntry(
-            at=datetime.now(UTC),
+        return self.trail.entry(
+            action,
             actor=actor,
-            role=self.identities.role_of(actor),
-            action=action,
             object=f"{problem} v{version}",
-            outcome=outcome,
             problem=problem,
             reason=reason,
             request_id=request_id or "",
             detail=detail,
+            outcome=outcome,
         )
 
     def require_reason(self, reason: str) -> None:

@@ -17,7 +17,7 @@ from core.adapters.database import Database
 from core.adapters.database_batches import BatchRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
-from core.bootstrap import Pilothouse, assemble
+from core.bootstrap import Pilothouse, assemble, connect_trail
 from core.data.tables import ROW_ID, contract_columns, file_md5
 from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
@@ -26,6 +26,7 @@ from core.params import load_params
 from core.params_alerts import ScheduleParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
 from core.promotion.identity import Identities, OneLocalOperator
+from core.promotion.trail import AuditTrail
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
 from core.scoring.scorer import Scorer
 from core.settings import CODE_ROOT, Settings
@@ -541,6 +542,11 @@ class World:
         self.pilothouse.database.close()
 
 
+def make_trail(database: Database, home: Path) -> AuditTrail:
+    """A trail whose key and anchor lie below ``home``."""
+    return connect_trail(Settings(home=home), database, OneLocalOperator())
+
+
 def explain_evenly(
     settings: Sequence[Mapping[str, ParamValue]], values: Sequence[float]
 ) -> Mapping[str, float]:
@@ -592,7 +598,6 @@ def make_world(
         versions=FakeVersions(),
         receiver=receiver,
         identities=identities or OneLocalOperator(),
-        audit_key=b"a key of tests",
     )
     assembled = assemble(settings, params, {PROBLEM.name: PROBLEM}, ports)
     pilothouse = replace(
