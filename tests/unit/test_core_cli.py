@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_compare, cli_models
+from core import cli, cli_compare, cli_models, cli_promote
 from core.bootstrap import Pilothouse
 from core.domain import Health, RunStatus, ServedVersion, ServingStatus
 from core.errors import InvalidInputError, Offence
@@ -26,7 +26,7 @@ REASON = "better [on] every slice"
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    for module in (cli_models, cli_compare):
+    for module in (cli_models, cli_compare, cli_promote):
         monkeypatch.setattr(module, "connect", lambda: made.pilothouse)
     monkeypatch.setattr("core.first_start.POLL_S", 0.0)
     # Wide enough that no sentence and no cell is broken over lines.
@@ -287,6 +287,7 @@ class TestServe:
                 }
             ],
             "detail": "[all] well",
+            "failures": {},
         }
         shown = _invoke("serve", "status").stdout
         assert "healthy with 2 replicas. [all] well" in shown

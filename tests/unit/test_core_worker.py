@@ -56,9 +56,12 @@ def test_a_failing_duty_does_not_stop_the_others_and_is_logged_once(
     world.tracker.finish(active.id, RunStatus.FAILED, "It broke.")
     failing: set[str] = set()
     beat(world.pilothouse, failing)
-    assert failing == {"consider candidates"}
+    assert failing == {"consider candidates", "watch aliases"}
     assert world.pilothouse.database.run(active.id).status is RunStatus.FAILED
-    assert _said(caplog) == ["consider candidates: MLflow does not answer."]
+    assert _said(caplog) == [
+        "consider candidates: MLflow does not answer.",
+        "watch aliases: MLflow does not answer.",
+    ]
     for _ in range(3):
         beat(world.pilothouse, failing)
     assert _said(caplog) == []
