@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from core.adapters.database_decisions import DecisionRecords
 from core.adapters.mlflow_registry import PRODUCTION, STAGING
@@ -249,13 +255,29 @@ class DecisionsOfTwo(Decisions):
     approvals_required = 2
 
 
-SEQUENCES = settings(
-    max_examples=25,
-    stateful_step_count=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-Decisions.TestCase.settings = SEQUENCES
-DecisionsOfTwo.TestCase.settings = SEQUENCES
-TestDecisions = pytest.mark.timeout(300)(Decisions.TestCase)
-TestDecisionsOfTwo = pytest.mark.timeout(300)(DecisionsOfTwo.TestCase)
+def _run(machine: type[Decisions], examples: int) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=12,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+MACHINES = pytest.mark.parametrize("machine", [Decisions, DecisionsOfTwo])
+
+
+@MACHINES
+@pytest.mark.timeout(300)
+def test_every_sequence_ends_whole(machine: type[Decisions]) -> None:
+    _run(machine, examples=10)
+
+
+@MACHINES
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_very_many_sequences_end_whole(machine: type[Decisions]) -> None:
+    _run(machine, examples=300)
