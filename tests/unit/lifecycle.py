@@ -181,11 +181,13 @@ def make_params(approvals_required: int) -> Params:
 
 
 @contextmanager
-def lifecycle(folder: Path, approvals_required: int = 1) -> Iterator[Lifecycle]:
-    """An empty installation below ``folder``."""
+def lifecycle(
+    folder: Path, approvals_required: int = 1, reaper: Reaper | None = None
+) -> Iterator[Lifecycle]:
+    """The installation below ``folder``; what is outside of its database is empty."""
+    reaper = reaper or Reaper()
     database = Database(Settings(home=folder / "home").database_url)
     database.migrate()
-    reaper = Reaper()
     tracker = FakeTracker()
     registry = FakeRegistry(tracker, folder / "registry")
     replicas = Replicas(registry)
