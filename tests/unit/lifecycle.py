@@ -169,7 +169,7 @@ def make_params(approvals_required: int) -> Params:
     """The parameters as delivered, but for a promotion that is taken back at the next beat."""
     params = load_params(CODE_ROOT / "params.yaml")
     promotion = params.promotion.model_copy(
-        update={"approvals_required": approvals_required, "undo_after_s": 1e-9}
+        update={"approvals_required": approvals_required, "undo_after_s": 1e-6}
     )
     changed = {
         "problems": (NAME,),

@@ -113,7 +113,9 @@ def test_a_rejection_is_there_or_not(life: Lifecycle) -> None:
 
     statuses: list[RequestStatus] = []
     deaths = _killed_at_every_step(
-        life, reject, lambda process, _: statuses.append(process.promotions.requests(NAME)[0].status)
+        life,
+        reject,
+        lambda process, _: statuses.append(process.promotions.requests(NAME)[0].status),
     )
     before, after = _decided_before(deaths)
     assert "before drop_alias" in after

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -229,10 +229,8 @@ class Decisions(RuleBasedStateMachine):
                 own = processes[index].promotions
                 act = own.reject if reject and index else own.approve
                 gate.wait()
-                try:
+                with suppress(PilothouseError):
                     act(one.id, reason=REASON, actor=people[index])
-                except PilothouseError:
-                    pass
 
             processes = [self.life.process() for _ in people]
             threads = [threading.Thread(target=decide, args=(index,)) for index in range(2)]
