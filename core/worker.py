@@ -32,8 +32,15 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
     watch = pilothouse.watch
 
     def consider() -> None:
+        failures: list[PilothouseError] = []
         for run in pilothouse.database.unconsidered_runs():
-            pilothouse.promotions.consider(run)
+            try:
+                pilothouse.promotions.consider(run)
+            except PilothouseError as exc:
+                # One that cannot be judged now does not keep the others waiting.
+                failures.append(exc)
+        if failures:
+            raise failures[0]
 
     def reconcile() -> None:
         obstacles: dict[str, Obstacle] = {}

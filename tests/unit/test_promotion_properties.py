@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -223,21 +223,36 @@ class Decisions(RuleBasedStateMachine):
     def at_once(self, people: list[str], reject: bool) -> None:
         """Two people in two processes decide the same request at the same time."""
         for one in self.waiting():
-            gate = threading.Barrier(2)
+            refused = self.decide_at_once(one, people, reject)
+            if self.approvals_required == 1:
+                # One has decided, and the other was told.
+                assert refused
+            record = self.panel.promotions.history(NAME)
+            assert len([entry for entry in record if entry.request_id == one.id]) <= 1
 
-            def decide(index: int, one: PromotionRequest = one) -> None:
-                own = processes[index].promotions
-                act = own.reject if reject and index else own.approve
-                gate.wait()
-                with suppress(PilothouseError):
-                    act(one.id, reason=REASON, actor=people[index])
+    def decide_at_once(
+        self, one: PromotionRequest, people: list[str], reject: bool
+    ) -> list[PilothouseError]:
+        """What those were told who could not decide."""
+        gate = threading.Barrier(2)
+        processes = [self.life.process() for _ in people]
+        refused: list[PilothouseError] = []
 
-            processes = [self.life.process() for _ in people]
-            threads = [threading.Thread(target=decide, args=(index,)) for index in range(2)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+        def decide(index: int) -> None:
+            own = processes[index].promotions
+            act = own.reject if reject and index else own.approve
+            gate.wait()
+            try:
+                act(one.id, reason=REASON, actor=people[index])
+            except PilothouseError as exc:
+                refused.append(exc)
+
+        threads = [threading.Thread(target=decide, args=(index,)) for index in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return refused
 
     def waiting(self) -> tuple[PromotionRequest, ...]:
         return self.panel.promotions.requests(NAME, open_only=True)
