@@ -133,8 +133,13 @@ def test_an_alias_is_on_one_version_at_a_time(subject: Subject) -> None:
     assert subject.registry.get(name, 1).aliases == ()
     assert sorted(subject.registry.get(name, 2).aliases) == [PRODUCTION, STAGING]
     assert sorted(subject.registry.list(name)[0].aliases) == [PRODUCTION, STAGING]
+    assert subject.registry.aliases(name) == {PRODUCTION: 2, STAGING: 2}
     subject.registry.drop_alias(name, STAGING)
     assert subject.registry.get(name, 2).aliases == (PRODUCTION,)
+
+
+def test_a_problem_without_a_model_has_no_aliases(subject: Subject) -> None:
+    assert subject.registry.aliases(subject.problem.name) == {}
 
 
 def test_dropping_an_alias_that_is_not_there_is_fine(subject: Subject) -> None:
@@ -184,6 +189,7 @@ def test_a_server_that_is_gone_is_unavailable(subject: Subject) -> None:
         lambda: subject.unplugged.list("plums"),
         lambda: subject.unplugged.set_alias("plums", PRODUCTION, 1),
         lambda: subject.unplugged.drop_alias("plums", PRODUCTION),
+        lambda: subject.unplugged.aliases("plums"),
         lambda: subject.unplugged.tag("plums", 1, {"a": "b"}),
     ]
     for attempt in attempts:

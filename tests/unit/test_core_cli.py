@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from core import cli, cli_compare, cli_models, cli_promote
 from core.bootstrap import Pilothouse
 from core.domain import Health, RunStatus, ServedVersion, ServingStatus
-from core.errors import InvalidInputError, Offence
+from core.errors import InvalidInputError, NotFoundError, Offence
 from core.training.job_spec import LOG_FILE, run_folder
 from core.training.tracking import PREDICTIONS_FILE
 from tests.unit.core_fakes import World, make_world
@@ -270,6 +270,48 @@ class TestPromote:
     ) -> None:
         world.serving.plug.pulled = True
         assert _main(monkeypatch, "promote", "approve", waiting, "--reason", REASON) == 1
+
+    def test_going_back_waits_until_it_serves(self, world: World, waiting: str) -> None:
+        _json_of("promote", "approve", waiting, "--reason", REASON)
+        found = _json_of("promote", "rollback", "plums", "--reason", REASON)
+        assert (found["version"], found["rule"]) == (1, "rollback")
+        assert world.serving.waited_for[-1] == ("plums", 1)
+        again = _invoke("promote", "rollback", "plums", "--version", "2", "--reason", REASON)
+        assert again.exit_code == 0
+        # The gates are shown, and stop nothing.
+        assert "parity with Spark" in again.stdout
+        assert "plums v2 is Production again and serves." in again.stdout
+
+    def test_a_version_is_asked_for_again(self, world: World, waiting: str) -> None:
+        _json_of("promote", "reject", waiting, "--reason", REASON)
+        found = _json_of("promote", "request", "plums", "2", "--reason", REASON)
+        assert (found["version"], found["status"], found["request_reason"]) == (2, "open", REASON)
+
+    def test_what_served_at_a_time(self, world: World, waiting: str) -> None:
+        _json_of("promote", "approve", waiting, "--reason", REASON)
+        live = _json_of("promote", "history", "plums")[0]["live_at"]
+        (found,) = _json_of("promote", "history", "plums", "--at", live)
+        assert (found["version"], found["decided_by"]) == (2, "operator")
+        never = _invoke("promote", "history", "plums", "--at", "2020-01-31T08:15")
+        assert isinstance(never.exception, NotFoundError)
+        assert "2020-01-31 08:15:00 UTC" in never.exception.message
+        nonsense = _invoke("promote", "history", "plums", "--at", "yesterday")
+        assert isinstance(nonsense.exception, InvalidInputError)
+
+    def test_what_is_said_of_four_eyes_and_of_gates(self, world: World, waiting: str) -> None:
+        done = _invoke("promote", "approve", waiting, "--reason", REASON)
+        assert "Four eyes: not in force: one local operator." in done.stdout
+        assert "Passed over: AUC: " in done.stdout
+
+    def test_a_moved_alias_is_said_and_put_right(self, world: World, waiting: str) -> None:
+        world.registry.set_alias("plums", "production", 2)
+        said = "The alias production points at v2; the record says v1."
+        assert said in _invoke("promote", "history", "plums").stdout
+        _json_of("promote", "restore", "plums", "--reason", REASON)
+        assert world.registry.aliases("plums")["production"] == 1
+        assert said not in _invoke("promote", "history", "plums").stdout
+        world.registry.plug.pulled = True
+        assert "cannot be told" in _invoke("promote", "history", "plums").stdout
 
 
 class TestServe:
