@@ -9,6 +9,7 @@ from functools import partial
 from core.adapters.database import Database
 from core.adapters.database_audit import AuditRecords
 from core.adapters.database_batches import BatchRecords
+from core.adapters.database_decisions import DecisionRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
@@ -38,10 +39,14 @@ from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
 from core.promotion.audit_files import AnchorFile, load_key
+from core.promotion.carrying import Carrier
+from core.promotion.desk import Desk
 from core.promotion.identity import Identities, OneLocalOperator
+from core.promotion.measuring import EvidenceService
 from core.promotion.promotions import PromotionService
 from core.promotion.settings_watch import SettingsWatch, in_force
 from core.promotion.trail import AuditTrail
+from core.promotion.turn import Turn
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
 from core.training.adaptive import Proposer
@@ -65,6 +70,7 @@ class Pilothouse:
     retraining: RetrainingService
     batches: BatchService
     labels: LabelService
+    evidence: EvidenceService
     promotions: PromotionService
     alerts: AlertService
     monitoring: MonitoringService
@@ -182,6 +188,7 @@ class Adapters:
     serving: ServingService
     versions: DataVersions
     receiver: Receiver | None
+    identities: Identities
 
 
 def connect(settings: Settings | None = None) -> Pilothouse:
@@ -207,6 +214,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         serving=ServingService(settings, params.serving, serve, tuple(problems)),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
+        identities=OneLocalOperator(),
     )
     return assemble(settings, params, problems, adapters)
 
@@ -216,8 +224,30 @@ def assemble(
 ) -> Pilothouse:
     """Puts the services together over adapters, real ones or a test's."""
     home, database, tracker = settings.home, adapters.database, adapters.tracker
-    promotions = PromotionService(params, problems, database, adapters.registry)
-    trail = connect_trail(settings, database, OneLocalOperator())
+    evidence = EvidenceService(
+        params,
+        problems,
+        tracker,
+        adapters.registry,
+        BatchRecords(database),
+        connect_labelled_rows(settings),
+        home,
+    )
+    trail = connect_trail(settings, database, adapters.identities)
+    records = DecisionRecords(database, trail)
+    reconciler = Reconciler(params.problems, records, adapters.registry, adapters.serving)
+    promotions = PromotionService(
+        Desk(
+            params.promotion,
+            database,
+            records,
+            adapters.registry,
+            evidence,
+            adapters.identities,
+            trail,
+            Carrier(records, adapters.registry, reconciler, Turn(home / "decisions.lock")),
+        )
+    )
     runs = RunService(params, problems, database, tracker, adapters.cluster, home, trail)
     references = References(promotions, tracker, home)
     batches = BatchService(
@@ -246,13 +276,14 @@ def assemble(
         labels=LabelService(
             problems, BatchRecords(database), batches.rows, labels, arrivals.log, trail
         ),
+        evidence=evidence,
         promotions=promotions,
         alerts=watching.alerts,
         monitoring=watching.monitoring,
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
-        reconciler=Reconciler(params.problems, promotions, adapters.registry, adapters.serving),
+        reconciler=reconciler,
         upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days, trail),
         health=HealthService(settings),
         audit=trail,

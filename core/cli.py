@@ -14,6 +14,7 @@ from core import (
     cli_compare,
     cli_drift,
     cli_models,
+    cli_promote,
     cli_retrain,
     cli_services,
     cli_simulate,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 cli_services.register(app, after_start=cli_models.ensure_served)
 cli_models.register(app)
+cli_promote.register(app)
 cli_compare.register(cli_models.runs_app)
 cli_sweeps.register(app)
 cli_batches.register(app)

@@ -70,20 +70,29 @@ class AlertService:
             ConflictError: another process does the same at this moment.
             UnavailableError: the database does not answer.
         """
-        now = datetime.now(UTC)
         cooldown = timedelta(hours=self._params.cooldown_hours)
         conditions, old = conditions_of(report), outdated(check, earlier)
         current = tuple(one for one in conditions if one.kind not in old)
-        finding = Finding(check.problem, check.id, current, now)
-        alerts = self._records.open_or_closed_since(check.problem, now - cooldown)
+        self.act_on(Finding(check.problem, check.id, current, datetime.now(UTC)), cooldown)
+        return told_by(conditions)
+
+    def act_on(self, finding: Finding, cooldown: timedelta = timedelta()) -> None:
+        """Raises, worsens and closes alerts by a finding; found twice, it is told once.
+
+        Raises:
+            ConflictError: another process does the same at this moment.
+            UnavailableError: the database does not answer.
+        """
+        alerts = self._records.open_or_closed_since(finding.problem, finding.at - cooldown)
         todo = changes(finding, alerts, cooldown)
-        self._records.apply(todo, deliver_at=now if self._receiver is not None else None)
+        if not todo:
+            return
+        self._records.apply(todo, deliver_at=finding.at if self._receiver is not None else None)
         for change in todo:
             alert = change.alert
             LOG.info(
                 "alert %s: %s of %s, %s", alert.id, alert.kind.value, alert.problem, change.event
             )
-        return told_by(conditions)
 
     def list(
         self, problem: str | None = None, *, open_only: bool = False, limit: int = 1000

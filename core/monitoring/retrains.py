@@ -256,6 +256,9 @@ class RetrainingService:
                 return f"{name} waits for approval: {gates}."
             case "kept out":
                 return f"{name} was kept out: {gates}."
+            case "" | "registered":
+                # It was considered, and the registry does not show it yet.
+                return ""
             case state:
                 return f"{name} is {state}."
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.domain import AlertKind, Level
+from core.domain import Level
+from core.monitoring.alerting import CHECKED
 from core.monitoring.report import PROBABILITY, CheckVerdict, Multivariate, Topic
 from core.monitoring.verdict import Measured, judge, psi_level
 from core.monitoring.verdict_performance import assess_estimator
@@ -247,4 +248,4 @@ def test_reasons_come_worst_first_and_the_summary_counts_the_rest() -> None:
 def test_nothing_found_says_what_was_looked_at() -> None:
     verdict = _judged()
     assert verdict.summary.startswith("nothing stands out; the largest PSI is 0.05 (age)")
-    assert {topic.value for topic in Topic} >= {kind.value for kind in AlertKind}
+    assert {topic.value for topic in Topic} >= {kind.value for kind in CHECKED}
