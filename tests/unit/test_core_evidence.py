@@ -6,28 +6,33 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from core.adapters.database_batches import BatchRecords
+from core.bootstrap import connect_labelled_rows
 from core.data.batch_files import batch_file
 from core.data.held_back import held_back
 from core.data.tables import write_table
 from core.domain import Level, PromotionRequest, RequestStatus, Run, Verdict
 from core.errors import ConflictError, NotFoundError, UnavailableError
 from core.monitoring.job_spec import REPORT_FILE as CHECK_REPORT
+from core.params import Params
 from core.promotion import latency
 from core.promotion.evidence import Evidence, Parity, RowSet, parse, sha256_of
 from core.promotion.gates import AUC, CONTRACT, LATENCY, LEAK, PARITY, SLICES, hard_failures
 from core.promotion.latency import SINGLE_REPETITIONS, THOUSAND_REPETITIONS, time_models
 from core.promotion.measuring import EvidenceService
-from core.scoring.bundle import MODEL_FILE
+from core.scoring.bundle import MODEL_FILE, write_bundle
 from core.training.tracking import BATCHES_FILE, PREDICTIONS_FILE, REPORT_FILE
 from tests.unit.check_values import report_of as check_report
-from tests.unit.core_fakes import PROBLEM, World, holdout_of_plums, make_world
+from tests.unit.core_fakes import PROBLEM, World, facts_of, holdout_of_plums, make_world
 from tests.unit.evidence_values import evidence_of
+from tests.unit.tiny_models import tiny_model
 
 #: A model that the stones mislead.
 WORSE = {"weight": 0.1, "stones": 0.9}
@@ -52,6 +57,20 @@ def gather(world: World, run: Run) -> Evidence:
 
 def verdicts(evidence: Evidence) -> dict[str, Verdict]:
     return {gate.gate: gate.verdict for gate in evidence.gates}
+
+
+def service_of(world: World, params: Params) -> EvidenceService:
+    """The service with other parameters."""
+    ports: Any = world
+    return EvidenceService(
+        params,
+        world.pilothouse.problems,
+        ports.tracker,
+        ports.registry,
+        BatchRecords(world.pilothouse.database),
+        connect_labelled_rows(world.pilothouse.settings),
+        world.pilothouse.settings.home,
+    )
 
 
 def request_for(run: Run, path: str, sha256: str) -> PromotionRequest:
@@ -188,22 +207,28 @@ class TestHeldBack:
         assert found.judged is not None
         assert sum(one.rows for one in found.judged.classes) == both.rows
 
-    def test_more_than_the_limit_are_a_sample_of_the_newest(
-        self, world: World, service: EvidenceService
-    ) -> None:
+    def test_more_than_the_limit_are_a_sample_of_the_newest(self, world: World) -> None:
         world.put_into_production()
         run = world.train()
         for batch_id in ("b1", "b2", "b3"):
             deliver(world, batch_id, 400)
         params = world.pilothouse.params
         policy = params.promotion.model_copy(update={"evidence_rows": 100})
-        service._params = params.model_copy(update={"promotion": policy})
-        found = gather(world, run)
+        found = service_of(world, params.model_copy(update={"promotion": policy})).gather(
+            "r1", run, world.pilothouse.promotions.production("plums"), "bob"
+        )
         rows_of = found.comparison(RowSet.HELD_BACK)
         assert rows_of.rows == 100 < rows_of.available_rows
         assert [one.id for one in rows_of.batches] == ["b3", "b2"]
         holdout = found.comparison(RowSet.HOLDOUT)
         assert (holdout.rows, holdout.available_rows) == (100, 200)
+
+    def test_a_model_file_that_cannot_be_loaded_is_noted(self, world: World) -> None:
+        world.put_into_production()
+        run = world.train()
+        facts = facts_of(run.id, model_sha256=sha256_of(b"nonsense"))
+        write_bundle(world.registry.folder / "plums" / "2", b"nonsense", facts)
+        assert gather(world, run).notes == ("v2: Its model file cannot be loaded.",)
 
     def test_a_batch_that_is_gone_or_of_another_contract_is_noted(self, world: World) -> None:
         world.put_into_production()
@@ -279,7 +304,10 @@ class TestMissing:
         assert [gate.gate for gate in hard_failures(found.gates)] == [PARITY, LEAK]
 
     def test_a_model_whose_inputs_the_contract_no_longer_gives(self, world: World) -> None:
-        world.pilothouse.promotions.consider(world.train(weights={"weight": 0.1, "leaves": 0.1}))
+        first = world.put_into_production()
+        model = tiny_model({"weight": 0.1, "leaves": 0.1})
+        facts = facts_of(first.id, model_sha256=sha256_of(model))
+        write_bundle(world.registry.folder / "plums" / "1", model, facts)
         deliver(world, "b1", 300)
         found = gather(world, world.train())
         assert any("It takes leaves" in note for note in found.notes)
