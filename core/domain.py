@@ -225,6 +225,15 @@ class Level(StrEnum):
     NOT_ENOUGH_DATA = "not enough data"
 
 
+class AlertKind(StrEnum):
+    """What an alert is about; one of a kind is open for a problem at a time."""
+
+    DRIFT = "drift"
+    QUALITY = "data quality"
+    ESTIMATED_LOSS = "estimated loss"
+    REALIZED_LOSS = "realized loss"
+
+
 @dataclass(frozen=True)
 class Check:
     """One look at what arrived, against the reference of the version in production.
@@ -249,15 +258,15 @@ class Check:
     #: The verdict in one sentence.
     summary: str = ""
     rows: int | None = None
+    #: When what it looks at arrived: its batch, or the end of its window.
+    data_at: datetime | None = None
+    #: Kinds of alerts that it had something to say on, once alerts have looked at it.
+    told: tuple[AlertKind, ...] = ()
 
-
-class AlertKind(StrEnum):
-    """What an alert is about; one of a kind is open for a problem at a time."""
-
-    DRIFT = "drift"
-    QUALITY = "data quality"
-    ESTIMATED_LOSS = "estimated loss"
-    REALIZED_LOSS = "realized loss"
+    @property
+    def arrived_at(self) -> datetime:
+        """When what it looks at arrived; when it was started where that is not known."""
+        return self.data_at or self.started_at
 
 
 class AlertStatus(StrEnum):

@@ -92,6 +92,7 @@ def prepare(folder: Path) -> Installation:
     # A retrain from few candidates may be worse; the tests follow it all the way.
     params["promotion"]["auc_margin"] = -0.5
     params["training"]["search"] |= QUICK
+    params["training"]["split"]["folds"] = 2
     params["training"]["evaluation"]["parity_records"] = 2000
     params_file = folder / "params.yaml"
     params_file.write_text(yaml.safe_dump(params), encoding="utf-8")

@@ -95,11 +95,6 @@ class Database:
                 fix="Wait for it to end or cancel it.",
             ) from exc
 
-    def save_run(self, run: Run) -> None:
-        """Writes what has changed of a run."""
-        with self.begin() as connection:
-            connection.execute(RUNS.update().where(RUNS.c.id == run.id).values(**run_values(run)))
-
     def save_active_run(self, run: Run) -> bool:
         """Writes what has changed of a run if it is still active; says whether it was."""
         active = (RUNS.c.id == run.id) & ACTIVE

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from core.adapters.database import Database
 from core.adapters.database_tables import METADATA, Row, utc
-from core.domain import Check, Level, RunStatus
+from core.domain import AlertKind, Check, Level, RunStatus
 from core.errors import NotFoundError
 
 CHECKS = sa.Table(
@@ -27,8 +29,11 @@ CHECKS = sa.Table(
     sa.Column("level", sa.String(32)),
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("rows", sa.Integer),
-    # Whether alerts and the retraining policy have looked at it.
+    # Whether alerts and the retraining policy have looked at it, and on which kinds of
+    # alerts it had something to say.
     sa.Column("considered", sa.Boolean, nullable=False, default=False),
+    sa.Column("told", sa.Text, nullable=False, default="[]"),
+    sa.Column("data_at", sa.DateTime(timezone=True)),
     sa.Index("checks_by_time", "problem", "started_at"),
 )
 _ACTIVE = CHECKS.c.status.in_([status.value for status in RunStatus if status.is_active])
@@ -79,12 +84,11 @@ class CheckRecords:
         finished = (CHECKS.c.status == RunStatus.FINISHED.value) & ~CHECKS.c.considered
         return self._select(CHECKS.select().where(finished).order_by(CHECKS.c.started_at))
 
-    def mark_considered(self, check_id: str) -> None:
-        """Says that alerts and policy have looked at a check."""
+    def mark_considered(self, check_id: str, told: Iterable[AlertKind]) -> None:
+        """Says that alerts have looked at a check, and on which kinds it had a say."""
+        values = {"considered": True, "told": json.dumps([kind.value for kind in told])}
         with self._database.begin() as connection:
-            connection.execute(
-                CHECKS.update().where(CHECKS.c.id == check_id).values(considered=True)
-            )
+            connection.execute(CHECKS.update().where(CHECKS.c.id == check_id).values(**values))
 
     def _select(self, query: sa.Select[Any]) -> tuple[Check, ...]:
         with self._database.begin() as connection:
@@ -106,6 +110,7 @@ def _values(check: Check) -> dict[str, Any]:
         "level": check.level.value if check.level else None,
         "summary": check.summary,
         "rows": check.rows,
+        "data_at": check.data_at,
     }
 
 
@@ -124,4 +129,6 @@ def _check(row: Row) -> Check:
         level=Level(row["level"]) if row["level"] else None,
         summary=row["summary"],
         rows=row["rows"],
+        data_at=utc(row["data_at"]) if row["data_at"] else None,
+        told=tuple(AlertKind(kind) for kind in json.loads(row["told"])),
     )

@@ -9,12 +9,12 @@ told at every check.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from core.domain import Alert, AlertKind, AlertStatus, Level
+from core.domain import Alert, AlertKind, AlertStatus, Check, Level
 from core.monitoring.report import DriftReport, Reason, Topic
 
 SEVERE = (Level.OK, Level.WARNING, Level.CRITICAL)
@@ -66,6 +66,25 @@ def conditions_of(report: DriftReport) -> tuple[Condition, ...]:
     told = report.verdict.level is not Level.NOT_ENOUGH_DATA
     return tuple(
         _condition(kind, report.verdict.of(Topic(kind.value)) if told else ()) for kind in AlertKind
+    )
+
+
+def told_by(conditions: Iterable[Condition]) -> frozenset[AlertKind]:
+    """Kinds on which a check has something to say."""
+    return frozenset(one.kind for one in conditions if one.level in SEVERE)
+
+
+def outdated(check: Check, others: Iterable[Check]) -> frozenset[AlertKind]:
+    """Kinds on which a check of the same version and of newer data has had its say.
+
+    Labels may come for an old batch, which is then checked again. That it was well is no
+    news of the batches since, and that it drifted was told in its time.
+    """
+    return frozenset(
+        kind
+        for other in others
+        if other.version == check.version and other.arrived_at > check.arrived_at
+        for kind in other.told
     )
 
 

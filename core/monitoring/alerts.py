@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from core.adapters.database_alerts import AlertRecords, Delivery
-from core.domain import Alert, Check
+from core.domain import Alert, AlertKind, Check
 from core.errors import ConflictError, PilothouseError, SetupError
-from core.monitoring.alerting import Finding, changes, conditions_of
+from core.monitoring.alerting import Finding, changes, conditions_of, outdated, told_by
 from core.monitoring.messages import Message, message_of, trial_message
 from core.monitoring.report import DriftReport
 from core.params_alerts import AlertParams
@@ -45,10 +46,21 @@ class AlertService:
         self._receiver = receiver
         self._panel_url = panel_url
 
-    def consider(self, check: Check, report: DriftReport) -> None:
+    def consider(
+        self, check: Check, report: DriftReport, earlier: Iterable[Check] = ()
+    ) -> frozenset[AlertKind]:
         """Raises, worsens and closes alerts by what a check has found.
 
         A check may be considered twice: the second time nothing is left to do.
+
+        Args:
+            check: the check.
+            report: what it has found.
+            earlier: checks of the problem that were considered before. What those of newer
+                data have told stands.
+
+        Returns:
+            The kinds on which the check has something to say.
 
         Raises:
             ConflictError: another process does the same at this moment.
@@ -56,7 +68,9 @@ class AlertService:
         """
         now = datetime.now(UTC)
         cooldown = timedelta(hours=self._params.cooldown_hours)
-        finding = Finding(check.problem, check.id, conditions_of(report), now)
+        conditions, old = conditions_of(report), outdated(check, earlier)
+        current = tuple(one for one in conditions if one.kind not in old)
+        finding = Finding(check.problem, check.id, current, now)
         alerts = self._records.open_or_closed_since(check.problem, now - cooldown)
         todo = changes(finding, alerts, cooldown)
         self._records.apply(todo, deliver_at=now if self._receiver is not None else None)
@@ -65,6 +79,7 @@ class AlertService:
             LOG.info(
                 "alert %s: %s of %s, %s", alert.id, alert.kind.value, alert.problem, change.event
             )
+        return told_by(conditions)
 
     def list(
         self, problem: str | None = None, *, open_only: bool = False, limit: int = 1000

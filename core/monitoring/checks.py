@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,10 +29,9 @@ from core.params_monitoring import MonitoringParams
 from core.problems import require_problem
 from core.promotion.promotions import PromotionService
 from core.training.artifacts import read_value
-from core.training.jobs import end_job, is_lost, tail_of
+from core.training.follower import JobFollower, JobRecords
+from core.training.jobs import tail_of
 
-LOG = logging.getLogger(__name__)
-LOST = "The check's process ended without a word; its log may say why."
 #: Earlier checks among which those of the same version are looked for.
 MOST_EARLIER = 200
 
@@ -61,6 +58,15 @@ class MonitoringService:
         self._tracker = tracker
         self._cluster = cluster
         self._home = home
+        followed = JobRecords(
+            what="check",
+            get=records.get,
+            active=records.active,
+            save_active=records.save_active,
+            job_id=_job_id,
+            merged=merged,
+        )
+        self._follower = JobFollower(followed, tracker, cluster)
 
     def start(
         self,
@@ -120,11 +126,12 @@ class MonitoringService:
             started_at=started_at,
             batch_id=None if batch is None else batch.id,
             window=window,
+            data_at=started_at if batch is None else batch.added_at,
         )
         try:
             self._records.add(check)
         except PilothouseError as exc:
-            self._tell_mlflow(replace(check, status=RunStatus.CANCELLED), str(exc))
+            self._follower.tell_mlflow(check.id, RunStatus.CANCELLED, str(exc))
             raise
         spec = CheckSpec(
             check_id=check.id,
@@ -141,7 +148,7 @@ class MonitoringService:
         try:
             self._cluster.submit(_job_id(check), _command(spec))
         except UnavailableError as exc:
-            self._end(check, RunStatus.FAILED, str(exc))
+            self._follower.end(check, RunStatus.FAILED, str(exc))
             raise
         return check
 
@@ -158,7 +165,7 @@ class MonitoringService:
         for check in self._records.active():
             if (check.problem, check.batch_id, check.window) != (problem, batch_id, window):
                 continue
-            if self._refreshed(check).status.is_active:
+            if self._follower.refreshed(check).status.is_active:
                 raise ConflictError(
                     f"Check {check.id[:8]} looks at the same rows already.",
                     fix="Wait for it to end or cancel it.",
@@ -185,7 +192,7 @@ class MonitoringService:
         Raises:
             NotFoundError: there is no such check.
         """
-        return self._refreshed(self._records.get(check_id))
+        return self._follower.refreshed(self._records.get(check_id))
 
     def progress(self, check_id: str) -> Progress | None:
         """What a check last said it was doing; ``None`` while it has not begun.
@@ -226,58 +233,13 @@ class MonitoringService:
         Raises:
             NotFoundError: there is no such check.
             ConflictError: it has ended already.
-            UnavailableError: Ray or MLflow does not answer, or the process does not end.
+            UnavailableError: Ray does not answer, or the process does not end.
         """
-        check = self.get(check_id)
-        if not check.status.is_active:
-            raise ConflictError(f"Check {check_id[:8]} has ended already: {check.status.value}.")
-        end_job(self._cluster, _job_id(check), "check")
-        tracked = self._tracker.get(check_id)
-        if tracked.status is RunStatus.FINISHED:
-            self._save(merged(check, tracked))
-            raise ConflictError(f"Check {check_id[:8]} finished while it was being stopped.")
-        return self._end(check, RunStatus.CANCELLED, f"cancelled by {actor}")
+        return self._follower.cancel(check_id, actor=actor)
 
     def refresh(self) -> None:
         """Brings every active check up to date; a service that is down changes nothing."""
-        for check in self._records.active():
-            self._refreshed(check)
-
-    def _refreshed(self, check: Check) -> Check:
-        if not check.status.is_active:
-            return check
-        try:
-            tracked = self._tracker.get(check.id)
-        except NotFoundError:
-            gone = _ended(check, RunStatus.FAILED, "The check was deleted in MLflow.")
-            return self._save(gone)
-        except UnavailableError as exc:
-            LOG.info("check %s is not refreshed: %s", check.id, exc)
-            return check
-        current = merged(check, tracked)
-        if tracked.status is RunStatus.RUNNING and self._is_lost(check):
-            return self._end(current, RunStatus.FAILED, LOST)
-        return self._save(current) if current != check else check
-
-    def _is_lost(self, check: Check) -> bool:
-        return is_lost(self._cluster, self._tracker, _job_id(check), check.id, check.started_at)
-
-    def _end(self, check: Check, status: RunStatus, why: str) -> Check:
-        ended = _ended(check, status, why)
-        saved = self._save(ended)
-        if saved == ended:
-            self._tell_mlflow(ended, why)
-        return saved
-
-    def _save(self, check: Check) -> Check:
-        """Whoever only follows a check does not overwrite what somebody decided meanwhile."""
-        return check if self._records.save_active(check) else self._records.get(check.id)
-
-    def _tell_mlflow(self, check: Check, why: str) -> None:
-        try:
-            self._tracker.finish(check.id, check.status, why)
-        except PilothouseError as exc:
-            LOG.warning("MLflow was not told that check %s ended: %s", check.id, exc)
+        self._follower.refresh()
 
 
 def _job_id(check: Check) -> str:
@@ -286,7 +248,3 @@ def _job_id(check: Check) -> str:
 
 def _command(spec: CheckSpec) -> str:
     return shlex.join([sys.executable, "-m", "core.monitoring.job", spec.model_dump_json()])
-
-
-def _ended(check: Check, status: RunStatus, why: str) -> Check:
-    return replace(check, status=status, ended_at=datetime.now(UTC), error=why)

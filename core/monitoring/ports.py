@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from core.domain import Batch, Check
+from core.domain import AlertKind, Batch, Check
 from core.monitoring.report import DriftReport
 
 
@@ -28,8 +28,11 @@ class CheckQueue(Protocol):
     def unconsidered(self) -> Sequence[Check]:
         """Finished checks that alerts have not looked at, oldest first."""
 
-    def mark_considered(self, check_id: str) -> None:
-        """Says that alerts have looked at a check."""
+    def mark_considered(self, check_id: str, told: Iterable[AlertKind]) -> None:
+        """Says that alerts have looked at a check, and on which kinds it had a say."""
+
+    def list(self, problem: str, limit: int) -> Sequence[Check]:
+        """Checks as they were recorded, newest first."""
 
 
 class Batches(Protocol):

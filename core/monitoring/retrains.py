@@ -76,7 +76,7 @@ class RetrainingService:
         self._batches = batches
         self._labelled_rows = labelled_rows
         self._asked: dict[str, datetime] = {}
-        #: Of the last check of each problem: its report does not change and is far away.
+        #: By check: its report does not change and is far away.
         self._seen: dict[str, Seen] = {}
 
     def decide(self, problem: str, now: datetime) -> RetrainDecision:
@@ -141,25 +141,41 @@ class RetrainingService:
         promotion = self._promotions.production(problem)
         active = [run for run in self._database.active_runs() if run.problem == problem]
         last = self._last_retrain(problem)
-        finished = [
-            check for check in self._checks.list(problem) if check.status is RunStatus.FINISHED
-        ]
         return Situation(
             now=now,
             version=promotion.version if promotion else None,
             version_since=promotion.since if promotion else None,
-            seen=self._look_at(finished[0]) if finished else None,
+            seen=self._see(problem),
             new_labelled_rows=None,
             active_run=active[0].id if active else None,
             last_retrain_at=last.started_at if last else None,
         )
 
+    def _see(self, problem: str) -> Seen | None:
+        """What was seen of the newest data, with the loss on the newest labelled data.
+
+        Labels are late, so the two are seldom of one check.
+        """
+        finished = [c for c in self._checks.list(problem) if c.status is RunStatus.FINISHED]
+        if not finished:
+            return None
+        newest = max(finished, key=_by_arrival)
+        labelled = [
+            check
+            for check in finished
+            if AlertKind.REALIZED_LOSS in check.told and check.version == newest.version
+        ]
+        seen = self._look_at(newest)
+        if not labelled:
+            return seen
+        return replace(
+            seen, realized_loss=self._look_at(max(labelled, key=_by_arrival)).realized_loss
+        )
+
     def _look_at(self, check: Check) -> Seen:
-        seen = self._seen.get(check.problem)
-        if seen is None or seen.check_id != check.id:
-            seen = seen_by(check.id, self._checks.report(check.id))
-            self._seen[check.problem] = seen
-        return seen
+        if check.id not in self._seen:
+            self._seen[check.id] = seen_by(check.id, self._checks.report(check.id))
+        return self._seen[check.id]
 
     def _counted(self, situation: Situation, problem: str) -> tuple[Situation, Mapping[str, int]]:
         """The situation with labels counted, and the rows of each batch that has some."""
@@ -242,3 +258,8 @@ class RetrainingService:
                 return f"{name} was kept out: {gates}."
             case state:
                 return f"{name} is {state}."
+
+
+def _by_arrival(check: Check) -> tuple[datetime, datetime]:
+    """Checks of the same data are in the order in which they were started."""
+    return check.arrived_at, check.started_at

@@ -19,6 +19,8 @@ from core.promotion.promotions import PromotionService
 
 LOG = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
+#: Checks among which one of newer data is looked for.
+MOST_EARLIER = 1000
 
 
 class WatchService:
@@ -93,8 +95,9 @@ class WatchService:
         """
 
         def consider(check: Check) -> None:
-            self._alerts.consider(check, self._checks.report(check.id))
-            self._queue.mark_considered(check.id)
+            earlier = self._queue.list(check.problem, MOST_EARLIER)
+            told = self._alerts.consider(check, self._checks.report(check.id), earlier)
+            self._queue.mark_considered(check.id, told)
 
         _each(self._queue.unconsidered(), consider)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ from core.domain import Run, RunStatus
 from core.errors import (
     ConflictError,
     InvalidInputError,
-    NotFoundError,
     Offence,
     PilothouseError,
     UnavailableError,
@@ -25,13 +23,11 @@ from core.errors import (
 from core.params import Params, TrainingParams, override_training
 from core.problems import require_problem
 from core.problems.contract import Problem
+from core.training.follower import JobFollower, JobRecords
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.jobs import end_job, is_lost, tail_of
+from core.training.jobs import tail_of
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
-
-LOG = logging.getLogger(__name__)
-LOST = "The run's process ended without a word; its log may say why."
 
 
 class RunService:
@@ -52,6 +48,15 @@ class RunService:
         self._tracker = tracker
         self._cluster = cluster
         self._home = home
+        records = JobRecords(
+            what="run",
+            get=database.run,
+            active=database.active_runs,
+            save_active=database.save_active_run,
+            job_id=_job_id,
+            merged=_merged,
+        )
+        self._follower = JobFollower(records, tracker, cluster)
 
     def start(
         self,
@@ -112,12 +117,12 @@ class RunService:
         try:
             self._database.add_run(run)
         except PilothouseError as exc:
-            self._tell_mlflow(replace(run, status=RunStatus.CANCELLED), str(exc))
+            self._follower.tell_mlflow(run.id, RunStatus.CANCELLED, str(exc))
             raise
         try:
             self._cluster.submit(_job_id(run), _command(spec))
         except UnavailableError as exc:
-            self._end(run, RunStatus.FAILED, str(exc))
+            self._follower.end(run, RunStatus.FAILED, str(exc))
             raise
         return run
 
@@ -133,7 +138,7 @@ class RunService:
 
     def _refuse_second(self, problem: str) -> None:
         for run in self._database.active_runs():
-            if run.problem == problem and self._refreshed(run).status.is_active:
+            if run.problem == problem and self._follower.refreshed(run).status.is_active:
                 raise ConflictError(
                     f"Run {run.id[:8]} of {problem} is active already.",
                     fix="Wait for it to end or cancel it.",
@@ -150,7 +155,7 @@ class RunService:
         Raises:
             NotFoundError: there is no such run.
         """
-        return self._refreshed(self._database.run(run_id))
+        return self._follower.refreshed(self._database.run(run_id))
 
     def log(self, run_id: str, *, tail: int = 200) -> str:
         """Returns the last lines of a run's log; empty while it has written none."""
@@ -165,70 +170,11 @@ class RunService:
             ConflictError: it has ended already.
             UnavailableError: Ray does not answer or the process does not end.
         """
-        run = self.get(run_id)
-        if not run.status.is_active:
-            raise ConflictError(f"Run {run_id[:8]} has ended already: {run.status.value}.")
-        end_job(self._cluster, _job_id(run), "run")
-        self._refuse_finished(run)
-        return self._end(run, RunStatus.CANCELLED, f"cancelled by {actor}")
-
-    def _refuse_finished(self, run: Run) -> None:
-        """A run may have reached its end while it was being stopped; then it has a version."""
-        try:
-            tracked = self._tracker.get(run.id)
-        except (NotFoundError, UnavailableError) as exc:
-            LOG.info("what run %s reached is not known: %s", run.id, exc)
-            return
-        if tracked.status is RunStatus.FINISHED:
-            self._save_if_active(_merged(run, tracked))
-            raise ConflictError(f"Run {run.id[:8]} finished while it was being stopped.")
+        return self._follower.cancel(run_id, actor=actor)
 
     def refresh(self) -> None:
         """Brings every active run up to date; a service that is down changes nothing."""
-        for run in self._database.active_runs():
-            self._refreshed(run)
-
-    def _refreshed(self, run: Run) -> Run:
-        if not run.status.is_active:
-            return run
-        try:
-            tracked = self._tracker.get(run.id)
-        except NotFoundError:
-            gone = _ended(run, RunStatus.FAILED, "The run was deleted in MLflow.")
-            return self._save_if_active(gone)
-        except UnavailableError as exc:
-            LOG.info("run %s is not refreshed: %s", run.id, exc)
-            return run
-        current = _merged(run, tracked)
-        if tracked.status is RunStatus.RUNNING and self._is_lost(run):
-            return self._give_up(current)
-        return self._save_if_active(current) if current != run else run
-
-    def _is_lost(self, run: Run) -> bool:
-        return is_lost(self._cluster, self._tracker, _job_id(run), run.id, run.started_at)
-
-    def _give_up(self, run: Run) -> Run:
-        lost = _ended(run, RunStatus.FAILED, LOST)
-        saved = self._save_if_active(lost)
-        if saved == lost:
-            self._tell_mlflow(lost, LOST)
-        return saved
-
-    def _end(self, run: Run, status: RunStatus, why: str) -> Run:
-        ended = _ended(run, status, why)
-        self._tell_mlflow(ended, why)
-        self._database.save_run(ended)
-        return ended
-
-    def _tell_mlflow(self, run: Run, why: str) -> None:
-        try:
-            self._tracker.finish(run.id, run.status, why)
-        except PilothouseError as exc:
-            LOG.warning("MLflow was not told that run %s ended: %s", run.id, exc)
-
-    def _save_if_active(self, run: Run) -> Run:
-        """Whoever only follows a run does not overwrite what somebody decided meanwhile."""
-        return run if self._database.save_active_run(run) else self._database.run(run.id)
+        self._follower.refresh()
 
 
 def _job_id(run: Run) -> str:
@@ -237,10 +183,6 @@ def _job_id(run: Run) -> str:
 
 def _command(spec: RunSpec) -> str:
     return shlex.join([sys.executable, "-m", "core.training.job", spec.model_dump_json()])
-
-
-def _ended(run: Run, status: RunStatus, why: str) -> Run:
-    return replace(run, status=status, ended_at=datetime.now(UTC), error=why)
 
 
 def _merged(run: Run, tracked: TrackedRun) -> Run:

@@ -26,6 +26,7 @@ from core.params import Params
 from core.problems import require_problem
 from core.problems.contract import Problem
 from core.training.artifacts import read_value
+from core.training.follower import lost
 from core.training.jobs import end_job, is_lost, tail_of
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
@@ -34,7 +35,6 @@ from core.training.sweep_request import read_request
 from core.training.sweep_spec import LOG_FILE, REPORT_FILE, SweepSpec, sweep_folder
 
 LOG = logging.getLogger(__name__)
-LOST = "The sweep's process ended without a word; its log may say why."
 
 
 class SweepService:
@@ -204,9 +204,10 @@ class SweepService:
     def _current(self, tracked: TrackedRun) -> Sweep:
         sweep = _sweep(tracked)
         if tracked.status is RunStatus.RUNNING and self._is_lost(sweep):
-            self._tell_mlflow(sweep.id, RunStatus.FAILED, LOST)
+            why = lost("sweep")
+            self._tell_mlflow(sweep.id, RunStatus.FAILED, why)
             ended = datetime.now(UTC)
-            return replace(sweep, status=RunStatus.FAILED, ended_at=ended, error=LOST)
+            return replace(sweep, status=RunStatus.FAILED, ended_at=ended, error=why)
         return sweep
 
     def _is_lost(self, sweep: Sweep) -> bool:

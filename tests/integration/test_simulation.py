@@ -92,6 +92,7 @@ def test_ten_days_of_car_loans(tmp_path: Path) -> None:
     assert first_loss == FIRST_DRIFTED_DAY
     drift = [alert for alert in alerts if alert["kind"] == "drift"]
     assert len(drift) == 1
+    assert drift[0]["status"] == "open", "labels of the days before do not end it"
     told = [message for message in received if drift[0]["id"] in json.dumps(message)]
     assert len(told) == 1, "one alert is told once"
     retrains = [run for run in runs if run["started_by"] == "retraining policy"]

@@ -15,7 +15,7 @@ from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_CHECK
 from core.adapters.ray import JobStatus
 from core.data.tables import write_table
-from core.domain import Check, Level, Progress, RunStatus, Stage
+from core.domain import AlertKind, Check, Level, Progress, RunStatus, Stage
 from core.errors import (
     ConflictError,
     InvalidInputError,
@@ -23,11 +23,11 @@ from core.errors import (
     PilothouseError,
     UnavailableError,
 )
-from core.monitoring.checks import LOST
 from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, CheckSpec, check_folder
 from core.monitoring.outcome import check_metrics, check_tags
 from core.monitoring.reference import References
 from core.monitoring.report import DriftReport
+from core.training.follower import lost
 from tests.unit.check_values import drift_of, method_of, report_of
 from tests.unit.core_fakes import World, make_world
 
@@ -195,8 +195,8 @@ class TestFollow:
         world.cluster.end(_job(check), end)
         world.pilothouse.monitoring.refresh()
         found = world.pilothouse.monitoring.get(check.id)
-        assert (found.status, found.error) == (RunStatus.FAILED, LOST)
-        assert world.tracker.get(check.id).tags["error"] == LOST
+        assert (found.status, found.error) == (RunStatus.FAILED, lost("check"))
+        assert world.tracker.get(check.id).tags["error"] == lost("check")
 
     def test_a_check_deleted_in_mlflow_has_failed(self, world: World) -> None:
         check = _start(world)
@@ -248,7 +248,8 @@ class TestRecords:
             _finish(world, check)
         world.pilothouse.monitoring.refresh()
         assert [one.id for one in records.unconsidered()] == [first.id, second.id]
-        records.mark_considered(first.id)
+        records.mark_considered(first.id, [AlertKind.DRIFT])
+        assert records.get(first.id).told == (AlertKind.DRIFT,)
         assert [one.id for one in records.unconsidered()] == [second.id]
 
     def test_an_unknown_check_is_not_found(self, world: World) -> None:

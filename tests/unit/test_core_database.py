@@ -127,7 +127,7 @@ class TestRuns:
             error="It broke.",
             model_version=7,
         )
-        database.save_run(full)
+        database.save_active_run(full)
         assert database.run("r1") == full
 
     def test_an_unknown_run_is_not_found(self, database: Database) -> None:
@@ -141,7 +141,7 @@ class TestRuns:
                 database.add_run(replace(RUN, id="r2", status=status))
         database.add_run(replace(RUN, id="pears", problem="pears"))
         assert {run.id for run in database.active_runs()} == {"r1", "pears"}
-        database.save_run(replace(RUN, status=RunStatus.CANCELLED))
+        database.save_active_run(replace(RUN, status=RunStatus.CANCELLED))
         database.add_run(replace(RUN, id="r2"))
         assert {run.id for run in database.active_runs()} == {"r2", "pears"}
 
@@ -175,7 +175,7 @@ class TestRuns:
             database.add_run(_minutes_later(RUN, minutes, id=str(minutes), status=status))
         assert [run.id for run in database.unconsidered_runs()] == ["1", "2"]
         database.decide(considered_run="1")
-        database.save_run(replace(database.run("1"), error="a late word"))
+        database.save_active_run(replace(database.run("1"), error="a late word"))
         assert [run.id for run in database.unconsidered_runs()] == ["2"]
 
 
@@ -215,7 +215,7 @@ class TestDecisions:
             database.decide(considered_run="r1", request=late, promotion=PROMOTION)
         assert database.request("q1") == decided
         assert database.promotions("plums") == ()
-        database.save_run(replace(RUN, status=RunStatus.FINISHED))
+        database.save_active_run(replace(RUN, status=RunStatus.FINISHED))
         assert [run.id for run in database.unconsidered_runs()] == ["r1"]
 
     def test_of_two_who_decide_at_once_one_wins(self, database: Database, tmp_path: Path) -> None:

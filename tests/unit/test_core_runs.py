@@ -22,9 +22,10 @@ from core.errors import (
     ResourceError,
     UnavailableError,
 )
+from core.training.follower import lost
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.jobs import SUBMIT_GRACE_S
-from core.training.runs import LOST, RunService
+from core.training.runs import RunService
 from tests.unit.core_fakes import PROBLEM, World, job_of, make_world
 
 
@@ -43,7 +44,7 @@ def _start(world: World, profile: str | None = None, **overrides: str) -> Run:
 def _age(world: World, run: Run, seconds: float) -> None:
     """Makes a run look as if it had started earlier."""
     earlier = run.started_at - timedelta(seconds=seconds)
-    world.pilothouse.database.save_run(replace(run, started_at=earlier))
+    world.pilothouse.database.save_active_run(replace(run, started_at=earlier))
 
 
 class TestStart:
@@ -193,16 +194,16 @@ class TestFollow:
         run = _start(world)
         world.cluster.end(job_of(run.id), end)
         (found,) = world.pilothouse.runs.list()
-        assert (found.status, found.error) == (RunStatus.FAILED, LOST)
+        assert (found.status, found.error) == (RunStatus.FAILED, lost("run"))
         told = world.tracker.get(run.id)
-        assert (told.status, told.tags["error"]) == (RunStatus.FAILED, LOST)
+        assert (told.status, told.tags["error"]) == (RunStatus.FAILED, lost("run"))
 
     def test_a_job_that_ray_forgot_is_lost_after_a_grace(self, world: World) -> None:
         run = _start(world)
         del world.cluster.jobs[job_of(run.id)]
         assert world.pilothouse.runs.get(run.id).status is RunStatus.QUEUED
         _age(world, run, SUBMIT_GRACE_S + 1)
-        assert world.pilothouse.runs.get(run.id).error == LOST
+        assert world.pilothouse.runs.get(run.id).error == lost("run")
 
     def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(
         self, world: World, monkeypatch: pytest.MonkeyPatch

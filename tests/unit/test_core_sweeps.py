@@ -23,9 +23,9 @@ from core.errors import (
     UnavailableError,
 )
 from core.training.advice import advise
+from core.training.follower import lost
 from core.training.jobs import SUBMIT_GRACE_S
 from core.training.sweep_spec import LOG_FILE, REPORT_FILE, SweepSpec, sweep_folder
-from core.training.sweeps import LOST
 from tests.unit.core_fakes import World, make_world
 from tests.unit.sweep_values import measured, sweep_of
 
@@ -158,9 +158,9 @@ class TestFollow:
         sweep = _start(world)
         world.cluster.end(_job(world), end)
         (found,) = world.pilothouse.sweeps.list("plums")
-        assert (found.status, found.error) == (RunStatus.FAILED, LOST)
+        assert (found.status, found.error) == (RunStatus.FAILED, lost("sweep"))
         told = world.tracker.get(sweep.id)
-        assert (told.status, told.tags["error"]) == (RunStatus.FAILED, LOST)
+        assert (told.status, told.tags["error"]) == (RunStatus.FAILED, lost("sweep"))
 
     def test_a_job_that_ray_forgot_is_lost_after_a_grace(self, world: World) -> None:
         sweep = _start(world)
@@ -169,7 +169,7 @@ class TestFollow:
         tracked = world.tracker.runs[sweep.id]
         earlier = tracked.started_at - timedelta(seconds=SUBMIT_GRACE_S + 1)
         world.tracker.runs[sweep.id] = replace(tracked, started_at=earlier)
-        assert world.pilothouse.sweeps.get(sweep.id).error == LOST
+        assert world.pilothouse.sweeps.get(sweep.id).error == lost("sweep")
 
     def test_a_sweep_that_ends_while_it_is_looked_at_is_not_lost(
         self, world: World, monkeypatch: pytest.MonkeyPatch

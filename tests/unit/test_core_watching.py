@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from core.data.labelled import LabelledBatch
-from core.domain import Run, RunStatus
+from core.domain import AlertKind, Run, RunStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.report import Topic
 from core.monitoring.retraining import Speaks
@@ -85,6 +86,31 @@ class TestFinishedChecks:
         assert alert.check_id == "c0"
         assert it.checks.unconsidered() == []
         it.checks.find(CALM)
+        it.watch.consider_checks()
+        assert it.world.pilothouse.alerts.list("plums", open_only=True) == ()
+
+    def test_an_old_batch_checked_again_says_nothing_of_newer_ones(self, it: Watched) -> None:
+        it.promote()
+        monday, tuesday = _now(), _now() + timedelta(seconds=1)
+        it.checks.find(CALM, data_at=monday)
+        it.checks.find(DRIFTED, data_at=tuesday)
+        it.watch.consider_checks()
+        labelled = report_of({Topic.DRIFT: OK, Topic.REALIZED_LOSS: CRITICAL})
+        it.checks.find(labelled, data_at=monday)
+        it.watch.consider_checks()
+        alerts = it.world.pilothouse.alerts.list("plums", open_only=True)
+        assert {alert.kind for alert in alerts} == {AlertKind.DRIFT, AlertKind.REALIZED_LOSS}
+        it.checks.find(labelled, data_at=tuesday)
+        it.watch.consider_checks()
+        (alert,) = it.world.pilothouse.alerts.list("plums", open_only=True)
+        assert alert.kind is AlertKind.REALIZED_LOSS
+
+    def test_another_versions_checks_have_no_say(self, it: Watched) -> None:
+        it.promote()
+        it.checks.find(DRIFTED, data_at=_now() + timedelta(seconds=1))
+        it.watch.consider_checks()
+        check = it.checks.find(CALM, data_at=_now())
+        it.checks.checks[-1] = replace(check, version=2)
         it.watch.consider_checks()
         assert it.world.pilothouse.alerts.list("plums", open_only=True) == ()
 
@@ -162,6 +188,16 @@ class TestRetrain:
         assert run is not None
         text = shlex.split(it.world.cluster.commands[job_of(run.id)])[-1]
         assert json.loads(text)["batches"] == ["b3", "b1", "b2"]
+
+    def test_labels_of_an_old_batch_do_not_hide_the_drift_of_a_new_one(self, it: Watched) -> None:
+        it.promote()
+        it.batches.add("b1", 100)
+        monday, tuesday = _now(), _now() + timedelta(seconds=1)
+        it.checks.find(DRIFTED, data_at=tuesday)
+        it.checks.find(report_of({Topic.DRIFT: OK, Topic.REALIZED_LOSS: OK}), data_at=monday)
+        it.watch.consider_checks()
+        _beat(it)
+        assert len(_retrains(it)) == 1
 
     def test_labels_that_come_later_start_it_then(self, it: Watched) -> None:
         _drift(it, labelled=0)
@@ -312,3 +348,16 @@ def test_new_labels_alone_may_be_a_trigger(tmp_path: Path) -> None:
         assert it.retraining.retrain("plums", _now()).run is None
         it.batches.add("b2", 60)
         assert it.retraining.retrain("plums", _now()).run is not None
+
+
+def test_loss_on_old_labels_counts_though_newer_rows_have_none(tmp_path: Path) -> None:
+    policy = POLICY.model_copy(update={"critical_drift": False, "realized_loss": 0.05})
+    with watched(tmp_path, policy) as it:
+        it.promote()
+        it.batches.add("b1", 100)
+        it.checks.find(CALM, data_at=_now() + timedelta(seconds=1))
+        lost = report_of({Topic.REALIZED_LOSS: CRITICAL}, realized_loss=0.2)
+        it.checks.find(lost, data_at=_now())
+        it.watch.consider_checks()
+        _beat(it)
+        assert len(_retrains(it)) == 1

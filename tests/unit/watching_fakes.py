@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from core.adapters.database_alerts import AlertRecords
 from core.data.labelled import LabelledBatch
-from core.domain import Batch, Check, RunStatus
+from core.domain import AlertKind, Batch, Check, RunStatus
 from core.monitoring.report import DriftReport
 from core.monitoring.retrains import RetrainingService
 from core.monitoring.watching import WatchService
@@ -65,11 +65,12 @@ class FakeChecks:
             for check in self.checks
         ]
 
-    def find(self, report: DriftReport) -> Check:
-        """A check that has finished with a report."""
+    def find(self, report: DriftReport, data_at: datetime | None = None) -> Check:
+        """A check that has finished with a report, of data that arrived then or just now."""
         check = self.start(PROBLEM.name, actor="ann")
+        self.checks[-1] = replace(check, data_at=data_at)
         self.finish(check.id, report)
-        return check
+        return self.checks[-1]
 
     def list(self, problem: str | None = None, limit: int = 100) -> Sequence[Check]:
         own = [check for check in self.checks if problem in (None, check.problem)]
@@ -85,8 +86,12 @@ class FakeChecks:
             if check.status is RunStatus.FINISHED and check.id not in self.considered
         ]
 
-    def mark_considered(self, check_id: str) -> None:
+    def mark_considered(self, check_id: str, told: Iterable[AlertKind]) -> None:
         self.considered.add(check_id)
+        said = tuple(told)
+        self.checks = [
+            replace(check, told=said) if check.id == check_id else check for check in self.checks
+        ]
 
 
 @dataclass
