@@ -162,7 +162,7 @@ class Calibration(_Frozen):
     candidate: float
     incumbent: float
     difference: Difference
-    #: What perfectly calibrated probabilities would show on so many rows.
+    #: What the candidate would show on so many rows, were it calibrated perfectly.
     by_chance: float
 
 

@@ -152,47 +152,55 @@ def _auc(both: RowsComparison, policy: PromotionParams) -> GateResult:
     return GateResult(AUC, verdict, found.value, margin, f"{said}: {follows[verdict]}.")
 
 
+def _why_not_judged(evidence: Evidence) -> str:
+    note = evidence.comparison(RowSet.BOTH).note
+    return note or "The decision threshold of one of the two is not known."
+
+
 def _classes(evidence: Evidence, most: float) -> GateResult:
     if evidence.judged is None:
-        return _unknown(CLASSES, evidence.comparison(RowSet.BOTH).note, most)
-    return _rates(CLASSES, evidence.judged.classes, most, "class", 0)
+        return _unknown(CLASSES, _why_not_judged(evidence), most)
+    classes = evidence.judged.classes
+    return _rates(CLASSES, classes, most, f"Of {len(classes)} classes", "")
 
 
 def _slices(evidence: Evidence, most: float) -> GateResult:
     if evidence.judged is None:
-        return _unknown(SLICES, evidence.comparison(RowSet.BOTH).note, most)
+        return _unknown(SLICES, _why_not_judged(evidence), most)
     slices = evidence.judged.slices
     told = [one for one in slices if not one.too_small]
-    return _rates(SLICES, told, most, "slice", len(slices) - len(told))
+    small = count(len(slices) - len(told), "slice")
+    left_out = f"; {small} too small to tell" if len(told) < len(slices) else ""
+    return _rates(SLICES, told, most, f"Of {count(len(told), 'slice')}", left_out)
 
 
 def _rates(
     gate: str,
     groups: Sequence[ClassRates] | Sequence[SliceRates],
     most: float,
-    noun: str,
-    too_small: int,
+    of_these: str,
+    left_out: str,
 ) -> GateResult:
-    left_out = f"; {count(too_small, noun)} too small to tell" if too_small else ""
     if not groups:
-        return _unknown(gate, f"No {noun} has rows enough{left_out}.", most)
+        return _unknown(gate, f"None has rows enough{left_out}.", most)
     verdict = worst([one.verdict for one in groups])
     losses = [loss for loss in map(_loss_of, groups) if loss is not None]
-    spoken = [one for one in groups if one.verdict is verdict]
-    named = "; ".join(map(_told, sorted(spoken, key=_by_loss)[:MOST_NAMED]))
+    spoken = sorted((one for one in groups if one.verdict is verdict), key=_by_loss)
+    named = "; ".join(map(_told, spoken[:MOST_NAMED]))
     what = {
-        Verdict.PASS: f"none loses more than {most:g}",
+        Verdict.PASS: f"none lost more than {most:g}",
         Verdict.FAIL: f"{len(spoken)} lost more than {most:g}, beyond chance ({named})",
         Verdict.CANNOT_TELL: f"{len(spoken)} may have lost more than {most:g} ({named})",
     }
-    reason = f"Of {count(len(groups), noun)}, {what[verdict]}{left_out}."
+    reason = f"{of_these}, {what[verdict]}{left_out}."
     return GateResult(gate, verdict, max(losses) if losses else None, most, reason)
 
 
 def _loss_of(one: ClassRates | SliceRates) -> float | None:
     """The larger loss of precision and recall; below zero where both are gains."""
     known = [d for d in (one.precision_difference, one.recall_difference) if d is not None]
-    return max(-difference.value for difference in known) if known else None
+    # Subtracted from 0, because a loss of -0.0 reads like an error.
+    return max(0.0 - difference.value for difference in known) if known else None
 
 
 def _by_loss(one: ClassRates | SliceRates) -> float:
@@ -208,7 +216,7 @@ def _told(one: ClassRates | SliceRates) -> str:
 
 def _calibration(evidence: Evidence, most: float) -> GateResult:
     if evidence.judged is None:
-        return _unknown(CALIBRATION, evidence.comparison(RowSet.BOTH).note, most)
+        return _unknown(CALIBRATION, _why_not_judged(evidence), most)
     found = evidence.judged.calibration
     verdict = rise_verdict(found.difference, most)
     follows = {
@@ -235,32 +243,21 @@ def _latency(evidence: Evidence, policy: PromotionParams) -> GateResult:
     found = evidence.latency
     if found is None:
         return _unknown(LATENCY, "The candidate could not be timed.")
-    beside = found.incumbent
-    sizes = (
-        (
-            "one record",
-            found.candidate.single_p95_ms,
-            policy.latency_ms,
-            beside.single_p95_ms if beside else None,
-        ),
-        (
-            "1,000 records",
-            found.candidate.thousand_p95_ms,
-            policy.latency_thousand_ms,
-            beside.thousand_p95_ms if beside else None,
-        ),
+    mine, other = found.candidate, found.incumbent
+
+    def budget_ms(enough: float, beside: float | None) -> float:
+        return max(enough, policy.latency_factor * (beside or 0.0))
+
+    single = budget_ms(policy.latency_ms, other.single_p95_ms if other else None)
+    thousand = budget_ms(policy.latency_thousand_ms, other.thousand_p95_ms if other else None)
+    share, size, took, budget = max(
+        (mine.single_p95_ms / single, "One record", mine.single_p95_ms, single),
+        (mine.thousand_p95_ms / thousand, "1,000 records", mine.thousand_p95_ms, thousand),
     )
-    told = [
-        (took / budget, size, took, budget)
-        for size, took, enough, other in sizes
-        for budget in [max(enough, policy.latency_factor * (other or 0.0))]
-    ]
-    share, size, took, budget = max(told)
     within = share <= 1
-    reason = f"{size[0].upper()}{size[1:]} took {took:.3g} ms (95th percentile), "
-    reason += "within" if within else "above"
-    reason += f" the budget of {budget:.3g} ms"
-    if not within and beside is None:
+    word = "within" if within else "above"
+    reason = f"{size} took {took:.3g} ms (95th percentile), {word} the budget of {budget:.3g} ms"
+    if not within and other is None:
         return GateResult(
             LATENCY,
             Verdict.CANNOT_TELL,

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
+
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.adapters.mlflow_registry import ModelRegistry
 from core.domain import ModelVersion
@@ -24,6 +28,11 @@ from core.training.report import EvaluationReport
 from core.training.tracking import BATCHES_FILE, REPORT_FILE
 
 _Value = TypeVar("_Value")
+#: They have no base of their own.
+_LOADING_ERRORS = tuple(
+    getattr(onnxruntime_errors, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +54,13 @@ class Model:
 class _Bundle:
     facts: BundleFacts
     sha256: str
+    inputs: tuple[str, ...]
     scorer: Scorer
+
+    def unknown_inputs(self, problem: Problem) -> tuple[str, ...]:
+        """Inputs that the problem, as it is now, does not give."""
+        known = {*problem.numeric_features, *problem.categorical_features}
+        return tuple(name for name in self.inputs if name not in known)
 
 
 class ModelReader:
@@ -76,11 +91,11 @@ class ModelReader:
         bundle = attempt(lambda: self._bundle(problem, registered)) if registered else None
         report = attempt(lambda: self._report(run_id))
         predictions = attempt(lambda: read_holdout(self._tracker, run_id))
-        scorer = bundle.scorer if bundle else None
-        if scorer is not None and scorer.unknown_inputs:
+        unknown = bundle.unknown_inputs(problem) if bundle else ()
+        if unknown:
             notes.append(
-                f"v{version}: It takes {', '.join(scorer.unknown_inputs)}, which the contract "
-                "of today does not give, so it cannot score rows."
+                f"v{version}: It takes {', '.join(unknown)}, which the contract of today does "
+                "not give, so it cannot score rows."
             )
         identity = _identity(version, run_id, registered, tracked, bundle, report)
         return Model(
@@ -88,7 +103,7 @@ class ModelReader:
             cost=_cost(tracked),
             report=report,
             predictions=predictions,
-            scorer=None if scorer is None or scorer.unknown_inputs else scorer,
+            scorer=bundle.scorer if bundle and not unknown else None,
             tags=dict(tracked.tags) if tracked else {},
             notes=tuple(notes),
         )
@@ -97,7 +112,13 @@ class ModelReader:
         folder = self._registry.fetch(version, self._cache)
         model, facts = read_bundle(folder)
         page = (folder / FACTS_FILE).read_bytes()
-        return _Bundle(facts, hashlib.sha256(page).hexdigest(), Scorer(problem, model))
+        try:
+            graph = onnx.load_from_string(model).graph
+            scorer = Scorer(problem, model)
+        except (DecodeError, *_LOADING_ERRORS) as exc:
+            raise TrainingError("Its model file cannot be loaded.") from exc
+        inputs = tuple(node.name for node in graph.input)
+        return _Bundle(facts, hashlib.sha256(page).hexdigest(), inputs, scorer)
 
     def _report(self, run_id: str) -> EvaluationReport:
         foreign = NotFoundError(f"The report of run {run_id[:8]} is of another release.")
@@ -130,7 +151,7 @@ def _identity(
         threshold=facts.threshold if facts else report and report.threshold,
         model_sha256=facts.model_sha256 if facts else "",
         bundle_sha256=bundle.sha256 if bundle else "",
-        inputs=bundle.scorer.inputs if bundle else (),
+        inputs=bundle.inputs if bundle else (),
         contract_fingerprint=facts.contract_fingerprint
         if facts
         else tags.get("contract_fingerprint", ""),
