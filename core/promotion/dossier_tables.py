@@ -9,8 +9,9 @@ from core.domain import GateResult
 from core.problems.contract import Problem
 from core.promotion import evidence_words as words
 from core.promotion.document import Section, Table, Text, table, toned
-from core.promotion.evidence import ClassComparison, Evidence, Judged, SliceComparison
+from core.promotion.evidence import ClassRates, Evidence, Judged, SliceRates
 from core.training.report import Confusion
+from core.training.verdicts import probability
 from core.wording import LOWER_IS_BETTER, METRICS, NOTHING, count, family_name, metric_name, number
 
 
@@ -44,7 +45,7 @@ def comparisons_table(evidence: Evidence) -> Table:
             number_or_dash(one.candidate_auc),
             number_or_dash(one.incumbent_auc),
             words.difference(one.difference),
-            words.probability(one.difference.probability_better) if one.difference else one.note,
+            probability(one.difference.probability_better) if one.difference else one.note,
         )
         for one in evidence.comparisons
     ]
@@ -127,7 +128,7 @@ def judged_sections(problem: Problem, evidence: Evidence) -> tuple[Section, ...]
     )
 
 
-def _classes(problem: Problem, classes: Sequence[ClassComparison], evidence: Evidence) -> Table:
+def _classes(problem: Problem, classes: Sequence[ClassRates], evidence: Evidence) -> Table:
     label = problem.contract.label
     rows = [
         (
@@ -141,7 +142,7 @@ def _classes(problem: Problem, classes: Sequence[ClassComparison], evidence: Evi
     return table(("Class", "Verdict", "Rows", *_pair_header(evidence)), rows)
 
 
-def _slices(slices: Sequence[SliceComparison], evidence: Evidence) -> Table:
+def _slices(slices: Sequence[SliceRates], evidence: Evidence) -> Table:
     told = [one for one in slices if not one.too_small]
     rows = [
         (words.slice_name(one), toned(one.verdict), f"{one.rows:,}", *_pair(one)) for one in told
@@ -161,7 +162,7 @@ def _pair_header(evidence: Evidence) -> tuple[str, str, str]:
     )
 
 
-def _pair(one: ClassComparison | SliceComparison) -> tuple[str, str, str]:
+def _pair(one: ClassRates | SliceRates) -> tuple[str, str, str]:
     after, before = one.candidate, one.incumbent
     precision, recall = one.precision_difference, one.recall_difference
     told = [

@@ -14,7 +14,7 @@ from core.promotion.evidence import (
     ModelIdentity,
     RowsComparison,
     RowSet,
-    SliceComparison,
+    SliceRates,
     TrainingCost,
 )
 from core.training.report import Estimate
@@ -105,13 +105,13 @@ def rows_sentence(one: RowsComparison) -> str:
     return text
 
 
-def worse_slices(evidence: Evidence) -> tuple[SliceComparison, ...]:
+def worse_slices(evidence: Evidence) -> tuple[SliceRates, ...]:
     """Slices that lose more than is allowed, worst first."""
     slices = evidence.judged.slices if evidence.judged else ()
     return tuple(one for one in slices if one.verdict is Verdict.FAIL and not one.too_small)
 
 
-def slice_name(one: SliceComparison) -> str:
+def slice_name(one: SliceRates) -> str:
     """A slice in few words, such as ``Sex female``."""
     return f"{one.column} {one.value}"
 

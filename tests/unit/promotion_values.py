@@ -10,7 +10,7 @@ from core.promotion.evidence import (
     BatchRows,
     Calibration,
     Cause,
-    ClassComparison,
+    ClassRates,
     Costs,
     Difference,
     DriftedFeature,
@@ -23,7 +23,7 @@ from core.promotion.evidence import (
     Rates,
     RowsComparison,
     RowSet,
-    SliceComparison,
+    SliceRates,
     TrainingCost,
 )
 from core.training.report import CalibrationBin, Confusion, Estimate
@@ -79,10 +79,10 @@ def make_difference(value: float = 0.012, *, low: float = 0.003) -> AucDifferenc
 
 def make_slice(
     column: str, value: str, verdict: Verdict = Verdict.PASS, *, too_small: bool = False
-) -> SliceComparison:
+) -> SliceRates:
     loss = -0.08 if verdict is Verdict.FAIL else 0.01
     change = Difference(value=loss, low=loss - 0.02, high=loss + 0.02)
-    return SliceComparison(
+    return SliceRates(
         column=column,
         value=value,
         rows=9 if too_small else 120,
@@ -157,7 +157,7 @@ def make_evidence(
 def _judged() -> Judged:
     change = Difference(value=0.01, low=-0.02, high=0.04)
     classes = tuple(
-        ClassComparison(
+        ClassRates(
             positive=positive,
             label=str(int(positive)),
             rows=84 if positive else 178,
