@@ -19,6 +19,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
@@ -32,8 +33,7 @@ _CHINESE_JAPANESE, _KOREAN = "STSong-Light", "HYSMyeongJo-Medium"
 _MARGIN = 18 * mm
 _INK, _SOFT, _LINE = colors.HexColor("#16242B"), colors.HexColor("#5A6772"), "#D5DEE3"
 _TONES = {Tone.GOOD: "#0A7D4F", Tone.BAD: "#B3261E", Tone.UNSURE: "#93580A"}
-#: A column is never narrower than this share of the page, so that words stay whole.
-_LEAST_SHARE = 0.09
+_CELL_SIZE, _GAP = 8, 7
 #: Last of the letters that two bytes can name.
 _MOST = 0xFFFF
 
@@ -87,7 +87,7 @@ def _styles() -> dict[str, ParagraphStyle]:
         ),
         "body": body,
         # Identifiers and hashes have no spaces to break at.
-        "cell": ParagraphStyle("cell", body, fontSize=8, leading=10.5, splitLongWords=1),
+        "cell": ParagraphStyle("cell", body, fontSize=_CELL_SIZE, leading=10.5, splitLongWords=1),
         "note": note,
     }
 
@@ -118,7 +118,7 @@ def _table(table: Table, styles: dict[str, ParagraphStyle]) -> list[Flowable]:
         style=[
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
             ("LEFTPADDING", (0, 0), (-1, -1), 0),
-            ("RIGHTPADDING", (0, 0), (-1, -1), 6),
+            ("RIGHTPADDING", (0, 0), (-1, -1), _GAP - 1),
             ("TOPPADDING", (0, 0), (-1, -1), 2),
             ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
             ("LINEBELOW", (0, 0), (-1, -1), 0.4, colors.HexColor(_LINE)),
@@ -129,16 +129,23 @@ def _table(table: Table, styles: dict[str, ParagraphStyle]) -> list[Flowable]:
 
 
 def _widths(table: Table) -> list[float]:
-    """The page's width, shared by the longest text of each column."""
+    """The page's width, shared by the longest text of each column; words stay whole."""
     usable = A4[0] - 2 * _MARGIN
-    longest = [
-        max(len(text) for text in (name, *(row[at].text for row in table.rows)))
-        for at, name in enumerate(table.header)
+    columns = [
+        [name, *(row[at].text for row in table.rows)] for at, name in enumerate(table.header)
     ]
+    least = [min(max(map(_longest_word, texts)), usable / 3) for texts in columns]
     # A long sentence may break; its column need not have all of the page.
-    wanted = [min(max(length, 4), 60) for length in longest]
-    shares = [max(one / sum(wanted), _LEAST_SHARE) for one in wanted]
-    return [usable * share / sum(shares) for share in shares]
+    wanted = [min(max(4, *map(len, texts)), 60) for texts in columns]
+    # Hashes in every column may ask for more than there is; they are broken.
+    spare = usable - sum(least)
+    return [width + spare * wish / sum(wanted) for width, wish in zip(least, wanted, strict=True)]
+
+
+def _longest_word(text: str) -> float:
+    """Width of the longest word of a cell in bold, with the space to the next column."""
+    words = text.split() or [""]
+    return max(stringWidth(word, _BOLD, _CELL_SIZE) for word in words) + _GAP
 
 
 def _coloured(text: Text) -> str:

@@ -32,7 +32,7 @@ def gates_table(gates: Sequence[GateResult]) -> Table:
 
 
 def _measure(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4g}"
+    return NOTHING if value is None else f"{value:.4g}".replace("-0", "−0")
 
 
 def comparisons_table(evidence: Evidence) -> Table:
@@ -120,7 +120,7 @@ def judged_sections(problem: Problem, evidence: Evidence) -> tuple[Section, ...]
     judged = evidence.judged
     if judged is None:
         return ()
-    rows_of = f"On the {judged.rows_of.value}."
+    rows_of = f"On {words.where(judged.rows_of)}."
     return (
         Section("Classes", (Text(rows_of), _classes(problem, judged.classes, evidence))),
         Section("Slices", (Text(rows_of), _slices(judged.slices, evidence))),
@@ -208,9 +208,9 @@ def running_blocks(evidence: Evidence) -> tuple[Text | Table, ...]:
         parity = evidence.parity
         blocks.append(
             Text(
-                f"Parity: the export differs from Spark by at most {parity.spark_difference:.1e} "
+                f"Parity: the export differs from Spark by at most {tiny(parity.spark_difference)} "
                 f"on {count(parity.spark_rows, 'record')}, what is served from the export by at "
-                f"most {parity.served_difference:.1e} on {count(parity.served_rows, 'record')}."
+                f"most {tiny(parity.served_difference)} on {count(parity.served_rows, 'record')}."
             )
         )
     return tuple(blocks)
@@ -227,3 +227,8 @@ _LATENCIES = (
 def number_or_dash(value: float | None) -> str:
     """A number; a dash where there is none."""
     return NOTHING if value is None else number(value)
+
+
+def tiny(value: float) -> str:
+    """A difference that is nearly nothing, or nothing."""
+    return f"{value:.1e}" if value else "0"

@@ -97,12 +97,17 @@ def difference(found: Difference | None) -> str:
 
 def rows_sentence(one: RowsComparison) -> str:
     """How many rows of which kind, and whether they are a sample."""
-    text = f"{count(one.rows, 'row')} of the {one.rows_of.value}"
-    if one.rows_of is RowSet.BOTH:
-        text = f"{count(one.rows, 'row')}, holdout and held-back fifth together"
+    text = f"{count(one.rows, 'row')} of {where(one.rows_of)}"
     if one.available_rows > one.rows:
         text += f", sampled from {one.available_rows:,}"
     return text
+
+
+def where(rows_of: RowSet) -> str:
+    """A set of rows in the middle of a sentence."""
+    if rows_of is RowSet.BOTH:
+        return "the holdout and the held-back fifth together"
+    return f"the {rows_of.value}"
 
 
 def worse_slices(evidence: Evidence) -> tuple[SliceRates, ...]:
@@ -122,7 +127,7 @@ def _slices(evidence: Evidence) -> list[Finding]:
     worse = worse_slices(evidence)
     told = [one for one in evidence.judged.slices if not one.too_small]
     unsure = sum(one.verdict is Verdict.CANNOT_TELL for one in told)
-    tail = f"; of {unsure} nobody can tell" if unsure else ""
+    tail = f"; for {unsure} the rows are too few to tell" if unsure else ""
     if not worse:
         text = f"No slice of {len(told)} surely loses more than is allowed{tail}."
         return [Finding(text, Verdict.CANNOT_TELL if unsure else Verdict.PASS)]

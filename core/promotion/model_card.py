@@ -137,7 +137,7 @@ def _factors(evidence: Evidence) -> tuple[Text | Table, ...]:
         for one in told
     ]
     note = (
-        f"On the {judged.rows_of.value}, {count(judged.calibration.rows, 'row')}; calibration "
+        f"On {words.where(judged.rows_of)}, {count(judged.calibration.rows, 'row')}; calibration "
         f"error {number(judged.calibration.candidate)}, {number(judged.calibration.by_chance)} "
         "is expected by chance."
     )
