@@ -38,8 +38,8 @@ def dossier(
         Section("Confusion matrices", tables.confusions_blocks(problem, evidence)),
         *tables.judged_sections(problem, evidence),
         Section("Latency, cost and parity", tables.running_blocks(evidence)),
-        Section("What led to it", _cause(evidence)),
-        Section("Where both models come from", (_identity(evidence),)),
+        Section("What led to it", cause_blocks(evidence)),
+        Section("Where both models come from", (identity_table(evidence),)),
         Section("The evidence itself", _evidence(evidence, request)),
     )
     return Document(
@@ -79,7 +79,8 @@ def _decision(request: PromotionRequest, approvals: Sequence[Approval]) -> tuple
     return (facts(rows), *listed)
 
 
-def _cause(evidence: Evidence) -> tuple[Text | Table, ...]:
+def cause_blocks(evidence: Evidence) -> tuple[Text | Table, ...]:
+    """Who started the run, and the check that has asked for it."""
     started = Text(f"The run was started by {evidence.run_started_by}.")
     cause = evidence.cause
     if cause is None:
@@ -91,7 +92,8 @@ def _cause(evidence: Evidence) -> tuple[Text | Table, ...]:
     return tuple(block for block in blocks if not isinstance(block, Text) or block.text)
 
 
-def _identity(evidence: Evidence) -> Table:
+def identity_table(evidence: Evidence) -> Table:
+    """Data, code and hashes of both models."""
     rows = words.identity_rows((evidence.candidate, evidence.incumbent))
     return table(("", *words.names(evidence)), rows)
 

@@ -35,7 +35,7 @@ def test_empty_installation_says_how_to_begin(monkeypatch: pytest.MonkeyPatch) -
 
 def test_open_request_shows_gates_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core(make_run(2), make_run(1), production=1)
-    core.promotions.open = (make_request(2),)
+    core.promotions.listed = [make_request(2)]
     said = texts(open_panel(monkeypatch, core))
     assert "AUC 0.872 is not below 0.860" in said
     assert "pilothouse promote approve req-2 --reason" in said
