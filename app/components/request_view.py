@@ -102,6 +102,8 @@ def _show_unreadable(request: PromotionRequest, failure: Failure) -> None:
 def _show_headline(findings: Sequence[Finding]) -> None:
     first, *rest = findings
     st.markdown(f"#### {_SIGNS[first.verdict]} {words.plain(first.text)}")
+    if first.detail:
+        st.caption(words.plain(first.detail))
     st.markdown("  \n".join(f"{_SIGNS[one.verdict]} {words.plain(one.text)}" for one in rest))
 
 

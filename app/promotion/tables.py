@@ -88,12 +88,12 @@ def history_frame(record: Sequence[Promotion], now: datetime) -> pd.DataFrame:
             ],
             "Rule": [one.rule for one in record],
             "Decided by": [one.decided_by for one in record],
-            "Reason": [one.reason for one in record],
-            "Passed over": ["; ".join(one.passed_over) for one in record],
-            "Four eyes": [one.four_eyes for one in record],
             "Evidence": [
                 f"approvals?request={one.request_id}" if one.request_id else None for one in record
             ],
+            "Reason": [one.reason for one in record],
+            "Passed over": ["; ".join(one.passed_over) for one in record],
+            "Four eyes": [one.four_eyes for one in record],
         }
     )
 

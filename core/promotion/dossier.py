@@ -53,7 +53,9 @@ def dossier(
 
 def _headline(evidence: Evidence) -> tuple[Text, ...]:
     """What the candidate is worth, a sentence each."""
-    return tuple(Text(one.text, tone_of(one.verdict)) for one in words.headline(evidence))
+    found = words.headline(evidence)
+    said = [(Text(one.text, tone_of(one.verdict)), Text(one.detail)) for one in found]
+    return tuple(text for pair in said for text in pair if text.text)
 
 
 def _decision(request: PromotionRequest, approvals: Sequence[Approval]) -> tuple[Text | Table, ...]:

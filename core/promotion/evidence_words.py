@@ -32,6 +32,8 @@ class Finding:
 
     text: str
     verdict: Verdict | None = None
+    #: How it is known, where that does not go without saying.
+    detail: str = ""
 
 
 def headline(evidence: Evidence) -> tuple[Finding, ...]:
@@ -61,14 +63,14 @@ def quality(evidence: Evidence) -> Finding:
     telling = most_telling(evidence)
     if telling is None or telling.difference is None:
         why = next((one.note for one in evidence.comparisons if one.note), "")
-        text = f"{candidate} and {incumbent} could not be compared row by row. {why}"
-        return Finding(text.strip(), Verdict.CANNOT_TELL)
+        text = f"{candidate} and {incumbent} could not be compared row by row: cannot tell."
+        return Finding(text, Verdict.CANNOT_TELL, why)
     found = telling.difference
     return Finding(
-        f"{candidate}'s AUC is {signed(found.value)} against {incumbent}'s: {surely(found)} "
-        f"(interval {span(found)}, better with probability "
-        f"{probability(found.probability_better)}, {rows_sentence(telling)}).",
+        f"{candidate}'s AUC is {signed(found.value)} against {incumbent}'s: {surely(found)}.",
         _meaning(found),
+        f"{found.confidence:.0%} interval {span(found)}, better with probability "
+        f"{probability(found.probability_better)}, on {rows_sentence(telling)}.",
     )
 
 
