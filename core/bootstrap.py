@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.adapters.database import Database
-from core.adapters.database_alerts import AlertRecords
+from core.adapters.database_audit import AuditRecords
 from core.adapters.database_batches import BatchRecords
-from core.adapters.database_checks import CheckRecords
+from core.adapters.database_decisions import DecisionRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
@@ -17,6 +17,7 @@ from core.adapters.nannyml import load_later, load_reference
 from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
+from core.bootstrap_watching import assemble_watching
 from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
@@ -37,7 +38,15 @@ from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
+from core.promotion.audit_files import AnchorFile, load_key
+from core.promotion.carrying import Carrier
+from core.promotion.desk import Desk
+from core.promotion.identity import Identities, OneLocalOperator
+from core.promotion.measuring import EvidenceService
 from core.promotion.promotions import PromotionService
+from core.promotion.settings_watch import SettingsWatch, in_force
+from core.promotion.trail import AuditTrail
+from core.promotion.turn import Turn
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
 from core.training.adaptive import Proposer
@@ -61,6 +70,7 @@ class Pilothouse:
     retraining: RetrainingService
     batches: BatchService
     labels: LabelService
+    evidence: EvidenceService
     promotions: PromotionService
     alerts: AlertService
     monitoring: MonitoringService
@@ -69,6 +79,8 @@ class Pilothouse:
     reconciler: Reconciler
     upkeep: LogUpkeep
     health: HealthService
+    audit: AuditTrail
+    settings_watch: SettingsWatch
 
 
 #: provider of a data set -> its reader.
@@ -135,6 +147,21 @@ def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     return partial(read_labelled, settings.home, LabelLog(labels_folder(settings.home)))
 
 
+def connect_trail(settings: Settings, database: Database, identities: Identities) -> AuditTrail:
+    """Builds the audit trail; the first process of an installation makes its key and anchor.
+
+    Raises:
+        SetupError: the key cannot be read or made.
+        UnavailableError: the anchor of a new trail cannot be written.
+    """
+    key = load_key(settings.audit_key, settings.audit_anchor)
+    anchor = AnchorFile(settings.audit_anchor, key)
+    trail = AuditTrail(AuditRecords(database, key), anchor, key, identities)
+    if settings.audit_key_file:
+        trail.begin()
+    return trail
+
+
 def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
     """Builds the door to those who are told of alerts; ``None`` where nobody is.
 
@@ -161,6 +188,7 @@ class Adapters:
     serving: ServingService
     versions: DataVersions
     receiver: Receiver | None
+    identities: Identities
 
 
 def connect(settings: Settings | None = None) -> Pilothouse:
@@ -186,6 +214,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         serving=ServingService(settings, params.serving, serve, tuple(problems)),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
+        identities=OneLocalOperator(),
     )
     return assemble(settings, params, problems, adapters)
 
@@ -195,17 +224,44 @@ def assemble(
 ) -> Pilothouse:
     """Puts the services together over adapters, real ones or a test's."""
     home, database, tracker = settings.home, adapters.database, adapters.tracker
-    promotions = PromotionService(params, problems, database, adapters.registry)
-    runs = RunService(params, problems, database, tracker, adapters.cluster, home)
+    evidence = EvidenceService(
+        params,
+        problems,
+        tracker,
+        adapters.registry,
+        BatchRecords(database),
+        connect_labelled_rows(settings),
+        home,
+    )
+    trail = connect_trail(settings, database, adapters.identities)
+    records = DecisionRecords(database, trail)
+    reconciler = Reconciler(params.problems, records, adapters.registry, adapters.serving)
+    promotions = PromotionService(
+        Desk(
+            params.promotion,
+            database,
+            records,
+            adapters.registry,
+            evidence,
+            adapters.identities,
+            trail,
+            Carrier(records, adapters.registry, reconciler, Turn(home / "decisions.lock")),
+        )
+    )
+    runs = RunService(params, problems, database, tracker, adapters.cluster, home, trail)
     references = References(promotions, tracker, home)
     batches = BatchService(
         problems,
         BatchRecords(database),
         adapters.versions,
         home,
+        trail,
         lambda problem: references.of(problem).table,
     )
-    watching = _watching(settings, params, problems, adapters, promotions, runs)
+    labelled = connect_labelled_rows(settings)
+    watching = assemble_watching(
+        settings, params, problems, adapters, promotions, runs, labelled, trail
+    )
     arrivals = connect_arrivals(settings, problems)
     labels = LabelLog(labels_folder(home))
     return Pilothouse(
@@ -215,64 +271,21 @@ def assemble(
         database=database,
         runs=runs,
         experiments=ExperimentService(database, tracker, explain_by_fanova),
-        sweeps=SweepService(params, problems, tracker, adapters.cluster, home),
+        sweeps=SweepService(params, problems, tracker, adapters.cluster, home, trail),
         batches=batches,
-        labels=LabelService(problems, BatchRecords(database), batches.rows, labels, arrivals.log),
+        labels=LabelService(
+            problems, BatchRecords(database), batches.rows, labels, arrivals.log, trail
+        ),
+        evidence=evidence,
         promotions=promotions,
         alerts=watching.alerts,
         monitoring=watching.monitoring,
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
-        reconciler=Reconciler(params.problems, promotions, adapters.registry, adapters.serving),
-        upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days),
+        reconciler=reconciler,
+        upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days, trail),
         health=HealthService(settings),
+        audit=trail,
+        settings_watch=SettingsWatch(trail, in_force(settings, params)),
     )
-
-
-@dataclass(frozen=True)
-class _Watching:
-    monitoring: MonitoringService
-    alerts: AlertService
-    retraining: RetrainingService
-    watch: WatchService
-
-
-def _watching(
-    settings: Settings,
-    params: Params,
-    problems: Mapping[str, Problem],
-    adapters: Adapters,
-    promotions: PromotionService,
-    runs: RunService,
-) -> _Watching:
-    database, tracker = adapters.database, adapters.tracker
-    batches, checks = BatchRecords(database), CheckRecords(database)
-    alert_records = AlertRecords(database)
-    monitoring = MonitoringService(
-        params.monitoring,
-        problems,
-        checks,
-        batches,
-        promotions,
-        tracker,
-        adapters.cluster,
-        settings.home,
-    )
-    alerts = AlertService(params.alerts, alert_records, adapters.receiver, settings.panel_url)
-    retraining = RetrainingService(
-        params.retraining,
-        problems,
-        database,
-        alert_records,
-        tracker,
-        runs,
-        promotions,
-        monitoring,
-        batches,
-        connect_labelled_rows(settings),
-    )
-    watch = WatchService(
-        params.schedule, monitoring, checks, batches, alerts, retraining, promotions
-    )
-    return _Watching(monitoring, alerts, retraining, watch)

@@ -9,10 +9,12 @@ import typer
 
 from core import (
     cli_alerts,
+    cli_audit,
     cli_batches,
     cli_compare,
     cli_drift,
     cli_models,
+    cli_promote,
     cli_retrain,
     cli_services,
     cli_simulate,
@@ -32,11 +34,13 @@ app = typer.Typer(
 )
 cli_services.register(app, after_start=cli_models.ensure_served)
 cli_models.register(app)
+cli_promote.register(app)
 cli_compare.register(cli_models.runs_app)
 cli_sweeps.register(app)
 cli_batches.register(app)
 cli_drift.register(app)
 cli_alerts.register(app)
+cli_audit.register(app)
 cli_retrain.register(app)
 cli_simulate.register(app)
 

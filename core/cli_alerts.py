@@ -72,10 +72,10 @@ def show_alert(alert_id: AlertId, as_json: Json = False) -> None:
 
 
 def _text(alert: Alert) -> str:
+    by = f" by check {alert.check_id}" if alert.check_id else ""
     lines = [
         f"Alert {alert.id}: {alert.kind.value} of {alert.problem}, {alert.severity.value}, "
-        f"{alert.status.value}. Raised {alert.raised_at:%Y-%m-%d %H:%M} UTC "
-        f"by check {alert.check_id}.",
+        f"{alert.status.value}. Raised {alert.raised_at:%Y-%m-%d %H:%M} UTC{by}.",
         alert.summary,
         *(f"- {detail}" for detail in alert.details),
     ]

@@ -1,4 +1,4 @@
-"""Commands on runs, promotions and the served models."""
+"""Commands on runs and the served models."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ from core.first_start import ensure_models, follow
 from core.settings import Settings, load_settings
 
 runs_app = typer.Typer(no_args_is_help=True, help="Look at training runs and cancel them.")
-promote_app = typer.Typer(no_args_is_help=True, help="Decide what serves.")
 serve_app = typer.Typer(no_args_is_help=True, help="Look at the served models.")
 
 Problem = Annotated[str, typer.Argument(help="Name of the problem.")]
 RunId = Annotated[str, typer.Argument(help="Id of the run.")]
-RequestId = Annotated[str, typer.Argument(help="Id of the promotion request.")]
-Reason = Annotated[str, typer.Option(help="Why; kept for ever.")]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("run")(run)
     app.add_typer(runs_app, name="runs")
-    app.add_typer(promote_app, name="promote")
     app.add_typer(serve_app, name="serve")
 
 
@@ -156,75 +152,6 @@ def cancel_run(run_id: RunId, as_json: Json = False) -> None:
         print_json(ended)
     else:
         CONSOLE.print(_sentence(ended), highlight=False, markup=False)
-
-
-@promote_app.command("list")
-def list_requests(
-    problem: Annotated[str | None, typer.Option(help="Only this problem.")] = None,
-    open_only: Annotated[bool, typer.Option("--open", help="Only those that wait.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List promotion requests, newest first."""
-    found = connect().promotions.requests(problem, open_only=open_only)
-    if as_json:
-        print_json(found)
-        return
-    header = ["id", "problem", "version", "status", "requested", "by", "decided by", "reason"]
-    rows = [
-        (
-            r.id,
-            r.problem,
-            f"v{r.version}",
-            r.status.value,
-            r.requested_at,
-            r.requested_by,
-            r.decided_by,
-            r.reason,
-        )
-        for r in found
-    ]
-    print_table("Promotion requests", header, rows)
-
-
-@promote_app.command("approve")
-def approve(request_id: RequestId, reason: Reason, as_json: Json = False) -> None:
-    """Make a waiting version Production and wait until it serves."""
-    pilothouse = connect()
-    done = pilothouse.promotions.approve(
-        request_id, reason=reason, actor=pilothouse.settings.operator
-    )
-    pilothouse.reconciler.repair()
-    pilothouse.serving.wait_until_serving(
-        done.problem, done.version, pilothouse.settings.start_timeout_s
-    )
-    if as_json:
-        print_json(done)
-    else:
-        CONSOLE.print(f"{done.problem} v{done.version} is Production and serves.", highlight=False)
-
-
-@promote_app.command("reject")
-def reject(request_id: RequestId, reason: Reason, as_json: Json = False) -> None:
-    """Close a request; the version does not serve."""
-    pilothouse = connect()
-    done = pilothouse.promotions.reject(
-        request_id, reason=reason, actor=pilothouse.settings.operator
-    )
-    if as_json:
-        print_json(done)
-    else:
-        CONSOLE.print(f"Request {done.id} is rejected.", highlight=False)
-
-
-@promote_app.command("history")
-def history(problem: Problem, as_json: Json = False) -> None:
-    """Show what served since when, and who decided."""
-    found = connect().promotions.history(problem)
-    if as_json:
-        print_json(found)
-        return
-    rows = [(f"v{p.version}", p.since, p.rule, p.decided_by, p.reason) for p in found]
-    print_table(f"Production of {problem}", ["version", "since", "rule", "by", "reason"], rows)
 
 
 @serve_app.command("status")

@@ -67,7 +67,9 @@ def simulation_settings(settings: Settings) -> Settings:
     """The installation beside ``settings`` in which simulations run."""
     ports = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
     apart = {name: getattr(settings, name) + PORTS_APART for name in ports}
-    return settings.model_copy(update={**apart, "home": settings.home / HOME})
+    # Its audit trail is its own as well, wherever that of this installation is anchored.
+    own = {"home": settings.home / HOME, "audit_key_file": "", "audit_anchor_file": ""}
+    return settings.model_copy(update={**apart, **own})
 
 
 def _ready(settings: Settings, problem: str, *, start: bool) -> Pilothouse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -150,6 +150,8 @@ class PromotionRequest:
     evidence_sha256: str = ""
     #: The younger request that took its place.
     superseded_by: str | None = None
+    #: Why a person asked for it; empty where a run brought it.
+    request_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,10 @@ class Promotion:
     live_at: datetime | None = None
     #: The promotion that this one takes back.
     undoes: str | None = None
+    #: Whether somebody else than the one who asked had to decide, in words.
+    four_eyes: str = ""
+    #: Soft gates that failed or could not tell, and were passed over by a person.
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -258,6 +264,8 @@ class AlertKind(StrEnum):
     QUALITY = "data quality"
     ESTIMATED_LOSS = "estimated loss"
     REALIZED_LOSS = "realized loss"
+    #: Somebody has moved an alias in the registry; no check tells of it.
+    MOVED_ALIAS = "moved alias"
 
 
 class AlertStatus(StrEnum):
@@ -282,6 +290,7 @@ class Alert:
     kind: AlertKind
     severity: Level
     summary: str
+    #: The check that has raised it; empty where none did.
     check_id: str
     status: AlertStatus
     raised_at: datetime
@@ -334,6 +343,8 @@ class ServingStatus:
     replicas: int
     served: tuple[ServedVersion, ...]
     detail: str = ""
+    #: Problem -> why the version that it should have cannot be loaded.
+    failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

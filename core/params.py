@@ -17,6 +17,7 @@ from core.errors import InvalidInputError, NotFoundError, Offence
 from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 from core.params_inference import InferenceLogParams
 from core.params_monitoring import MonitoringParams
+from core.params_promotion import PromotionParams
 
 
 class _Frozen(BaseModel):
@@ -130,15 +131,6 @@ class ServingParams(_Frozen):
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas must not be above max_replicas")
         return self
-
-
-class PromotionParams(_Frozen):
-    """What a candidate must reach to wait for approval."""
-
-    auc_margin: float = Field(
-        description="Holdout AUC a candidate must have above the incumbent's; 0 is not below."
-    )
-    reason_min_length: int = Field(ge=1, description="Characters a written reason needs.")
 
 
 class Params(_Frozen):

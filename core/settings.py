@@ -65,6 +65,14 @@ class Settings(BaseSettings):
     alert_url_file: str = Field(
         default="", description="File that holds what `PILOTHOUSE_ALERT_URL` would."
     )
+    audit_key_file: str = Field(
+        default="",
+        description="File of the audit trail's key; empty means `secrets/audit.key` in the home.",
+    )
+    audit_anchor_file: str = Field(
+        default="",
+        description="File of the audit trail's anchor; empty means `audit/anchor` in the home.",
+    )
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -97,6 +105,16 @@ class Settings(BaseSettings):
         return f"http://{self.host}:{self.panel_port}"
 
     @property
+    def audit_key(self) -> Path:
+        """File of the key of the audit trail."""
+        return Path(self.audit_key_file or self.home / "secrets" / "audit.key")
+
+    @property
+    def audit_anchor(self) -> Path:
+        """File of the anchor of the audit trail."""
+        return Path(self.audit_anchor_file or self.home / "audit" / "anchor")
+
+    @property
     def alert_urls(self) -> tuple[str, ...]:
         """Addresses of those who are told of alerts; empty where nobody is.
 
@@ -112,6 +130,11 @@ class Settings(BaseSettings):
                 f"The file {self.alert_url_file} of PILOTHOUSE_ALERT_URL_FILE cannot be read.",
                 fix="Check its path and rights, or unset the variable.",
             ) from exc
+
+    def public(self) -> dict[str, str]:
+        """Every setting that is no secret, as text."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {k: str(value) for k, value in values.items() if not isinstance(value, SecretStr)}
 
     def variables(self) -> dict[str, str]:
         """Every setting as its variable, secrets as they are."""
@@ -138,12 +161,12 @@ def load_settings() -> Settings:
             f"The setting {name} is not usable: {first['msg']}.",
             fix="docs/settings.md lists what each setting takes.",
         ) from exc
-    places = {"home": settings.home.expanduser().resolve()}
-    if not settings.alert_url_file:
-        return settings.model_copy(update=places)
-    # Services do not start in the folder that the operator stands in.
-    file = str(Path(settings.alert_url_file).expanduser().resolve())
-    return settings.model_copy(update={**places, "alert_url_file": file})
+    places: dict[str, object] = {"home": settings.home.expanduser().resolve()}
+    for name in ("alert_url_file", "audit_key_file", "audit_anchor_file"):
+        # Services do not start in the folder that the operator stands in.
+        if file := getattr(settings, name):
+            places[name] = str(Path(file).expanduser().resolve())
+    return settings.model_copy(update=places)
 
 
 def vendor_privacy() -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.bootstrap import Pilothouse, connect
 from core.errors import PilothouseError
+from core.promotion.ports import Obstacle
 from core.settings import load_settings
 
 LOG = logging.getLogger(__name__)
@@ -34,16 +35,28 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
         for run in pilothouse.database.unconsidered_runs():
             pilothouse.promotions.consider(run)
 
+    def reconcile() -> None:
+        obstacles: dict[str, Obstacle] = {}
+        try:
+            drift = pilothouse.reconciler.repair()
+            obstacles = {one.problem: one.obstacle for one in drift if one.obstacle is not None}
+        finally:
+            # Where nobody can tell, nothing is in the way.
+            pilothouse.promotions.undo_unservable(obstacles, datetime.now(UTC))
+
     return (
+        ("record settings", pilothouse.settings_watch.run),
+        ("anchor the audit trail", pilothouse.audit.catch_up),
         ("follow runs", pilothouse.runs.refresh),
         ("follow checks", pilothouse.monitoring.refresh),
         ("check arrivals", lambda: watch.check_arrivals(pilothouse.problems)),
         ("check by schedule", lambda: watch.start_due_checks(datetime.now(UTC))),
         ("consider checks", watch.consider_checks),
         ("consider candidates", consider),
-        ("finish promotions", pilothouse.promotions.finish_projections),
+        ("finish promotions", pilothouse.promotions.finish),
         ("retrain", lambda: watch.retrain_due(pilothouse.problems, datetime.now(UTC))),
-        ("reconcile serving", pilothouse.reconciler.repair),
+        ("reconcile serving", reconcile),
+        ("watch aliases", lambda: watch.watch_aliases(pilothouse.problems, datetime.now(UTC))),
         ("compact logs", pilothouse.upkeep.run),
     )
 

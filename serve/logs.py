@@ -6,13 +6,10 @@ import threading
 
 import pyarrow as pa
 
-from core.data.labels import LabelLog
+from core.data.labels import BY_HTTP, LabelLog
 from core.deployment.endpoint import EndpointConfig
 from core.errors import UnavailableError
 from serve.recorder import CountLost, Recorder
-
-#: Who has given a label that came by HTTP.
-BY_HTTP = "http"
 
 
 class ReplicaLogs:

@@ -17,6 +17,7 @@ from app.compare.slices import slices_frame
 from app.compare.tables import Cell, Row, metric_rows, parallel_axes, parameter_rows
 from app.compare.values import Comparison
 from app.components import words
+from core.data.spreadsheets import harmless
 from core.problems.contract import Label
 from core.training.comparison import AucComparison, Incomparable
 from core.training.verdicts import slices_summary, verdict_sentence
@@ -24,8 +25,6 @@ from core.training.verdicts import slices_summary, verdict_sentence
 _WIDTH = 430
 #: The panel's colours in its light theme.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#B0568D", "#B8860B", "#5A6772"]
-#: What a spreadsheet would read as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _STYLE = """
 :root{font:15px/1.5 system-ui,sans-serif;color:#16242b;background:#fff}
@@ -48,13 +47,13 @@ def comparison_csv(comparison: Comparison) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, header, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{key: _harmless(value) for key, value in row.items()} for row in rows])
+    writer.writerows([{key: harmless(value) for key, value in row.items()} for row in rows])
     return out.getvalue()
 
 
 def table_csv(frame: pd.DataFrame, run_ids: Sequence[str]) -> str:
     """The table of runs as it is shown, with each run's full id."""
-    text = frame.drop(columns=["Age"], errors="ignore").map(_harmless)
+    text = frame.drop(columns=["Age"], errors="ignore").map(harmless)
     text.insert(0, "run_id", list(run_ids))
     if "Duration" in text.columns:
         text["Duration"] = frame["Duration"].dt.total_seconds()
@@ -84,16 +83,6 @@ def _flat(comparison: Comparison, name: str) -> dict[str, object]:
     if isinstance(verdict, AucComparison):
         row |= {f"auc_comparison.{key}": value for key, value in asdict(verdict).items()}
     return row
-
-
-def _harmless(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
 
 
 def comparison_html(comparison: Comparison, title: str, label: Label, made_at: datetime) -> str:

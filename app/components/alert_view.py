@@ -40,7 +40,10 @@ def _show_alert(core: Pilothouse, alert: Alert) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if alert.status is AlertStatus.OPEN:
             _show_acknowledge(core, alert)
-        navigation.link_to_drift("The check", problem=alert.problem, check_id=alert.check_id)
+        if alert.check_id:
+            navigation.link_to_drift("The check", problem=alert.problem, check_id=alert.check_id)
+        else:
+            navigation.link_to_serving("What serves", problem=alert.problem)
         if alert.run_id:
             navigation.link_to_training("The retrain", problem=alert.problem, run_id=alert.run_id)
     if len(alert.details) > 1:

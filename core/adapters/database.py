@@ -1,11 +1,10 @@
-"""Pilothouse's own database: runs, promotion requests and the promotion record."""
+"""Pilothouse's own database: its transactions, and the runs."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from core.adapters.database_tables import (
-    ACTIVE,
-    PROMOTIONS,
-    REQUESTS,
-    RUNS,
-    promotion_from,
-    request_from,
-    request_values,
-    run_from,
-    run_values,
-)
-from core.domain import Promotion, PromotionRequest, RequestStatus, Run, RunStatus
+from core.adapters.database_tables import ACTIVE, RUNS, Also, run_from, run_values
+from core.domain import Run, RunStatus
 from core.errors import ConflictError, NotFoundError, UnavailableError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -61,14 +50,16 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """One transaction: wholly written or not at all.
+    def begin(self, also: Also | None = None) -> Iterator[sa.Connection]:
+        """One transaction: wholly written or not at all, with what ``also`` writes first.
 
         Raises:
             UnavailableError: the database does not answer.
         """
         try:
             with self._engine.begin() as connection:
+                if also is not None:
+                    also(connection)
                 yield connection
         except IntegrityError:
             raise
@@ -80,14 +71,14 @@ class Database:
 
     # Runs
 
-    def add_run(self, run: Run) -> None:
-        """Records a new run.
+    def add_run(self, run: Run, also: Also | None = None) -> None:
+        """Records a new run, and with it what ``also`` writes.
 
         Raises:
             ConflictError: the problem has an active run.
         """
         try:
-            with self.begin() as connection:
+            with self.begin(also) as connection:
                 connection.execute(RUNS.insert().values(**run_values(run), considered=False))
         except IntegrityError as exc:
             raise ConflictError(
@@ -139,82 +130,6 @@ class Database:
         with self.begin() as connection:
             return tuple(run_from(row) for row in connection.execute(query).mappings())
 
-    # Promotions
-
-    def decide(
-        self,
-        *,
-        considered_run: str | None = None,
-        request: PromotionRequest | None = None,
-        promotion: Promotion | None = None,
-    ) -> None:
-        """Writes what one decision brings, wholly or not at all.
-
-        A new open request supersedes older open ones of its problem; a decided one must
-        still be open.
-
-        Raises:
-            ConflictError: somebody else decided the request first.
-        """
-        with self.begin() as connection:
-            if considered_run is not None:
-                connection.execute(
-                    RUNS.update().where(RUNS.c.id == considered_run).values(considered=True)
-                )
-            if request is not None and request.status is RequestStatus.OPEN:
-                _open_request(connection, request)
-            elif request is not None:
-                _close_request(connection, request)
-            if promotion is not None:
-                connection.execute(PROMOTIONS.insert().values(**asdict(promotion), projected=False))
-
-    def request(self, request_id: str) -> PromotionRequest:
-        """Reads one promotion request.
-
-        Raises:
-            NotFoundError: there is no such request.
-        """
-        with self.begin() as connection:
-            query = REQUESTS.select().where(REQUESTS.c.id == request_id)
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            raise NotFoundError(
-                f"There is no promotion request {request_id!r}.",
-                fix="`pilothouse promote list` shows them.",
-            )
-        return request_from(row)
-
-    def requests(self, problem: str | None, *, open_only: bool) -> tuple[PromotionRequest, ...]:
-        """Promotion requests, newest first."""
-        query = REQUESTS.select().order_by(REQUESTS.c.requested_at.desc())
-        if problem is not None:
-            query = query.where(REQUESTS.c.problem == problem)
-        if open_only:
-            query = query.where(REQUESTS.c.status == RequestStatus.OPEN.value)
-        with self.begin() as connection:
-            return tuple(request_from(row) for row in connection.execute(query).mappings())
-
-    def promotions(self, problem: str) -> tuple[Promotion, ...]:
-        """The promotion record of a problem, newest first."""
-        query = PROMOTIONS.select().where(PROMOTIONS.c.problem == problem)
-        return self._promotions(query.order_by(PROMOTIONS.c.sequence.desc()))
-
-    def unprojected(self) -> tuple[Promotion, ...]:
-        """Promotions that the registry does not show yet, oldest first."""
-        query = PROMOTIONS.select().where(~PROMOTIONS.c.projected)
-        return self._promotions(query.order_by(PROMOTIONS.c.sequence))
-
-    def mark_projected(self, promotion_id: str) -> None:
-        """Says that the registry shows a promotion."""
-        with self.begin() as connection:
-            connection.execute(
-                PROMOTIONS.update().where(PROMOTIONS.c.id == promotion_id).values(projected=True)
-            )
-
-    def _promotions(self, query: sa.Select[Any]) -> tuple[Promotion, ...]:
-        with self.begin() as connection:
-            return tuple(promotion_from(row) for row in connection.execute(query).mappings())
-
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
@@ -222,23 +137,3 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.close()
-
-
-def _open_request(connection: sa.Connection, request: PromotionRequest) -> None:
-    older = (REQUESTS.c.problem == request.problem) & (
-        REQUESTS.c.status == RequestStatus.OPEN.value
-    )
-    connection.execute(REQUESTS.update().where(older).values(status=RequestStatus.SUPERSEDED.value))
-    connection.execute(REQUESTS.insert().values(**request_values(request)))
-
-
-def _close_request(connection: sa.Connection, request: PromotionRequest) -> None:
-    still_open = (REQUESTS.c.id == request.id) & (REQUESTS.c.status == RequestStatus.OPEN.value)
-    changed = connection.execute(
-        REQUESTS.update().where(still_open).values(**request_values(request))
-    )
-    if changed.rowcount != 1:
-        raise ConflictError(
-            f"Promotion request {request.id} is not open any more.",
-            fix="`pilothouse promote list` shows who decided it.",
-        )

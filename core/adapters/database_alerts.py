@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from core.adapters.database import Database
-from core.adapters.database_tables import METADATA, Row, utc
+from core.adapters.database_tables import METADATA, Also, Row, utc
 from core.domain import Alert, AlertKind, AlertStatus, Level
 from core.errors import ConflictError, NotFoundError
 from core.monitoring.alerting import AlertChange, AlertEvent
@@ -135,13 +135,20 @@ class AlertRecords:
         late = (ALERTS.c.closed_at.is_(None)) | (ALERTS.c.closed_at > since)
         return self._alerts(ALERTS.select().where((ALERTS.c.problem == problem) & late))
 
-    def acknowledge(self, alert_id: str, *, by: str, at: datetime, note: str) -> bool:
-        """Notes that somebody has seen an open alert; says whether it was open."""
+    def acknowledge(
+        self, alert_id: str, *, by: str, at: datetime, note: str, also: Also | None = None
+    ) -> None:
+        """Notes that somebody has seen an open alert, and with it what ``also`` writes.
+
+        Raises:
+            ConflictError: it has closed already; nothing is written.
+        """
         still_open = (ALERTS.c.id == alert_id) & OPEN
         values = {"acknowledged_by": by, "acknowledged_at": at, "note": note}
         seen = ALERTS.update().where(still_open).values(**values, status=AlertStatus.ACKNOWLEDGED)
-        with self._database.begin() as connection:
-            return connection.execute(seen).rowcount == 1
+        with self._database.begin(also) as connection:
+            if connection.execute(seen).rowcount != 1:
+                raise ConflictError(f"Alert {alert_id} has closed already.")
 
     def link_run(self, alert_ids: Sequence[str], run_id: str) -> None:
         """Notes the retrain that alerts have brought about; what became of it is open."""

@@ -1,14 +1,21 @@
-"""The audit trail in Pilothouse's database: rows are appended and never changed."""
+"""The audit trail in Pilothouse's database: rows are appended and never changed.
+
+Rows are read as they are found. What somebody has written over a row need not be a time or
+one of our words, and it is for ``core.promotion.audit_verify`` to say so.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
 from core.adapters.database import Database
 from core.adapters.database_tables import METADATA, Row, utc
-from core.promotion.audit import Action, AuditEntry, AuditRow, Outcome, link
+from core.promotion.audit import GENESIS, Action, AuditEntry, AuditRow, Chosen, Outcome, link
 
 AUDIT = sa.Table(
     "audit",
@@ -27,6 +34,14 @@ AUDIT = sa.Table(
     sa.Column("previous", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
 )
+EVERY_ROW = Chosen()
+#: What stands for a time that cannot be read; no row was written then.
+_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+#: As it is stored: SQLite keeps text, which need not be a time any more.
+_AS_STORED = [
+    sa.type_coerce(column, sa.String).label("at") if column is AUDIT.c.at else column
+    for column in AUDIT.c
+]
 
 
 class AuditRecords:
@@ -37,41 +52,107 @@ class AuditRecords:
         self._key = key
 
     def append(self, entry: AuditEntry) -> AuditRow:
-        """Appends an entry in a transaction of its own."""
+        """Appends an entry in a transaction of its own.
+
+        Raises:
+            UnavailableError: the database does not answer; nothing is written.
+        """
         with self._database.begin() as connection:
             return self.append_in(connection, entry)
 
     def append_in(self, connection: sa.Connection, entry: AuditEntry) -> AuditRow:
         """Appends an entry in the transaction of what it tells of.
 
-        Two writers at once: the second meets the first one's sequence number and fails as a
-        whole.
+        Writers take turns: from here to the end of the transaction no other one reads the
+        last row. Call it before other writes, so that two transactions that wait for each
+        other's rows cannot come about.
         """
-        query = AUDIT.select().order_by(AUDIT.c.sequence.desc()).limit(1)
+        _take_turns(connection)
+        query = sa.select(*_AS_STORED).order_by(AUDIT.c.sequence.desc()).limit(1)
         found = connection.execute(query).mappings().first()
         row = link(self._key, entry, _row(found) if found else None)
         connection.execute(AUDIT.insert().values(**_values(row)))
         return row
 
-    def list(self, limit: int) -> tuple[AuditRow, ...]:
-        """The last rows, newest first."""
-        query = AUDIT.select().order_by(AUDIT.c.sequence.desc()).limit(limit)
+    def list(
+        self, limit: int | None, chosen: Chosen = EVERY_ROW, *, offset: int = 0
+    ) -> tuple[AuditRow, ...]:
+        """The last rows among those chosen, newest first, ``offset`` of them left out."""
+        query = sa.select(*_AS_STORED).where(*_conditions(chosen))
+        query = query.order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
         with self._database.begin() as connection:
             return tuple(_row(row) for row in connection.execute(query).mappings())
 
+    def count(self, chosen: Chosen = EVERY_ROW) -> int:
+        """How many rows are chosen."""
+        query = sa.select(sa.func.count()).select_from(AUDIT).where(*_conditions(chosen))
+        with self._database.begin() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def actors(self) -> tuple[str, ...]:
+        """Everybody who has ever acted, in order of the alphabet."""
+        query = sa.select(AUDIT.c.actor).distinct().order_by(AUDIT.c.actor)
+        with self._database.begin() as connection:
+            return tuple(connection.execute(query).scalars())
+
+    def hash_at(self, sequence: int) -> str | None:
+        """Hash of one row, ``GENESIS`` of what stands before the first; ``None`` if gone."""
+        if sequence == 0:
+            return GENESIS
+        query = sa.select(AUDIT.c.hash).where(AUDIT.c.sequence == sequence)
+        with self._database.begin() as connection:
+            return connection.execute(query).scalar()
+
+
+def _take_turns(connection: sa.Connection) -> None:
+    """Keeps other writers out until the transaction ends; readers go on."""
+    if connection.dialect.name == "sqlite":
+        # A write that changes nothing takes SQLite's one write lock, in a transaction that
+        # has begun as well as in one that has not.
+        nothing = AUDIT.update().where(sa.false()).values(hash=AUDIT.c.hash)
+        connection.execute(nothing)
+    else:
+        connection.execute(sa.text("LOCK TABLE audit IN EXCLUSIVE MODE"))
+
+
+def _conditions(chosen: Chosen) -> list[sa.ColumnElement[bool]]:
+    same = ("problem", "actor", "action", "outcome")
+    found = [AUDIT.c[name] == str(wanted) for name in same if (wanted := getattr(chosen, name))]
+    # SQLite keeps times without their zone, all of them in UTC.
+    if chosen.since is not None:
+        found.append(AUDIT.c.at >= chosen.since.astimezone(UTC))
+    if chosen.until is not None:
+        found.append(AUDIT.c.at < chosen.until.astimezone(UTC))
+    return found
+
 
 def _values(row: AuditRow) -> dict[str, object]:
-    entry = asdict(row.entry)
-    own = {"action": row.entry.action.value, "outcome": row.entry.outcome.value}
+    entry = asdict(row.entry) | {"at": row.entry.at.astimezone(UTC)}
+    texts = {"action": str(row.entry.action), "outcome": str(row.entry.outcome)}
     chain = {"sequence": row.sequence, "previous": row.previous, "hash": row.hash}
-    return {**entry, **own, **chain}
+    return {**entry, **texts, **chain}
 
 
 def _row(row: Row) -> AuditRow:
-    fields = AuditEntry.__dataclass_fields__
-    entry = {name: row[name] for name in fields} | {
-        "at": utc(row["at"]),
-        "action": Action(row["action"]),
-        "outcome": Outcome(row["outcome"]),
-    }
-    return AuditRow(row["sequence"], AuditEntry(**entry), row["previous"], row["hash"])
+    texts = {name: _text(row[name]) for name in AuditEntry.__dataclass_fields__ if name != "at"}
+    texts["action"] = _word(Action, texts["action"])
+    texts["outcome"] = _word(Outcome, texts["outcome"])
+    entry = AuditEntry(at=_time(row["at"]), **texts)
+    return AuditRow(row["sequence"], entry, _text(row["previous"]), _text(row["hash"]))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _word(words: type[StrEnum], text: str) -> str:
+    return words(text) if text in set(words) else text
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return utc(value)
+    try:
+        return utc(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return _NO_TIME

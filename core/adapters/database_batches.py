@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.adapters.database import Database
 from core.adapters.database_checks import CHECKS
-from core.adapters.database_tables import METADATA, Row, utc
+from core.adapters.database_tables import METADATA, Also, Row, utc
 from core.domain import Batch, SoftFinding
 from core.errors import ConflictError, NotFoundError
 
@@ -45,14 +45,14 @@ class BatchRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, batch: Batch) -> None:
-        """Records a new batch.
+    def add(self, batch: Batch, also: Also | None = None) -> None:
+        """Records a new batch, and with it what ``also`` writes.
 
         Raises:
             ConflictError: its problem has a batch of the same file.
         """
         try:
-            with self._database.begin() as connection:
+            with self._database.begin(also) as connection:
                 connection.execute(BATCHES.insert().values(**_values(batch)))
         except IntegrityError as exc:
             raise ConflictError(

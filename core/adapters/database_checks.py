@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.adapters.database import Database
-from core.adapters.database_tables import METADATA, Row, utc
+from core.adapters.database_tables import METADATA, Also, Row, utc
 from core.domain import Check, Level, RunStatus
 from core.errors import NotFoundError
 
@@ -40,9 +40,9 @@ class CheckRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, check: Check) -> None:
-        """Records a new check."""
-        with self._database.begin() as connection:
+    def add(self, check: Check, also: Also | None = None) -> None:
+        """Records a new check, and with it what ``also`` writes."""
+        with self._database.begin(also) as connection:
             connection.execute(CHECKS.insert().values(**_values(check), considered=False))
 
     def save_active(self, check: Check) -> bool:

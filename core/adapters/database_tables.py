@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,7 @@ from core.domain import (
 
 METADATA = sa.MetaData()
 ACTIVE = sa.text("status IN ('queued', 'running')")
+OPEN = sa.text("status = 'open'")
 RUNS = sa.Table(
     "runs",
     METADATA,
@@ -63,6 +64,13 @@ REQUESTS = sa.Table(
     sa.Column("evidence_path", sa.Text, nullable=False, default=""),
     sa.Column("evidence_sha256", sa.String(64), nullable=False, default=""),
     sa.Column("superseded_by", sa.String(64)),
+    sa.Column("request_reason", sa.Text, nullable=False, default=""),
+    # Alias and tags in the registry follow it; until then this is false.
+    sa.Column("projected", sa.Boolean, nullable=False, default=False),
+    # At most one waits a problem, whoever opens one at the same time.
+    sa.Index(
+        "one_open_request", "problem", unique=True, sqlite_where=OPEN, postgresql_where=OPEN
+    ),
 )
 APPROVALS = sa.Table(
     "approvals",
@@ -81,18 +89,24 @@ PROMOTIONS = sa.Table(
     sa.Column("problem", sa.String(64), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("run_id", sa.String(64), nullable=False),
-    sa.Column("rule", sa.String(16), nullable=False),
+    sa.Column("rule", sa.String(32), nullable=False),
     sa.Column("decided_by", sa.String(128), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("since", sa.DateTime(timezone=True), nullable=False),
     sa.Column("request_id", sa.String(64)),
-    # Alias and tags in the registry follow the record; until then this is false.
+    # Alias, tags and deployment follow the record; until then this is false.
     sa.Column("projected", sa.Boolean, nullable=False, default=False),
     sa.Column("live_at", sa.DateTime(timezone=True)),
     sa.Column("undoes", sa.String(64)),
+    sa.Column("four_eyes", sa.Text, nullable=False, default=""),
+    sa.Column("passed_over", sa.Text, nullable=False, default="[]"),
 )
 
 Row = Mapping[str, Any] | sa.RowMapping
+#: A transaction that services hand on without looking into it.
+Connection = sa.Connection
+#: What else is written in the transaction of something, before it.
+Also = Callable[[Connection], object]
 
 
 def run_values(run: Run) -> dict[str, Any]:
@@ -146,8 +160,9 @@ def request_from(row: Row) -> PromotionRequest:
         GateResult(**{**gate, "verdict": Verdict(gate["verdict"])})
         for gate in json.loads(row["gates"])
     )
+    own = {key: row[key] for key in PromotionRequest.__dataclass_fields__}
     values = {
-        **row,
+        **own,
         "gates": gates,
         "status": RequestStatus(row["status"]),
         "requested_at": utc(row["requested_at"]),
@@ -156,11 +171,17 @@ def request_from(row: Row) -> PromotionRequest:
     return PromotionRequest(**values)
 
 
+def promotion_values(promotion: Promotion) -> dict[str, Any]:
+    """The columns of an entry of the promotion record."""
+    return asdict(promotion) | {"passed_over": json.dumps(promotion.passed_over)}
+
+
 def promotion_from(row: Row) -> Promotion:
     """The entry of the promotion record in a row."""
     own = {key: row[key] for key in Promotion.__dataclass_fields__}
     times = {"since": utc(row["since"]), "live_at": utc(row["live_at"]) if row["live_at"] else None}
-    return Promotion(**{**own, **times})
+    passed_over = tuple(json.loads(row["passed_over"]))
+    return Promotion(**{**own, **times, "passed_over": passed_over})
 
 
 def utc(value: datetime) -> datetime:

@@ -20,7 +20,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from core.adapters.mlflow import TAG, translated_errors
 from core.domain import ModelVersion
 from core.problems.contract import Problem
-from core.scoring.bundle import MODEL_FILE, BundleFacts, write_bundle
+from core.scoring.bundle import MODEL_FILE, BundleFacts, BundleRef, fetch_bundle, write_bundle
 
 PRODUCTION, STAGING = "production", "staging"
 _ARTIFACTS_SCHEME = "mlflow-artifacts:/"
@@ -117,6 +117,12 @@ class ModelRegistry:
         path = version.source.removeprefix(_ARTIFACTS_SCHEME).lstrip("/")
         return f"{self._url}/api/2.0/mlflow-artifacts/artifacts/{path}"
 
+    def fetch(self, version: ModelVersion, cache: Path) -> Path:
+        """Local folder of a version's bundle; see ``fetch_bundle``."""
+        url = self.files_url(version)
+        ref = BundleRef(problem=version.problem, version=version.version, url=url)
+        return fetch_bundle(ref, cache)
+
     def set_alias(self, problem: str, alias: str, version: int) -> None:
         """Points an alias at a version."""
         with translated_errors(f"version {version} of {problem}"):
@@ -126,6 +132,17 @@ class ModelRegistry:
         """Removes an alias; one that is not there is fine."""
         with translated_errors(f"model {problem}"):
             self._client.delete_registered_model_alias(problem, alias)
+
+    def aliases(self, problem: str) -> dict[str, int]:
+        """Alias -> the version it points at; empty for a problem without a model."""
+        with translated_errors(f"model {problem}"):
+            try:
+                found = self._client.get_registered_model(problem)
+            except MlflowException as exc:
+                if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return {}
+        return {name: int(version) for name, version in found.aliases.items()}
 
     def tag(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
         """Sets tags of a version."""

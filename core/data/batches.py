@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +16,15 @@ from core.adapters.database_batches import BatchRecords
 from core.adapters.dvc import DataVersions
 from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batch_files import batch_file, batches_folder
-from core.data.given_file import open_given
+from core.data.given_file import open_given, receive, sha256_of, shown_name, state_of
 from core.data.incoming import Incoming, Preparation
 from core.domain import Batch
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from core.problems import require_problem
-from core.problems.contract import Problem
+from core.problems.contract import Contract, Problem
+from core.promotion.audit import Action
+from core.promotion.trail import Act, AuditTrail
+from core.wording import count
 
 if TYPE_CHECKING:
     from core.data.batch_intake import Intake
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 30
 #: What a batch is compared with when it is not another batch.
 REFERENCE = "reference"
-_COPY_BYTES = 1 << 20
-_LONGEST_NAME = 200
 #: Shares of the whole work after which hashing and checking are done.
 _HASHED, _CHECKED = 0.08, 0.95
 
@@ -61,12 +59,14 @@ class BatchService:
         records: BatchRecords,
         versions: DataVersions,
         home: Path,
+        trail: AuditTrail,
         reference: ReferenceRows | None = None,
     ) -> None:
         self._problems = problems
         self._records = records
         self._versions = versions
         self._home = home
+        self._trail = trail
         self._reference = reference
         self._incoming = Incoming(batches_folder(home) / "incoming")
 
@@ -98,35 +98,53 @@ class BatchService:
             DataContractError: its columns or values break the contract.
             UnavailableError: the database or DVC does not take it.
         """
+        shown = shown_name(name)
+        with self._trail.act(
+            Action.BATCH_ACCEPTED,
+            actor=actor,
+            object=f"file {shown}",
+            problem=problem,
+            refused=Action.BATCH_REFUSED,
+        ) as act:
+            contract = self._problem(problem).contract
+            with _disk_errors(), self._incoming.prepare(problem, self._undo) as preparation:
+                added = self._take(preparation, contract, given, shown, act, on_progress)
+            if not added.is_new:
+                act.action, act.object = Action.BATCH_RECOGNISED, f"batch {added.batch.id}"
+                act.done(f"{shown} is the same file, sha256 {added.batch.sha256}.")
+        return added
+
+    def _take(
+        self,
+        preparation: Preparation,
+        contract: Contract,
+        given: Path | BinaryIO,
+        shown: str,
+        act: Act,
+        on_progress: OnProgress,
+    ) -> Added:
         # Pandera takes a second to import, and most processes take no batch in.
         from core.data.batch_intake import take_in
 
-        contract = self._problem(problem).contract
-        shown = _shown_name(name)
-        with _disk_errors(), self._incoming.prepare(problem, self._undo) as preparation:
-            path = given if isinstance(given, Path) else _receive(given, preparation)
-            opened = open_given(path, shown, MAX_BYTES)
-            before = _state_of(path)
-            sha256 = _sha256(path, lambda share: on_progress(_HASHED * share, "reading"))
-            known = self._records.of_file(problem, sha256)
-            if known is not None:
-                return Added(known, is_new=False)
-            rows = preparation.folder / "rows.parquet"
-            width = _CHECKED - _HASHED
-            intake = take_in(
-                opened,
-                contract,
-                rows,
-                lambda share: on_progress(_HASHED + width * share, "checking"),
+        path = given if isinstance(given, Path) else receive(given, preparation.folder / "given")
+        opened = open_given(path, shown, MAX_BYTES)
+        before = state_of(path)
+        sha256 = sha256_of(path, lambda share: on_progress(_HASHED * share, "reading"))
+        known = self._records.of_file(preparation.problem, sha256)
+        if known is not None:
+            return Added(known, is_new=False)
+        rows, width = preparation.folder / "rows.parquet", _CHECKED - _HASHED
+        intake = take_in(
+            opened, contract, rows, lambda share: on_progress(_HASHED + width * share, "checking")
+        )
+        if state_of(path) != before:
+            raise InvalidInputError(
+                f"The file {shown} changed while it was read.",
+                fix="Wait until it is written, then give it again.",
             )
-            if _state_of(path) != before:
-                raise InvalidInputError(
-                    f"The file {shown} changed while it was read.",
-                    fix="Wait until it is written, then give it again.",
-                )
-            on_progress(_CHECKED, "storing")
-            batch = self._store(preparation, rows, intake, shown, sha256, actor)
-            on_progress(1.0, "stored")
+        on_progress(_CHECKED, "storing")
+        batch = self._store(preparation, rows, intake, shown, sha256, act)
+        on_progress(1.0, "stored")
         return Added(batch, is_new=batch.id == preparation.batch_id)
 
     def list(self, problem: str, limit: int = 100) -> tuple[Batch, ...]:
@@ -200,7 +218,7 @@ class BatchService:
         intake: Intake,
         name: str,
         sha256: str,
-        actor: str,
+        act: Act,
     ) -> Batch:
         """Moves the rows into place, makes them a version of DVC and records the batch."""
         place = batch_file(self._home, preparation.problem, preparation.batch_id)
@@ -215,15 +233,17 @@ class BatchService:
             data_version=f"md5:{md5}",
             rows=intake.rows,
             given_labels=intake.given_labels,
-            added_by=actor,
+            added_by=act.actor,
             added_at=datetime.now(UTC),
             first_at=intake.first_at,
             last_at=intake.last_at,
             dropped=intake.dropped,
             findings=intake.findings,
         )
+        told = f"{name}, {count(batch.rows, 'row')}, sha256 {sha256}, {batch.data_version}"
+        act.object = f"batch {batch.id}"
         try:
-            self._records.add(batch)
+            self._records.add(batch, act.done_with(told))
         except ConflictError:
             # Somebody gave the same file at the same time and was first.
             first = self._records.of_file(batch.problem, sha256)
@@ -250,36 +270,3 @@ def _disk_errors() -> Iterator[None]:
             f"The batch cannot be stored ({exc.strerror or type(exc).__name__}).",
             fix="Check the disk and the rights of PILOTHOUSE_HOME.",
         ) from exc
-
-
-def _receive(given: BinaryIO, preparation: Preparation) -> Path:
-    """Puts the bytes of a stream into a file that is gone with the preparation."""
-    path = preparation.folder / "given"
-    with path.open("wb") as file:
-        shutil.copyfileobj(given, file, _COPY_BYTES)
-    return path
-
-
-def _sha256(path: Path, on_share: Callable[[float], None]) -> str:
-    digest, read, size = hashlib.sha256(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        # No further than its size of now: somebody may be writing to it.
-        while read < size and (chunk := file.read(_COPY_BYTES)):
-            digest.update(chunk)
-            read += len(chunk)
-            on_share(min(1.0, read / size))
-    return digest.hexdigest()
-
-
-def _state_of(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
-def _shown_name(name: str) -> str:
-    """A name for people: one line of text that can be stored and printed."""
-    storable = name.encode("utf-8", "replace").decode("utf-8")
-    printed = "".join(
-        "�" if unicodedata.category(sign).startswith("C") else sign for sign in storable
-    )
-    return printed.strip()[:_LONGEST_NAME] or "without a name"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import stat
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from core.data.reading import HEADER_BYTES, SAVE_AS, GivenFile, neither
 from core.data.reading_csv import CsvFile
@@ -11,6 +16,8 @@ from core.data.reading_parquet import ParquetFile
 from core.errors import InvalidInputError, NotFoundError, Offence
 
 PARQUET_MAGIC = b"PAR1"
+_COPY_BYTES = 1 << 20
+_LONGEST_NAME = 200
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -88,3 +95,37 @@ def _with_distinct_names(opened: GivenFile) -> GivenFile:
             offences=[Offence(name, "column is repeated") for name in repeated],
         )
     return opened
+
+
+def receive(given: BinaryIO, path: Path) -> Path:
+    """Puts the bytes of a stream into a file and returns the file."""
+    with path.open("wb") as file:
+        shutil.copyfileobj(given, file, _COPY_BYTES)
+    return path
+
+
+def sha256_of(path: Path, on_share: Callable[[float], None]) -> str:
+    """SHA-256 of a file's bytes in hex; ``on_share`` hears the share that is read."""
+    digest, read, size = hashlib.sha256(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        # No further than its size of now: somebody may be writing to it.
+        while read < size and (chunk := file.read(_COPY_BYTES)):
+            digest.update(chunk)
+            read += len(chunk)
+            on_share(min(1.0, read / size))
+    return digest.hexdigest()
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change in ns, which differ once it was written to."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def shown_name(name: str) -> str:
+    """A name for people: one line of text that can be stored and printed."""
+    storable = name.encode("utf-8", "replace").decode("utf-8")
+    printed = "".join(
+        "�" if unicodedata.category(sign).startswith("C") else sign for sign in storable
+    )
+    return printed.strip()[:_LONGEST_NAME] or "without a name"

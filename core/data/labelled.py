@@ -31,6 +31,11 @@ class LabelledBatch:
         """Rows without those that are held back for judging candidates."""
         return self.table.filter(pa.array(~held_back(self.id, self._row_ids(self.table))))
 
+    @property
+    def held_back(self) -> pa.Table:
+        """Rows that judge candidates and that no model learns from."""
+        return self.table.filter(pa.array(held_back(self.id, self._row_ids(self.table))))
+
     def training_ids(self, order: int) -> npt.NDArray[np.int64]:
         """Ids of ``trainable`` among the training rows, shape (rows,)."""
         return training_row_ids(order, self._row_ids(self.trainable))

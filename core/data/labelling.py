@@ -11,14 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.adapters.database_batches import BatchRecords
+from core.data.given_file import shown_name
 from core.data.label_files import read_labels
-from core.data.label_join import LabelsReport, join
+from core.data.label_join import LabelsReport, join, labels_sentence
 from core.data.labels import SOURCE, LabelLog
 from core.data.tables import ROW_ID
 from core.deployment.inference_log import InferenceLog
 from core.errors import NotFoundError
 from core.problems import require_problem
 from core.problems.contract import Problem
+from core.promotion.audit import Action
+from core.promotion.trail import AuditTrail
 
 #: Rows of a batch by its id.
 BatchRows = Callable[[str], pa.Table]
@@ -34,6 +37,7 @@ class LabelService:
     rows_of: BatchRows
     labels: LabelLog
     inference: InferenceLog
+    trail: AuditTrail
 
     def add(self, problem: str, path: Path, *, actor: str) -> LabelsReport:
         """Takes a file of labels, wholly or not at all, and says what became of each.
@@ -51,8 +55,21 @@ class LabelService:
             DataContractError: values are wrong; every offence is named.
             UnavailableError: the labels cannot be written.
         """
-        require_problem(problem, self.problems)
-        given = read_labels(path, self.problems[problem].contract)
+        with self.trail.act(
+            Action.LABELS_ADDED,
+            actor=actor,
+            object=f"file {shown_name(path.name)}",
+            problem=problem,
+        ) as act:
+            require_problem(problem, self.problems)
+            given = read_labels(path, self.problems[problem].contract)
+            report = self._take(problem, given, actor)
+            # What became of them is known only now. Given again, all of them are known
+            # already, so whoever is told that this row cannot be written may simply repeat it.
+            act.done(labels_sentence(report))
+        return report
+
+    def _take(self, problem: str, given: pa.Table, actor: str) -> LabelsReport:
         sources = pc.unique(given.column(SOURCE)).to_pylist()
         batches = [source for source in sources if self._is_batch(problem, source)]
         before = self._report(problem, sources, batches)

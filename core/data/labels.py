@@ -25,6 +25,8 @@ from core.errors import UnavailableError
 SOURCE = "source"
 #: Who gave the label.
 BY = "by"
+#: Who has given a label that came by HTTP.
+BY_HTTP = "http"
 #: What is known of a label before it is in the log; ``label`` is 0.0 or 1.0.
 GIVEN_SCHEMA = pa.schema([(SOURCE, pa.string()), (ROW_ID, pa.int64()), (LABEL, pa.float64())])
 LABEL_SCHEMA = pa.schema([*GIVEN_SCHEMA, (AT, AT_TYPE), (BY, pa.string())])
@@ -85,10 +87,13 @@ class LabelLog:
 
     def compact(self) -> int:
         """Moves closed segments into Parquet by UTC day; returns how many."""
+        return sum(self._store(problem).compact() for problem in self.problems())
+
+    def problems(self) -> tuple[str, ...]:
+        """Names of the problems that labels have come for."""
         if not self._folder.is_dir():
-            return 0
-        problems = sorted(path.name for path in self._folder.iterdir() if path.is_dir())
-        return sum(self._store(problem).compact() for problem in problems)
+            return ()
+        return tuple(sorted(path.name for path in self._folder.iterdir() if path.is_dir()))
 
     def close(self) -> None:
         """Ends the segments of this process."""

@@ -78,7 +78,7 @@ class ServingService:
         said = [f"{name}: {failure}" for name, failure in ready.failures().items()]
         detail = " ".join([*said, ready.inference_log.said()]).strip()
         health = Health.HEALTHY if served else Health.DOWN
-        return ServingStatus(health, state.replicas, served, detail)
+        return ServingStatus(health, state.replicas, served, detail, ready.failures())
 
     def predict(self, problem: str, record: Mapping[str, Value | None]) -> PredictionAnswer:
         """Asks the served model about one record.

@@ -19,6 +19,13 @@ from core.monitoring.report import DriftReport, Reason, Topic
 
 SEVERE = (Level.OK, Level.WARNING, Level.CRITICAL)
 MOST_DETAILS = 10
+#: Kinds that a check tells of.
+CHECKED = (
+    AlertKind.DRIFT,
+    AlertKind.QUALITY,
+    AlertKind.ESTIMATED_LOSS,
+    AlertKind.REALIZED_LOSS,
+)
 
 
 @dataclass(frozen=True)
@@ -56,17 +63,31 @@ class Finding:
     """What a finished check says about a problem, and when."""
 
     problem: str
+    #: Empty where no check is behind it.
     check_id: str
     conditions: tuple[Condition, ...]
     at: datetime
 
 
 def conditions_of(report: DriftReport) -> tuple[Condition, ...]:
-    """One condition a kind of alert, from the reasons of a report's verdict."""
+    """One condition a kind of alert of checks, from the reasons of a report's verdict."""
     told = report.verdict.level is not Level.NOT_ENOUGH_DATA
     return tuple(
-        _condition(kind, report.verdict.of(Topic(kind.value)) if told else ()) for kind in AlertKind
+        _condition(kind, report.verdict.of(Topic(kind.value)) if told else ()) for kind in CHECKED
     )
+
+
+def moved_aliases(problem: str, said: Sequence[str], at: datetime) -> Finding:
+    """What a look at the aliases of a problem says; no check is behind it.
+
+    Args:
+        problem: whose aliases.
+        said: a sentence for each that does not show the promotion record.
+        at: when.
+    """
+    level = Level.CRITICAL if said else Level.OK
+    condition = Condition(AlertKind.MOVED_ALIAS, level, said[0] if said else "", tuple(said))
+    return Finding(problem, "", (condition,), at)
 
 
 def _condition(kind: AlertKind, reasons: Sequence[Reason]) -> Condition:

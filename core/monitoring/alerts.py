@@ -9,11 +9,13 @@ from typing import Protocol
 
 from core.adapters.database_alerts import AlertRecords, Delivery
 from core.domain import Alert, Check
-from core.errors import ConflictError, PilothouseError, SetupError
+from core.errors import PilothouseError, SetupError
 from core.monitoring.alerting import Finding, changes, conditions_of
 from core.monitoring.messages import Message, message_of, trial_message
 from core.monitoring.report import DriftReport
 from core.params_alerts import AlertParams
+from core.promotion.audit import Action
+from core.promotion.trail import AuditTrail
 
 LOG = logging.getLogger(__name__)
 MOST_DOUBLINGS = 30
@@ -39,11 +41,13 @@ class AlertService:
         records: AlertRecords,
         receiver: Receiver | None,
         panel_url: str,
+        trail: AuditTrail,
     ) -> None:
         self._params = params
         self._records = records
         self._receiver = receiver
         self._panel_url = panel_url
+        self._trail = trail
 
     def consider(self, check: Check, report: DriftReport) -> None:
         """Raises, worsens and closes alerts by what a check has found.
@@ -54,12 +58,22 @@ class AlertService:
             ConflictError: another process does the same at this moment.
             UnavailableError: the database does not answer.
         """
-        now = datetime.now(UTC)
         cooldown = timedelta(hours=self._params.cooldown_hours)
-        finding = Finding(check.problem, check.id, conditions_of(report), now)
-        alerts = self._records.open_or_closed_since(check.problem, now - cooldown)
+        finding = Finding(check.problem, check.id, conditions_of(report), datetime.now(UTC))
+        self.act_on(finding, cooldown)
+
+    def act_on(self, finding: Finding, cooldown: timedelta = timedelta()) -> None:
+        """Raises, worsens and closes alerts by a finding; found twice, it is told once.
+
+        Raises:
+            ConflictError: another process does the same at this moment.
+            UnavailableError: the database does not answer.
+        """
+        alerts = self._records.open_or_closed_since(finding.problem, finding.at - cooldown)
         todo = changes(finding, alerts, cooldown)
-        self._records.apply(todo, deliver_at=now if self._receiver is not None else None)
+        if not todo:
+            return
+        self._records.apply(todo, deliver_at=finding.at if self._receiver is not None else None)
         for change in todo:
             alert = change.alert
             LOG.info(
@@ -93,10 +107,14 @@ class AlertService:
             NotFoundError: there is no such alert.
             ConflictError: it has closed already.
         """
-        alert = self._records.get(alert_id)
-        now = datetime.now(UTC)
-        if not self._records.acknowledge(alert_id, by=actor, at=now, note=note.strip()):
-            raise ConflictError(f"Alert {alert.id} has closed already.")
+        now, told = datetime.now(UTC), note.strip()
+        with self._trail.act(
+            Action.ALERT_ACKNOWLEDGED, actor=actor, object=f"alert {alert_id}", reason=told
+        ) as act:
+            alert = self._records.get(alert_id)
+            act.problem = alert.problem
+            also = act.done_with(f"{alert.kind.value}, {alert.severity.value}")
+            self._records.acknowledge(alert_id, by=actor, at=now, note=told, also=also)
         return self._records.get(alert_id)
 
     def deliver_due(self, now: datetime) -> int:

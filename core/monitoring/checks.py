@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
-import sys
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,13 +21,15 @@ from core.errors import (
     UnavailableError,
 )
 from core.monitoring.arrivals import require_window
-from core.monitoring.job_spec import LOG_FILE, REPORT_FILE, CheckSpec, check_folder
-from core.monitoring.outcome import merged
+from core.monitoring.job_spec import LOG_FILE, REPORT_FILE, CheckSpec, check_folder, command_of
+from core.monitoring.outcome import ended, merged
 from core.monitoring.reference import nothing_in_production
 from core.monitoring.report import DriftReport
 from core.params_monitoring import MonitoringParams
 from core.problems import require_problem
+from core.promotion.audit import Action
 from core.promotion.promotions import PromotionService
+from core.promotion.trail import Act, AuditTrail
 from core.training.artifacts import read_value
 from core.training.jobs import end_job, is_lost, tail_of
 
@@ -52,6 +52,7 @@ class MonitoringService:
         tracker: RunTracker,
         cluster: RayCluster,
         home: Path,
+        trail: AuditTrail,
     ) -> None:
         self._params = params
         self._problems = problems
@@ -61,6 +62,7 @@ class MonitoringService:
         self._tracker = tracker
         self._cluster = cluster
         self._home = home
+        self._trail = trail
 
     def start(
         self,
@@ -86,6 +88,12 @@ class MonitoringService:
             ConflictError: the same rows are being checked.
             UnavailableError: Ray or MLflow does not answer.
         """
+        with self._trail.act(
+            Action.CHECK_STARTED, actor=actor, object=f"check of {problem}", problem=problem
+        ) as act:
+            return self._begin(problem, batch_id, window, act)
+
+    def _begin(self, problem: str, batch_id: str | None, window: str | None, act: Act) -> Check:
         require_problem(problem, self._problems)
         if batch_id is not None and window is not None:
             raise InvalidInputError(
@@ -98,14 +106,14 @@ class MonitoringService:
         if batch is None:
             window = require_window(window or self._params.window)
         self._refuse_second(problem, batch_id, window)
-        return self._start(production, batch, window, actor)
+        return self._start(production, batch, window, act)
 
     def _start(
-        self, production: Promotion, batch: Batch | None, window: str | None, actor: str
+        self, production: Promotion, batch: Batch | None, window: str | None, act: Act
     ) -> Check:
         problem, started_at = production.problem, datetime.now(UTC)
         subject = {"batch": batch.id} if batch is not None else {"window": window or ""}
-        tags = {"problem": problem, "started_by": actor, **subject}
+        tags = {"problem": problem, "started_by": act.actor, **subject}
         check = Check(
             id=self._tracker.create(
                 problem,
@@ -116,13 +124,15 @@ class MonitoringService:
             problem=problem,
             status=RunStatus.QUEUED,
             version=production.version,
-            started_by=actor,
+            started_by=act.actor,
             started_at=started_at,
             batch_id=None if batch is None else batch.id,
             window=window,
         )
+        act.object = f"check {check.id}"
+        told = f"v{check.version}, {' '.join(f'{name} {of}' for name, of in subject.items())}"
         try:
-            self._records.add(check)
+            self._records.add(check, act.done_with(told))
         except PilothouseError as exc:
             self._tell_mlflow(replace(check, status=RunStatus.CANCELLED), str(exc))
             raise
@@ -139,7 +149,7 @@ class MonitoringService:
             earlier=self._earlier(check),
         )
         try:
-            self._cluster.submit(_job_id(check), _command(spec))
+            self._cluster.submit(_job_id(check), command_of(spec))
         except UnavailableError as exc:
             self._end(check, RunStatus.FAILED, str(exc))
             raise
@@ -228,15 +238,21 @@ class MonitoringService:
             ConflictError: it has ended already.
             UnavailableError: Ray or MLflow does not answer, or the process does not end.
         """
-        check = self.get(check_id)
-        if not check.status.is_active:
-            raise ConflictError(f"Check {check_id[:8]} has ended already: {check.status.value}.")
-        end_job(self._cluster, _job_id(check), "check")
-        tracked = self._tracker.get(check_id)
-        if tracked.status is RunStatus.FINISHED:
-            self._save(merged(check, tracked))
-            raise ConflictError(f"Check {check_id[:8]} finished while it was being stopped.")
-        return self._end(check, RunStatus.CANCELLED, f"cancelled by {actor}")
+        with self._trail.act(
+            Action.CHECK_CANCELLED, actor=actor, object=f"check {check_id}"
+        ) as act:
+            check = self.get(check_id)
+            act.problem = check.problem
+            short, status = check_id[:8], check.status
+            if not status.is_active:
+                raise ConflictError(f"Check {short} has ended already: {status.value}.")
+            end_job(self._cluster, _job_id(check), "check")
+            tracked = self._tracker.get(check_id)
+            if tracked.status is RunStatus.FINISHED:
+                self._save(merged(check, tracked))
+                raise ConflictError(f"Check {short} finished while it was being stopped.")
+            act.done()
+            return self._end(check, RunStatus.CANCELLED, f"cancelled by {actor}")
 
     def refresh(self) -> None:
         """Brings every active check up to date; a service that is down changes nothing."""
@@ -249,7 +265,7 @@ class MonitoringService:
         try:
             tracked = self._tracker.get(check.id)
         except NotFoundError:
-            gone = _ended(check, RunStatus.FAILED, "The check was deleted in MLflow.")
+            gone = ended(check, RunStatus.FAILED, "The check was deleted in MLflow.")
             return self._save(gone)
         except UnavailableError as exc:
             LOG.info("check %s is not refreshed: %s", check.id, exc)
@@ -263,10 +279,10 @@ class MonitoringService:
         return is_lost(self._cluster, self._tracker, _job_id(check), check.id, check.started_at)
 
     def _end(self, check: Check, status: RunStatus, why: str) -> Check:
-        ended = _ended(check, status, why)
-        saved = self._save(ended)
-        if saved == ended:
-            self._tell_mlflow(ended, why)
+        closed = ended(check, status, why)
+        saved = self._save(closed)
+        if saved == closed:
+            self._tell_mlflow(closed, why)
         return saved
 
     def _save(self, check: Check) -> Check:
@@ -282,11 +298,3 @@ class MonitoringService:
 
 def _job_id(check: Check) -> str:
     return f"{check.problem}-check-{check.id}"
-
-
-def _command(spec: CheckSpec) -> str:
-    return shlex.join([sys.executable, "-m", "core.monitoring.job", spec.model_dump_json()])
-
-
-def _ended(check: Check, status: RunStatus, why: str) -> Check:
-    return replace(check, status=status, ended_at=datetime.now(UTC), error=why)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -38,3 +40,8 @@ class CheckSpec(BaseModel):
 def check_folder(home: Path, check_id: str) -> Path:
     """Folder of a check's log and scratch."""
     return home / "checks" / check_id
+
+
+def command_of(spec: CheckSpec) -> str:
+    """The command line of a check's process."""
+    return shlex.join([sys.executable, "-m", "core.monitoring.job", spec.model_dump_json()])

@@ -34,7 +34,7 @@ def message_of(alert: Alert, event: AlertEvent, key: str, panel_url: str) -> Mes
     title = f"[closed] {what}" if closed else f"[{alert.severity.value}] {what}"
     named = [f"- {detail}" for detail in alert.details[:MOST_NAMED]]
     was = f"It was: {alert.summary}" if closed else alert.summary
-    lines = [was, *([] if closed else named), f"Report: {link}", f"Key: {key}"]
+    lines = [was, *([] if closed else named), f"{'Report' if alert.check_id else 'Panel'}: {link}", f"Key: {key}"]
     return Message(
         title=title,
         body="\n".join(lines),
@@ -52,7 +52,9 @@ def message_of(alert: Alert, event: AlertEvent, key: str, panel_url: str) -> Mes
 
 
 def report_link(alert: Alert, panel_url: str) -> str:
-    """Address of the report of an alert's check in the panel."""
+    """Address in the panel of the report of an alert's check, or of what serves."""
+    if not alert.check_id:
+        return f"{panel_url}/serving?{urlencode({'problem': alert.problem})}"
     return f"{panel_url}/drift?{urlencode({'problem': alert.problem, 'check': alert.check_id})}"
 
 

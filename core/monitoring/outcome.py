@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from core.adapters.mlflow import TrackedRun
 from core.domain import Check, Level, RunStatus
@@ -64,3 +65,8 @@ def merged(check: Check, tracked: TrackedRun) -> Check:
         summary=tracked.tags.get(SUMMARY, ""),
         rows=int(rows) if rows else None,
     )
+
+
+def ended(check: Check, status: RunStatus, why: str) -> Check:
+    """A check that ends now."""
+    return replace(check, status=status, ended_at=datetime.now(UTC), error=why)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from core.domain import Check
 from core.errors import ConflictError, PilothouseError
+from core.monitoring.alerting import moved_aliases
 from core.monitoring.alerts import AlertService
 from core.monitoring.ports import CheckQueue, Checks, NewBatches
 from core.monitoring.retrains import RetrainingService
@@ -19,6 +20,8 @@ from core.promotion.promotions import PromotionService
 
 LOG = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
+#: How often aliases are looked at; nothing is deployed because of them meanwhile.
+ALIASES_EVERY = timedelta(seconds=10)
 
 
 class WatchService:
@@ -41,6 +44,7 @@ class WatchService:
         self._alerts = alerts
         self._retraining = retraining
         self._promotions = promotions
+        self._aliases_seen: datetime | None = None
 
     def start_due_checks(self, now: datetime) -> None:
         """Starts the checks whose time has come, one a problem at a time.
@@ -97,6 +101,22 @@ class WatchService:
             self._queue.mark_considered(check.id)
 
         _each(self._queue.unconsidered(), consider)
+
+    def watch_aliases(self, problems: Iterable[str], now: datetime) -> None:
+        """Raises an alert where somebody has moved an alias in the registry, and closes it.
+
+        Raises:
+            PilothouseError: the registry does not answer.
+        """
+        if self._aliases_seen is not None and now - self._aliases_seen < ALIASES_EVERY:
+            return
+
+        def look(problem: str) -> None:
+            drift = self._promotions.note_aliases(problem)
+            self._alerts.act_on(moved_aliases(problem, [one.said() for one in drift], now))
+
+        _each(problems, look)
+        self._aliases_seen = now
 
     def retrain_due(self, problems: Iterable[str], now: datetime) -> None:
         """Asks the policy of retraining for each problem, and notes what became of retrains.

@@ -23,6 +23,7 @@ class Action(StrEnum):
     CHECK_STARTED = "check started"
     CHECK_CANCELLED = "check cancelled"
     BATCH_ACCEPTED = "batch accepted"
+    BATCH_RECOGNISED = "batch recognised"
     BATCH_REFUSED = "batch refused"
     LABELS_ADDED = "labels added"
     ALERT_ACKNOWLEDGED = "alert acknowledged"
@@ -41,6 +42,7 @@ class Action(StrEnum):
     ALIAS_MOVED = "alias moved"
     ALIAS_RESTORED = "alias restored"
     SETTINGS_CHANGED = "settings changed"
+    TRAIL_ANCHORED = "trail anchored"
 
 
 class Outcome(StrEnum):
@@ -59,16 +61,31 @@ class AuditEntry:
     actor: str
     #: What the actor was allowed to be, such as ``local operator`` or ``system``.
     role: str
-    action: Action
+    #: One of ``Action``; any other text is what somebody, or another release, has written.
+    action: str
     #: Kind and id of what was acted on, such as ``run 3f2a…`` or ``titanic v4``.
     object: str
-    outcome: Outcome = Outcome.DONE
+    #: One of ``Outcome``; any other text is what somebody has written.
+    outcome: str = Outcome.DONE
     problem: str = ""
     reason: str = ""
     #: The promotion request that it belongs to.
     request_id: str = ""
     #: What else a reader should know, in one sentence.
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which rows a reader wants; what is ``None`` or empty does not narrow."""
+
+    problem: str = ""
+    actor: str = ""
+    action: str = ""
+    outcome: str = ""
+    since: datetime | None = None
+    #: Rows before it, this moment itself left out.
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -239,8 +239,9 @@ class DriftedFeature(_Frozen):
 
 
 class Cause(_Frozen):
-    """The check that has led to the run."""
+    """What has led to the run, where the retraining policy has started it."""
 
+    #: The last check before it; empty where there was none.
     check_id: str
     #: What the retraining policy said for it.
     why: str

@@ -1,82 +1,287 @@
-"""What a candidate must reach: a pure function of candidate, incumbent and policy."""
+"""What a candidate must reach: a pure function of candidate, incumbent and policy.
+
+Every gate passes, fails, or cannot tell. A hard gate that does not pass keeps the candidate
+out. A soft one that does not pass is told to the person who decides, who may pass over it.
+Limits are kept by what meets them exactly.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.domain import GateResult, Verdict
-from core.params import PromotionParams
+from core.params_promotion import PromotionParams
+from core.promotion.evidence import (
+    ClassRates,
+    Evidence,
+    RowsComparison,
+    RowSet,
+    SliceRates,
+)
+from core.promotion.verdicts import auc_verdict, rise_verdict, worst
+from core.wording import count, signed
 
-
-@dataclass(frozen=True)
-class Measured:
-    """What the gates look at of one version."""
-
-    version: int
-    auc: float
-    parity_max_difference: float
-    contract_fingerprint: str
+PARITY, CONTRACT, LEAK = "parity with Spark", "contract", "no leaky column"
+AUC, CLASSES, SLICES = "AUC", "precision and recall by class", "precision and recall by slice"
+CALIBRATION, LATENCY, COST = "calibration", "latency", "training cost"
+#: Slices that a reason names; the evidence has them all.
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the gates hold it against."""
+    """What the gates hold a candidate against."""
 
     policy: PromotionParams
     parity_tolerance: float
     #: Fingerprint of the contract that this code serves.
     contract_fingerprint: str
+    #: Columns that tell the label: those the contract names, and the label itself.
+    leaky: tuple[str, ...]
 
 
-def judge(candidate: Measured, incumbent: Measured, limits: Limits) -> tuple[GateResult, ...]:
-    """Returns every gate's verdict, for and against."""
-    return (
-        _parity(candidate, limits.parity_tolerance),
-        _contract(candidate, limits.contract_fingerprint),
-        _auc(candidate, incumbent, limits.policy.auc_margin),
-    )
+def judge(evidence: Evidence, limits: Limits) -> tuple[GateResult, ...]:
+    """Returns every gate's verdict, for and against; hard gates first."""
+    policy = limits.policy
+    gates = [
+        _parity(evidence, limits.parity_tolerance),
+        _contract(evidence, limits.contract_fingerprint),
+        _leak(evidence, limits.leaky),
+        _auc(evidence.comparison(RowSet.BOTH), policy),
+        _classes(evidence, policy.class_loss),
+        _slices(evidence, policy.slice_loss),
+        _calibration(evidence, policy.calibration_loss),
+        _latency(evidence, policy),
+    ]
+    if policy.core_seconds is not None:
+        gates.append(_cost(evidence, policy.core_seconds))
+    return tuple(gates)
 
 
-def passes(results: tuple[GateResult, ...]) -> bool:
-    """Whether no gate says no."""
-    return all(result.verdict is Verdict.PASS for result in results)
+def hard_failures(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
+    """Hard gates that do not pass: with one of them there is nothing to decide."""
+    return tuple(gate for gate in gates if gate.hard and gate.verdict is not Verdict.PASS)
 
 
-def _parity(candidate: Measured, tolerance: float) -> GateResult:
-    difference = candidate.parity_max_difference
-    good = difference <= tolerance
+def soft_reservations(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
+    """Soft gates that fail or cannot tell: what a person has to answer for."""
+    return tuple(gate for gate in gates if not gate.hard and gate.verdict is not Verdict.PASS)
+
+
+def _unknown(gate: str, reason: str, limit: float | None = None, hard: bool = False) -> GateResult:
+    return GateResult(gate, Verdict.CANNOT_TELL, None, limit, reason, hard)
+
+
+def _parity(evidence: Evidence, tolerance: float) -> GateResult:
+    parity = evidence.parity
+    if parity is None:
+        reason = "What the served model says cannot be held against Spark."
+        return _unknown(PARITY, reason, tolerance, hard=True)
+    difference = parity.max_difference
     return GateResult(
-        gate="parity with Spark",
-        verdict=Verdict.PASS if good else Verdict.FAIL,
+        gate=PARITY,
+        verdict=Verdict.PASS if difference <= tolerance else Verdict.FAIL,
         measured=difference,
         limit=tolerance,
-        reason=f"The served model differs from Spark by at most {difference:.1e}.",
+        reason=f"The served model differs from Spark by at most {difference:.1e}: the export on "
+        f"{count(parity.spark_rows, 'record')}, the registered bytes on "
+        f"{count(parity.served_rows, 'row')} of the holdout.",
         hard=True,
     )
 
 
-def _contract(candidate: Measured, fingerprint: str) -> GateResult:
-    same = candidate.contract_fingerprint == fingerprint
+def _contract(evidence: Evidence, fingerprint: str) -> GateResult:
+    found = evidence.candidate.contract_fingerprint
+    if not found:
+        return _unknown(CONTRACT, "The contract of its training data is not known.", hard=True)
+    same = found == fingerprint
     return GateResult(
-        gate="contract",
+        gate=CONTRACT,
         verdict=Verdict.PASS if same else Verdict.FAIL,
         measured=None,
         limit=None,
-        reason="It was trained on the contract that is served."
+        reason="Its training data passed the contract that is served."
         if same
-        else "It was trained on another contract than the one that is served.",
+        else "Its training data passed another contract than the one that is served.",
         hard=True,
     )
 
 
-def _auc(candidate: Measured, incumbent: Measured, margin: float) -> GateResult:
-    limit = incumbent.auc + margin
-    good = candidate.auc >= limit
-    word = "not below" if good else "below"
+def _leak(evidence: Evidence, leaky: Sequence[str]) -> GateResult:
+    inputs = evidence.candidate.inputs
+    if not inputs:
+        return _unknown(LEAK, "What the model takes is not known.", hard=True)
+    found = [name for name in inputs if name in leaky]
     return GateResult(
-        gate="AUC on the holdout",
-        verdict=Verdict.PASS if good else Verdict.FAIL,
-        measured=candidate.auc,
-        limit=limit,
-        reason=f"AUC {candidate.auc:.4f} is {word} the {limit:.4f} that v{incumbent.version} asks.",
+        gate=LEAK,
+        verdict=Verdict.FAIL if found else Verdict.PASS,
+        measured=float(len(found)),
+        limit=0.0,
+        reason=f"It takes {', '.join(found)}, which tells the label."
+        if found
+        else f"None of its {count(len(inputs), 'input')} tells the label.",
+        hard=True,
+    )
+
+
+def _auc(both: RowsComparison, policy: PromotionParams) -> GateResult:
+    margin, found = policy.auc_margin, both.difference
+    if found is None:
+        return _unknown(AUC, both.note, margin)
+    said = (
+        f"AUC {signed(found.value, 4)} on {count(both.rows, 'row')}, {found.confidence:.0%} "
+        f"interval {signed(found.low, 4)} to {signed(found.high, 4)}"
+    )
+    asked, rarer = signed(margin, 4), min(both.positives, both.rows - both.positives)
+    if rarer < policy.minimum_class_rows:
+        return GateResult(
+            AUC,
+            Verdict.CANNOT_TELL,
+            found.value,
+            margin,
+            f"{said}: {count(rarer, 'row')} of the rarer class "
+            f"are fewer than the {policy.minimum_class_rows} asked.",
+        )
+    verdict = auc_verdict(found, margin)
+    follows = {
+        Verdict.PASS: f"all of it reaches the {asked} asked",
+        Verdict.FAIL: f"all of it is below the {asked} asked",
+        Verdict.CANNOT_TELL: f"it holds the {asked} asked, so the rows are too few to tell",
+    }
+    return GateResult(AUC, verdict, found.value, margin, f"{said}: {follows[verdict]}.")
+
+
+def _classes(evidence: Evidence, most: float) -> GateResult:
+    if evidence.judged is None:
+        return _unknown(CLASSES, evidence.comparison(RowSet.BOTH).note, most)
+    return _rates(CLASSES, evidence.judged.classes, most, "class", 0)
+
+
+def _slices(evidence: Evidence, most: float) -> GateResult:
+    if evidence.judged is None:
+        return _unknown(SLICES, evidence.comparison(RowSet.BOTH).note, most)
+    slices = evidence.judged.slices
+    told = [one for one in slices if not one.too_small]
+    return _rates(SLICES, told, most, "slice", len(slices) - len(told))
+
+
+def _rates(
+    gate: str,
+    groups: Sequence[ClassRates] | Sequence[SliceRates],
+    most: float,
+    noun: str,
+    too_small: int,
+) -> GateResult:
+    left_out = f"; {count(too_small, noun)} too small to tell" if too_small else ""
+    if not groups:
+        return _unknown(gate, f"No {noun} has rows enough{left_out}.", most)
+    verdict = worst([one.verdict for one in groups])
+    losses = [loss for loss in map(_loss_of, groups) if loss is not None]
+    spoken = [one for one in groups if one.verdict is verdict]
+    named = "; ".join(map(_told, sorted(spoken, key=_by_loss)[:MOST_NAMED]))
+    what = {
+        Verdict.PASS: f"none loses more than {most:g}",
+        Verdict.FAIL: f"{len(spoken)} lost more than {most:g}, beyond chance ({named})",
+        Verdict.CANNOT_TELL: f"{len(spoken)} may have lost more than {most:g} ({named})",
+    }
+    reason = f"Of {count(len(groups), noun)}, {what[verdict]}{left_out}."
+    return GateResult(gate, verdict, max(losses) if losses else None, most, reason)
+
+
+def _loss_of(one: ClassRates | SliceRates) -> float | None:
+    """The larger loss of precision and recall; below zero where both are gains."""
+    known = [d for d in (one.precision_difference, one.recall_difference) if d is not None]
+    return max(-difference.value for difference in known) if known else None
+
+
+def _by_loss(one: ClassRates | SliceRates) -> float:
+    return -(_loss_of(one) or 0.0)
+
+
+def _told(one: ClassRates | SliceRates) -> str:
+    name = f"class {one.label}" if isinstance(one, ClassRates) else f"{one.column} {one.value}"
+    rates = {"precision": one.precision_difference, "recall": one.recall_difference}
+    told = [f"{what} {signed(d.value)}" for what, d in rates.items() if d is not None]
+    return f"{name}: {', '.join(told) or 'undefined'}, {count(one.rows, 'row')}"
+
+
+def _calibration(evidence: Evidence, most: float) -> GateResult:
+    if evidence.judged is None:
+        return _unknown(CALIBRATION, evidence.comparison(RowSet.BOTH).note, most)
+    found = evidence.judged.calibration
+    verdict = rise_verdict(found.difference, most)
+    follows = {
+        Verdict.PASS: f"no more than the {most:g} allowed",
+        Verdict.FAIL: f"more than the {most:g} allowed, beyond chance",
+        Verdict.CANNOT_TELL: f"more than the {most:g} allowed, which may be chance",
+    }
+    return GateResult(
+        CALIBRATION,
+        verdict,
+        found.difference.value,
+        most,
+        f"Calibration error {found.candidate:.3f} against {found.incumbent:.3f}: "
+        f"{signed(found.difference.value)}, {follows[verdict]}.",
+    )
+
+
+def _latency(evidence: Evidence, policy: PromotionParams) -> GateResult:
+    """Judged by the size of request that takes more of its budget.
+
+    The budget is the larger of what is fast enough in any case and of so many times what
+    the incumbent took meanwhile: a busy machine slows both.
+    """
+    found = evidence.latency
+    if found is None:
+        return _unknown(LATENCY, "The candidate could not be timed.")
+    beside = found.incumbent
+    sizes = (
+        (
+            "one record",
+            found.candidate.single_p95_ms,
+            policy.latency_ms,
+            beside.single_p95_ms if beside else None,
+        ),
+        (
+            "1,000 records",
+            found.candidate.thousand_p95_ms,
+            policy.latency_thousand_ms,
+            beside.thousand_p95_ms if beside else None,
+        ),
+    )
+    told = [
+        (took / budget, size, took, budget)
+        for size, took, enough, other in sizes
+        for budget in [max(enough, policy.latency_factor * (other or 0.0))]
+    ]
+    share, size, took, budget = max(told)
+    within = share <= 1
+    reason = f"{size[0].upper()}{size[1:]} took {took:.3g} ms (95th percentile), "
+    reason += "within" if within else "above"
+    reason += f" the budget of {budget:.3g} ms"
+    if not within and beside is None:
+        return GateResult(
+            LATENCY,
+            Verdict.CANNOT_TELL,
+            took,
+            budget,
+            f"{reason}; with no incumbent beside it, the machine may be what is slow.",
+        )
+    verdict = Verdict.PASS if within else Verdict.FAIL
+    return GateResult(LATENCY, verdict, took, budget, f"{reason}.")
+
+
+def _cost(evidence: Evidence, budget: float) -> GateResult:
+    spent = evidence.costs.candidate.core_seconds
+    if spent is None:
+        return _unknown(COST, "What its training cost was not measured.", budget)
+    within = spent <= budget
+    word = "within" if within else "above"
+    return GateResult(
+        COST,
+        Verdict.PASS if within else Verdict.FAIL,
+        spent,
+        budget,
+        f"Its training took {spent:,.0f} core-seconds, {word} the budget of {budget:,.0f}.",
     )

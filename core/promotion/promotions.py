@@ -1,59 +1,87 @@
-"""Which version serves, which one waits, and who decided.
+"""Which version serves, which one waits, and who decided: the service of it all.
 
 The promotion record in the database decides; alias, tags and deployment are its
-projections, made by ``project`` and repaired by the worker when a process dies in
-between.
+projections, made by ``carrying`` and repaired by the worker when a process dies in between.
 """
 
 from __future__ import annotations
 
-import logging
-import uuid
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
-from core.adapters.database import Database
-from core.adapters.mlflow_registry import PRODUCTION, STAGING, ModelRegistry
-from core.domain import ModelVersion, Promotion, PromotionRequest, RequestStatus, Run
-from core.errors import ConflictError, InvalidInputError, NotFoundError, Offence
-from core.params import Params
-from core.problems.contract import Problem
-from core.promotion.gates import Limits, Measured, judge, passes
-
-LOG = logging.getLogger(__name__)
-BOOTSTRAP, APPROVAL = "bootstrap", "approval"
+from core.domain import (
+    Approval,
+    GateResult,
+    ModelVersion,
+    Promotion,
+    PromotionRequest,
+    Run,
+)
+from core.promotion.candidates import Candidates
+from core.promotion.decisions import Decided, Decisions
+from core.promotion.desk import Desk
+from core.promotion.four_eyes import standing
+from core.promotion.ports import Obstacle
+from core.promotion.repairs import Repairs
+from core.promotion.rollbacks import Rollbacks
+from core.promotion.shown import AliasDrift
 
 
 class PromotionService:
     """Candidates, requests, decisions and the promotion record."""
 
-    def __init__(
-        self,
-        params: Params,
-        problems: Mapping[str, Problem],
-        database: Database,
-        registry: ModelRegistry,
-    ) -> None:
-        self._params = params
-        self._problems = problems
-        self._database = database
-        self._registry = registry
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._candidates = Candidates(desk)
+        self._decisions = Decisions(desk)
+        self._rollbacks = Rollbacks(desk)
+        self._repairs = Repairs(desk, self._rollbacks)
+
+    # What there is
 
     def production(self, problem: str) -> Promotion | None:
         """What serves by the record; ``None`` before the first promotion."""
-        record = self._database.promotions(problem)
-        return record[0] if record else None
+        return self._desk.records.production(problem)
 
     def history(self, problem: str) -> tuple[Promotion, ...]:
         """The promotion record, newest first."""
-        return self._database.promotions(problem)
+        return self._desk.records.promotions(problem)
+
+    def serving_at(self, problem: str, moment: datetime) -> Promotion | None:
+        """What replicas served at a moment; ``None`` where nothing did.
+
+        A promotion counts from when replicas first answered with it, which the worker sees
+        within a beat. One that never came to serve has never served.
+        """
+        for promotion in self._desk.records.promotions(problem):
+            if promotion.live_at is not None and promotion.live_at <= moment:
+                return promotion
+        return None
 
     def requests(
         self, problem: str | None = None, *, open_only: bool = False
     ) -> tuple[PromotionRequest, ...]:
         """Promotion requests, newest first."""
-        return self._database.requests(problem, open_only=open_only)
+        return self._desk.records.requests(problem, open_only=open_only)
+
+    def get(self, request_id: str) -> PromotionRequest:
+        """Reads one promotion request.
+
+        Raises:
+            NotFoundError: there is no such request.
+        """
+        return self._desk.records.request(request_id)
+
+    def approvals(self, request_id: str) -> tuple[Approval, ...]:
+        """Who has said yes to a request, oldest first."""
+        return self._desk.records.approvals(request_id)
+
+    def gates_of(self, problem: str, version: int) -> tuple[GateResult, ...]:
+        """What the gates said of a version when it was last put up; empty if it never was."""
+        for request in self._desk.records.requests(problem):
+            if request.version == version:
+                return request.gates
+        return ()
 
     def version(self, problem: str, version: int) -> ModelVersion:
         """Reads a registered version.
@@ -61,174 +89,61 @@ class PromotionService:
         Raises:
             NotFoundError: the registry does not have it.
         """
-        return self._registry.get(problem, version)
+        return self._desk.registry.get(problem, version)
 
-    def consider(self, run: Run) -> None:
-        """Looks at a finished run's version: bootstrap, open a request, or keep it out."""
-        if run.model_version is None:
-            self._database.decide(considered_run=run.id)
-            return
-        incumbent = self.production(run.problem)
-        if incumbent is None:
-            self._bootstrap(run, run.model_version)
-            return
-        candidate = self._registry.get(run.problem, run.model_version)
-        current = self._registry.get(run.problem, incumbent.version)
-        gates = judge(
-            _measured(candidate),
-            _measured(current),
-            Limits(
-                self._params.promotion,
-                self._params.training.evaluation.parity_tolerance,
-                self._problems[run.problem].contract.fingerprint(),
-            ),
-        )
-        summary = "; ".join(f"{gate.gate}: {gate.verdict.value}" for gate in gates)
-        if not passes(gates):
-            LOG.info("%s v%d is kept out: %s", run.problem, run.model_version, summary)
-            tags = {"promotion_state": "kept out", "gates": summary}
-            self._registry.tag(run.problem, run.model_version, tags)
-            self._database.decide(considered_run=run.id)
-            return
-        request = PromotionRequest(
-            id=_new_id(),
-            problem=run.problem,
-            version=run.model_version,
-            run_id=run.id,
-            status=RequestStatus.OPEN,
-            requested_by=run.started_by,
-            requested_at=datetime.now(UTC),
-            incumbent_version=incumbent.version,
-            gates=gates,
-        )
-        for older in self._database.requests(run.problem, open_only=True):
-            self._tag(run.problem, older.version, "superseded")
-        self._registry.set_alias(run.problem, STAGING, run.model_version)
-        tags = {"promotion_state": "staging", "gates": summary}
-        self._registry.tag(run.problem, run.model_version, tags)
-        self._database.decide(considered_run=run.id, request=request)
+    def alias_drift(self, problem: str) -> tuple[AliasDrift, ...]:
+        """Aliases in the registry that do not show the record.
 
-    def _bootstrap(self, run: Run, version: int) -> None:
-        promotion = Promotion(
-            id=_new_id(),
-            problem=run.problem,
-            version=version,
-            run_id=run.id,
-            rule=BOOTSTRAP,
-            decided_by=run.started_by,
-            reason="The registry was empty: the first version serves without a decision.",
-            since=datetime.now(UTC),
-        )
-        self._database.decide(considered_run=run.id, promotion=promotion)
-        self.project(promotion)
-
-    def approve(self, request_id: str, *, reason: str, actor: str) -> Promotion:
-        """Makes a waiting candidate Production.
+        Right after a decision they may lag behind it for a moment.
 
         Raises:
-            NotFoundError: no such request.
-            InvalidInputError: the reason is too short.
-            ConflictError: the request is not open, or another version went live since.
+            UnavailableError: the registry does not answer.
         """
-        self._require_reason(reason)
-        request = self._database.request(request_id)
-        now = datetime.now(UTC)
-        incumbent = self.production(request.problem)
-        if request.status is RequestStatus.OPEN and (
-            incumbent is None or incumbent.version != request.incumbent_version
-        ):
-            stale = replace(request, status=RequestStatus.STALE, decided_by=actor, decided_at=now)
-            self._database.decide(request=stale)
-            self._registry.drop_alias(request.problem, STAGING)
-            self._tag(request.problem, request.version, "stale")
-            raise ConflictError(
-                "Another version went live since this request was opened; it is stale.",
-                fix="Train a new candidate against the version that serves now.",
-            )
-        promotion = Promotion(
-            id=_new_id(),
-            problem=request.problem,
-            version=request.version,
-            run_id=request.run_id,
-            rule=APPROVAL,
-            decided_by=actor,
-            reason=reason,
-            since=now,
-            request_id=request.id,
-        )
-        decided = _decided(request, RequestStatus.APPROVED, reason, actor, now)
-        self._database.decide(request=decided, promotion=promotion)
-        self.project(promotion)
-        return promotion
+        return self._desk.carrier.alias_drift(problem)
+
+    @property
+    def four_eyes(self) -> str:
+        """Whether whoever brought a candidate about is kept from approving it, in words."""
+        return standing(self._desk.identities.told_apart)
+
+    # What people do
+
+    def request(self, problem: str, version: int, *, actor: str, reason: str) -> PromotionRequest:
+        """Asks for a registered version; see ``Candidates.request``."""
+        return self._candidates.request(problem, version, actor=actor, reason=reason)
+
+    def approve(self, request_id: str, *, reason: str, actor: str) -> Decided:
+        """Says yes to a request; see ``Decisions.approve``."""
+        return self._decisions.approve(request_id, reason=reason, actor=actor)
 
     def reject(self, request_id: str, *, reason: str, actor: str) -> PromotionRequest:
-        """Closes a request; the version stays registered and does not serve.
+        """Closes a request; see ``Decisions.reject``."""
+        return self._decisions.reject(request_id, reason=reason, actor=actor)
 
-        Raises:
-            NotFoundError: no such request.
-            InvalidInputError: the reason is too short.
-            ConflictError: the request is not open.
-        """
-        self._require_reason(reason)
-        request = self._database.request(request_id)
-        decided = _decided(request, RequestStatus.REJECTED, reason, actor, datetime.now(UTC))
-        self._database.decide(request=decided)
-        self._registry.drop_alias(request.problem, STAGING)
-        self._registry.tag(request.problem, request.version, {"promotion_state": "rejected"})
-        return decided
+    def rollback(
+        self, problem: str, version: int | None = None, *, reason: str, actor: str
+    ) -> Promotion:
+        """Goes back to an earlier Production version; see ``Rollbacks.rollback``."""
+        return self._rollbacks.rollback(problem, version, reason=reason, actor=actor)
 
-    def _require_reason(self, reason: str) -> None:
-        least = self._params.promotion.reason_min_length
-        if len(reason.strip()) < least:
-            raise InvalidInputError(
-                f"A decision needs a reason of at least {least} characters.",
-                fix="Say why, so that others understand it later.",
-                offences=[Offence("reason", "too short")],
-            )
+    def restore_alias(self, problem: str, *, actor: str, reason: str) -> Promotion:
+        """Makes aliases show the record again; see ``Rollbacks.restore_alias``."""
+        return self._rollbacks.restore_alias(problem, actor=actor, reason=reason)
 
-    def project(self, promotion: Promotion) -> None:
-        """Makes the registry show a promotion: alias and tags of winner and loser."""
-        record = self._database.promotions(promotion.problem)
-        if record and record[0].id == promotion.id:
-            self._registry.set_alias(promotion.problem, PRODUCTION, promotion.version)
-            self._drop_own_staging(promotion)
-            self._tag(promotion.problem, promotion.version, "production")
-            for older in record[1:2]:
-                if older.version != promotion.version:
-                    self._tag(promotion.problem, older.version, "archived")
-        self._database.mark_projected(promotion.id)
+    # What the worker does
 
-    def _drop_own_staging(self, promotion: Promotion) -> None:
-        version = self._registry.get(promotion.problem, promotion.version)
-        if STAGING in version.aliases:
-            self._registry.drop_alias(promotion.problem, STAGING)
+    def consider(self, run: Run) -> None:
+        """Looks at a finished run's version; see ``Candidates.consider``."""
+        self._candidates.consider(run)
 
-    def _tag(self, problem: str, version: int, state: str) -> None:
-        try:
-            self._registry.tag(problem, version, {"promotion_state": state})
-        except NotFoundError:
-            LOG.warning("%s v%d was deleted from the registry", problem, version)
+    def finish(self) -> None:
+        """Carries out what was left undone; see ``Repairs.finish``."""
+        self._repairs.finish()
 
-    def finish_projections(self) -> None:
-        """Completes what a process left undone between record and registry."""
-        for promotion in self._database.unprojected():
-            self.project(promotion)
+    def undo_unservable(self, obstacles: Mapping[str, Obstacle], now: datetime) -> None:
+        """Takes back what cannot be served; see ``Repairs.undo_unservable``."""
+        self._repairs.undo_unservable(obstacles, now)
 
-
-def _measured(version: ModelVersion) -> Measured:
-    return Measured(
-        version=version.version,
-        auc=version.metrics["auc"],
-        parity_max_difference=version.metrics["parity_max_difference"],
-        contract_fingerprint=version.tags.get("contract_fingerprint", ""),
-    )
-
-
-def _decided(
-    request: PromotionRequest, status: RequestStatus, reason: str, actor: str, now: datetime
-) -> PromotionRequest:
-    return replace(request, status=status, reason=reason, decided_by=actor, decided_at=now)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex[:12]
+    def note_aliases(self, problem: str) -> tuple[AliasDrift, ...]:
+        """Looks for aliases that were moved; see ``Repairs.note_aliases``."""
+        return self._repairs.note_aliases(problem)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
+from core.errors import TrainingError
 from core.problems.contract import Columns, Problem
 
 OUTPUT = "probability"
+_LOADING_ERRORS = tuple(
+    getattr(onnxruntime_errors, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+)
 
 
 class Scorer:
@@ -20,16 +26,31 @@ class Scorer:
     """
 
     def __init__(self, problem: Problem, model: bytes) -> None:
+        """Loads ONNX bytes.
+
+        Raises:
+            TrainingError: they are no model that this release can run.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._problem = problem
-        self._session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
-        used = {node.name for node in self._session.get_inputs()}
-        self._numeric = tuple(n for n in problem.numeric_features if n in used)
-        self._categorical = tuple(n for n in problem.categorical_features if n in used)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except _LOADING_ERRORS as exc:
+            raise TrainingError("The model file cannot be loaded.") from exc
+        #: Features that the model takes, in its order.
+        self.inputs: tuple[str, ...] = tuple(node.name for node in self._session.get_inputs())
+        self._numeric = tuple(n for n in problem.numeric_features if n in self.inputs)
+        self._categorical = tuple(n for n in problem.categorical_features if n in self.inputs)
+
+    @property
+    def unknown_inputs(self) -> tuple[str, ...]:
+        """Inputs that the problem, as it is now, does not give: then nothing can be scored."""
+        known = {*self._numeric, *self._categorical}
+        return tuple(name for name in self.inputs if name not in known)
 
     def probabilities(self, columns: Columns) -> npt.NDArray[np.float64]:
         """Probability of the positive class, shape (rows,), for the contract's columns."""

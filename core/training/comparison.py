@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.training.predictions import HoldoutPredictions
-from core.training.resampling import chunks_of, draw_weights, weighted_auc
+from core.training.resampling import chunks_of, draw_weights, interval, weighted_auc
 
 FloatArray = npt.NDArray[np.float64]
 #: Below them a slice says more about its few rows than about the models.
@@ -110,26 +110,39 @@ def compare_auc(
     reason = why_incomparable(baseline, candidate)
     if reason:
         return reason
-    label = baseline.label
-    observed = _differences(baseline, candidate, label, np.ones((1, label.size)))
-    random = np.random.default_rng(how.seed)
-    drawn = np.concatenate(
-        [
-            _differences(baseline, candidate, label, draw_weights(label, samples, random))
-            for samples in chunks_of(how.samples, label.size)
-        ]
-    )
-    tail = (1 - how.confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    found = auc_differences(baseline, candidate, how)
+    low, high = interval(found.drawn, how.confidence)
     return AucComparison(
-        difference=float(observed[0]),
-        low=float(low),
-        high=float(high),
-        probability_better=_share_better(drawn),
+        difference=found.observed,
+        low=low,
+        high=high,
+        probability_better=share_better(found.drawn),
         rows=baseline.rows,
         samples=how.samples,
         confidence=how.confidence,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class AucDifferences:
+    """Candidate minus baseline on the rows as they are, and on each resample: (samples,)."""
+
+    observed: float
+    drawn: FloatArray
+
+
+def auc_differences(
+    baseline: HoldoutPredictions, candidate: HoldoutPredictions, how: Resampling
+) -> AucDifferences:
+    """Scores two comparable models on the same resamples; see ``compare_auc``."""
+    label = baseline.label
+    observed = _differences(baseline, candidate, label, np.ones((1, label.size)))
+    random = np.random.default_rng(how.seed)
+    drawn = [
+        _differences(baseline, candidate, label, draw_weights(label, samples, random))
+        for samples in chunks_of(how.samples, label.size)
+    ]
+    return AucDifferences(float(observed[0]), np.concatenate(drawn))
 
 
 def _differences(
@@ -142,7 +155,8 @@ def _differences(
     return better - weighted_auc(label, baseline.probability, weights)
 
 
-def _share_better(differences: FloatArray) -> float:
+def share_better(differences: FloatArray) -> float:
+    """Share of resamples in which the candidate is better; a tie counts one half."""
     # Equal rankings differ by rounding only, which must not decide for one side.
     ties = np.isclose(differences, 0.0, atol=1e-12)
     return float(np.mean(np.where(ties, 0.5, differences > 0)))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.adapters.database import Database
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.domain import Run
-from core.errors import InvalidInputError, NotFoundError, UnavailableError
-from core.training.artifacts import read_value
+from core.errors import NotFoundError, UnavailableError
+from core.training.artifacts import read_holdout, read_value
 from core.training.importance import Explain, Importance, importances
-from core.training.predictions import HoldoutPredictions, read_predictions
+from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
 from core.training.run_memory import RunMemory
-from core.training.tracking import PREDICTIONS_FILE, REPORT_FILE, USAGE_FILE
+from core.training.tracking import REPORT_FILE, USAGE_FILE
 from core.training.usage import Usage
 
 LOG = logging.getLogger(__name__)
@@ -107,15 +105,7 @@ class ExperimentService:
         Raises:
             NotFoundError: the run is of a release that kept none, or it was deleted.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            path = self._tracker.fetch_file(run_id, PREDICTIONS_FILE, Path(scratch))
-            try:
-                return read_predictions(path)
-            except InvalidInputError as exc:
-                raise NotFoundError(
-                    f"The predictions of run {run_id[:8]} cannot be read.",
-                    fix="Run the training again.",
-                ) from exc
+        return read_holdout(self._tracker, run_id)
 
 
 def _run(problem: str, tracked: TrackedRun) -> Run:

@@ -73,7 +73,9 @@ def _execute(
     tracker = tracking.tracker
     tell = _Teller(spec.run_id, tracker)
     connect_ray(RayConnection("auto", f"run-{spec.run_id}"))
-    plan = SparkPlan(spec.profile, spec.training.spark, code_digest(packages))
+    digest = code_digest(packages)
+    tracker.tag(spec.run_id, {"code_digest": digest})
+    plan = SparkPlan(spec.profile, spec.training.spark, digest)
     with SparkLease(f"run-{spec.run_id}", plan) as lease:
         # Spark starts meanwhile, where no warm session was found.
         tell(Stage.INGEST)

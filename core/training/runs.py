@@ -25,6 +25,8 @@ from core.errors import (
 from core.params import Params, TrainingParams, override_training
 from core.problems import require_problem
 from core.problems.contract import Problem
+from core.promotion.audit import Action
+from core.promotion.trail import Act, AuditTrail
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.jobs import end_job, is_lost, tail_of
 from core.training.preflight import NodeCapacity, check_profile
@@ -45,6 +47,7 @@ class RunService:
         tracker: RunTracker,
         cluster: RayCluster,
         home: Path,
+        trail: AuditTrail,
     ) -> None:
         self._params = params
         self._problems = problems
@@ -52,6 +55,7 @@ class RunService:
         self._tracker = tracker
         self._cluster = cluster
         self._home = home
+        self._trail = trail
 
     def start(
         self,
@@ -81,6 +85,20 @@ class RunService:
             ResourceError: the cluster cannot give the profile.
             UnavailableError: Ray or MLflow does not answer.
         """
+        with self._trail.act(
+            Action.RUN_STARTED, actor=actor, object=f"run of {problem}", problem=problem
+        ) as act:
+            return self._start(problem, profile, overrides, tuple(batches), cause or {}, act)
+
+    def _start(
+        self,
+        problem: str,
+        profile: str | None,
+        overrides: Mapping[str, str],
+        batches: tuple[str, ...],
+        cause: Mapping[str, str],
+        act: Act,
+    ) -> Run:
         require_problem(problem, self._problems)
         chosen = self._params.profile_named(profile or self._params.profile)
         training = override_training(self._params.training, overrides)
@@ -95,22 +113,23 @@ class RunService:
             {
                 "problem": problem,
                 "profile": chosen.name,
-                "started_by": actor,
+                "started_by": act.actor,
                 **({"batches": ", ".join(batches)} if batches else {}),
-                **(cause or {}),
+                **cause,
             },
         )
-        run = Run(run_id, problem, RunStatus.QUEUED, chosen.name, actor, started_at)
+        run = Run(run_id, problem, RunStatus.QUEUED, chosen.name, act.actor, started_at)
+        act.object = f"run {run_id}"
         spec = RunSpec(
             run_id=run_id,
             problem=problem,
             profile=chosen,
             training=training,
             git_commit=git_commit(),
-            batches=tuple(batches),
+            batches=batches,
         )
         try:
-            self._database.add_run(run)
+            self._database.add_run(run, act.done_with(_asked(chosen.name, overrides, batches)))
         except PilothouseError as exc:
             self._tell_mlflow(replace(run, status=RunStatus.CANCELLED), str(exc))
             raise
@@ -165,12 +184,15 @@ class RunService:
             ConflictError: it has ended already.
             UnavailableError: Ray does not answer or the process does not end.
         """
-        run = self.get(run_id)
-        if not run.status.is_active:
-            raise ConflictError(f"Run {run_id[:8]} has ended already: {run.status.value}.")
-        end_job(self._cluster, _job_id(run), "run")
-        self._refuse_finished(run)
-        return self._end(run, RunStatus.CANCELLED, f"cancelled by {actor}")
+        with self._trail.act(Action.RUN_CANCELLED, actor=actor, object=f"run {run_id}") as act:
+            run = self.get(run_id)
+            act.problem = run.problem
+            if not run.status.is_active:
+                raise ConflictError(f"Run {run_id[:8]} has ended already: {run.status.value}.")
+            end_job(self._cluster, _job_id(run), "run")
+            self._refuse_finished(run)
+            act.done()
+            return self._end(run, RunStatus.CANCELLED, f"cancelled by {actor}")
 
     def _refuse_finished(self, run: Run) -> None:
         """A run may have reached its end while it was being stopped; then it has a version."""
@@ -229,6 +251,12 @@ class RunService:
     def _save_if_active(self, run: Run) -> Run:
         """Whoever only follows a run does not overwrite what somebody decided meanwhile."""
         return run if self._database.save_active_run(run) else self._database.run(run.id)
+
+
+def _asked(profile: str, overrides: Mapping[str, str], batches: Sequence[str]) -> str:
+    """What was asked of a run, in one sentence."""
+    parts = [f"profile {profile}", *(f"{key}={value}" for key, value in overrides.items())]
+    return ", ".join([*parts, *(f"batch {one}" for one in batches)])
 
 
 def _job_id(run: Run) -> str:

@@ -89,6 +89,7 @@ def _evaluate(settings: Settings, params: Params, problem: Problem, ws: Workspac
     with _tracking_server(settings):
         tracker = connect_tracking(settings).tracker
         tags = {"problem": problem.name, "profile": params.profile}
+        tags["code_digest"] = code_digest(settings.packages)
         run_id = tracker.create(
             problem.name, f"{problem.name}-dvc", {**tags, "started_by": settings.operator}
         )

@@ -25,12 +25,14 @@ from core.errors import (
 from core.params import Params
 from core.problems import require_problem
 from core.problems.contract import Problem
+from core.promotion.audit import Action
+from core.promotion.trail import Act, AuditTrail
 from core.training.artifacts import read_value
 from core.training.jobs import end_job, is_lost, tail_of
 from core.training.preflight import NodeCapacity, check_profile
 from core.training.provenance import git_commit
 from core.training.sweep_report import SweepReport
-from core.training.sweep_request import read_request
+from core.training.sweep_request import SweepRequest, read_request
 from core.training.sweep_spec import LOG_FILE, REPORT_FILE, SweepSpec, sweep_folder
 
 LOG = logging.getLogger(__name__)
@@ -47,12 +49,14 @@ class SweepService:
         tracker: RunTracker,
         cluster: RayCluster,
         home: Path,
+        trail: AuditTrail,
     ) -> None:
         self._params = params
         self._problems = problems
         self._tracker = tracker
         self._cluster = cluster
         self._home = home
+        self._trail = trail
 
     def start(
         self,
@@ -82,29 +86,36 @@ class SweepService:
             ResourceError: the cluster cannot give one of the profiles.
             UnavailableError: Ray or MLflow does not answer.
         """
-        require_problem(problem, self._problems)
-        request = read_request(
-            self._params,
-            self._problems[problem],
-            profiles=profiles,
-            families=families,
-            repeat=repeat,
-            overrides=overrides,
-        )
+        with self._trail.act(
+            Action.SWEEP_STARTED, actor=actor, object=f"sweep of {problem}", problem=problem
+        ) as act:
+            require_problem(problem, self._problems)
+            request = read_request(
+                self._params,
+                self._problems[problem],
+                profiles=profiles,
+                families=families,
+                repeat=repeat,
+                overrides=overrides,
+            )
+            return self._start(problem, request, act)
+
+    def _start(self, problem: str, request: SweepRequest, act: Act) -> Sweep:
         self._refuse_second(problem)
         nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in self._cluster.nodes()]
         for profile in request.profiles:
             check_profile(profile, nodes)
         started_at = datetime.now(UTC)
+        profiles = [profile.name for profile in request.profiles]
         sweep_id = self._tracker.create(
             problem,
             f"{problem}-sweep-{started_at:%Y%m%d-%H%M%S}",
             {
                 "problem": problem,
                 "profiles": ",".join(profiles),
-                "families": ",".join(families),
-                "repeat": str(repeat),
-                "started_by": actor,
+                "families": ",".join(request.families),
+                "repeat": str(request.repeat),
+                "started_by": act.actor,
             },
             kind=KIND_SWEEP,
         )
@@ -117,6 +128,16 @@ class SweepService:
             training=request.training,
             git_commit=git_commit(),
         )
+        act.object = f"sweep {sweep_id}"
+        try:
+            # Before it begins: nothing else in the database says that it was started.
+            act.done(
+                f"profiles {', '.join(profiles)}; families {', '.join(request.families)}; "
+                f"repeat {request.repeat}"
+            )
+        except UnavailableError as exc:
+            self._tell_mlflow(sweep_id, RunStatus.CANCELLED, str(exc))
+            raise
         self._submit(spec)
         return self.get(sweep_id)
 
@@ -192,14 +213,20 @@ class SweepService:
             ConflictError: it has ended already.
             UnavailableError: Ray or MLflow does not answer, or the process does not end.
         """
-        sweep = self.get(sweep_id)
-        if not sweep.status.is_active:
-            raise ConflictError(f"Sweep {sweep_id[:8]} has ended already: {sweep.status.value}.")
-        end_job(self._cluster, _job_id(sweep.problem, sweep_id), "sweep")
-        if self._tracker.get(sweep_id).status is RunStatus.FINISHED:
-            raise ConflictError(f"Sweep {sweep_id[:8]} finished while it was being stopped.")
-        self._tracker.finish(sweep_id, RunStatus.CANCELLED, f"cancelled by {actor}")
-        return self.get(sweep_id)
+        with self._trail.act(
+            Action.SWEEP_CANCELLED, actor=actor, object=f"sweep {sweep_id}"
+        ) as act:
+            sweep = self.get(sweep_id)
+            act.problem = sweep.problem
+            short, status = sweep_id[:8], sweep.status
+            if not status.is_active:
+                raise ConflictError(f"Sweep {short} has ended already: {status.value}.")
+            end_job(self._cluster, _job_id(sweep.problem, sweep_id), "sweep")
+            if self._tracker.get(sweep_id).status is RunStatus.FINISHED:
+                raise ConflictError(f"Sweep {short} finished while it was being stopped.")
+            act.done()
+            self._tracker.finish(sweep_id, RunStatus.CANCELLED, f"cancelled by {actor}")
+            return self.get(sweep_id)
 
     def _current(self, tracked: TrackedRun) -> Sweep:
         sweep = _sweep(tracked)

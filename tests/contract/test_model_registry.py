@@ -10,10 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import PRODUCTION, STAGING, ModelRegistry
@@ -23,6 +20,7 @@ from core.scoring.bundle import BundleRef, fetch_bundle, read_bundle
 from tests.ray_head import free_ports
 from tests.serving_support import artifact_server
 from tests.unit.core_fakes import PROBLEM, FakeRegistry, FakeTracker, Plug, facts_of
+from tests.unit.tiny_models import tiny_model
 
 pytestmark = [
     pytest.mark.timeout(150),
@@ -50,7 +48,7 @@ class Subject:
         """Registers a tiny model of a new run whose AUC is 0.5 and ``bias`` more."""
         run_id = self.tracker.create(self.problem.name, "run", {})
         self.tracker.log(run_id, {}, {"auc": 0.5 + bias})
-        model = tiny_model(bias)
+        model = tiny_model({"weight": 1.0}, bias)
         facts = facts_of(run_id, self.problem, model_sha256=hashlib.sha256(model).hexdigest())
         spark = self.scratch / f"spark-{run_id}"
         (spark / "metadata").mkdir(parents=True)
@@ -58,24 +56,6 @@ class Subject:
         return self.registry.register(
             self.problem, model, facts, spark, tags or {}, self.scratch / f"model-{run_id}"
         )
-
-
-def tiny_model(bias: float) -> bytes:
-    """ONNX: the probability is a logistic function of the weight and ``bias``."""
-    constant = numpy_helper.from_array(np.array([[bias]], dtype=np.float32), "bias")
-    graph = helper.make_graph(
-        [
-            helper.make_node("Add", ["weight", "bias"], ["sum"]),
-            helper.make_node("Sigmoid", ["sum"], ["probability"]),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("weight", TensorProto.FLOAT, [None, 1])],
-        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, [None, 1])],
-        [constant],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
 
 
 @pytest.fixture(params=["fake", "mlflow"])
@@ -129,7 +109,9 @@ def test_the_files_answer_over_http_with_the_exact_bytes(subject: Subject) -> No
     url = subject.registry.files_url(found)
     ref = BundleRef(problem=subject.problem.name, version=1, url=url)
     model, facts = read_bundle(fetch_bundle(ref, subject.scratch / "cache"))
-    assert model == tiny_model(0.25)
+    fetched, _ = read_bundle(subject.registry.fetch(found, subject.scratch / "fetched"))
+    assert fetched == model
+    assert model == tiny_model({"weight": 1.0}, 0.25)
     assert facts.run_id == found.run_id
 
 
@@ -187,7 +169,7 @@ def test_an_unknown_version_is_not_found(subject: Subject) -> None:
 
 
 def test_a_version_of_a_run_nobody_knows_is_refused(subject: Subject) -> None:
-    model = tiny_model(0.0)
+    model = tiny_model({"weight": 1.0})
     facts = facts_of("f" * 32, subject.problem, model_sha256=hashlib.sha256(model).hexdigest())
     with pytest.raises(NotFoundError):
         subject.registry.register(

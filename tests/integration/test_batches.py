@@ -29,6 +29,7 @@ from core.data.batches import Added, BatchService
 from core.errors import InvalidInputError
 from core.problems.titanic import PROBLEM
 from core.settings import CODE_ROOT
+from tests.unit.core_fakes import make_trail
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -59,6 +60,7 @@ class House:
             BatchRecords(self.database),
             DataVersions(batches_folder(home)),
             home,
+            make_trail(self.database, home),
         )
 
     def add(self, content: bytes) -> Added:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,18 @@ from core.adapters.database import Database
 from core.adapters.database_batches import BatchRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
-from core.bootstrap import Pilothouse, assemble
-from core.data.tables import ROW_ID, file_md5
+from core.bootstrap import Pilothouse, assemble, connect_trail
+from core.data.tables import ROW_ID, contract_columns, file_md5
 from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.messages import Message
 from core.params import load_params
 from core.params_alerts import ScheduleParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
+from core.promotion.identity import Identities, OneLocalOperator
+from core.promotion.trail import AuditTrail
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
+from core.scoring.scorer import Scorer
 from core.settings import CODE_ROOT, Settings
 from core.training.experiments import ExperimentService
 from core.training.predictions import LABEL, write_predictions
@@ -40,6 +44,7 @@ from core.training.report import (
     ParityResult,
 )
 from core.training.trials import ParamValue
+from tests.unit.tiny_models import tiny_model
 
 PROBLEM = Problem(
     name="plums",
@@ -239,6 +244,10 @@ class FakeRegistry:
     def files_url(self, version: ModelVersion) -> str:
         return f"{self.url}/{version.source}"
 
+    def fetch(self, version: ModelVersion, cache: Path) -> Path:
+        self.plug.check()
+        return self.folder / version.source
+
     def set_alias(self, problem: str, alias: str, version: int) -> None:
         self.get(problem, version)
         self.drop_alias(problem, alias)
@@ -251,6 +260,15 @@ class FakeRegistry:
             if key[0] == problem:
                 kept = tuple(name for name in found.aliases if name != alias)
                 self.versions[key] = replace(found, aliases=kept)
+
+    def aliases(self, problem: str) -> dict[str, int]:
+        self.plug.check()
+        return {
+            alias: number
+            for (name, number), found in self.versions.items()
+            if name == problem
+            for alias in found.aliases
+        }
 
     def tag(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
         self.get(problem, version)
@@ -415,6 +433,26 @@ def report_of(auc: float = 0.85) -> EvaluationReport:
     )
 
 
+#: Of a model that tells sweet plums by their weight; other inputs only make it worse.
+WEIGHTS: Mapping[str, float] = MappingProxyType({"weight": 0.1})
+BIAS = -5.5
+
+
+def holdout_of_plums(rows: int = 200, seed: int = 5) -> pa.Table:
+    """Rows with labels, of which the sweet ones are heavier."""
+    random = np.random.default_rng(seed)
+    label = np.tile([0.0, 1.0], rows // 2)
+    return pa.table(
+        {
+            ROW_ID: pa.array(range(label.size), pa.int64()),
+            LABEL: label,
+            "weight": np.clip(55 + 10 * (2 * label - 1) + random.normal(0, 10, label.size), 2, 99),
+            "stones": random.integers(1, 4, label.size).astype(float),
+            "colour": random.choice(["blue", "yellow"], label.size).tolist(),
+        }
+    )
+
+
 @dataclass(frozen=True)
 class World:
     """An installation on fakes: real services and a real database, no other process."""
@@ -436,27 +474,42 @@ class World:
     def start(self) -> Run:
         return self.pilothouse.runs.start(PROBLEM.name, profile=None, overrides={}, actor="ann")
 
-    def train(self, auc: float = 0.85, *, fingerprint: str | None = None) -> Run:
+    def train(
+        self,
+        auc: float = 0.85,
+        *,
+        fingerprint: str | None = None,
+        weights: Mapping[str, float] = WEIGHTS,
+    ) -> Run:
         """A run that has finished with a registered version."""
         run = self.start()
-        self.complete(run.id, auc, fingerprint=fingerprint)
+        self.complete(run.id, auc, fingerprint=fingerprint, weights=weights)
         return self.pilothouse.runs.get(run.id)
 
-    def complete(self, run_id: str, auc: float, *, fingerprint: str | None = None) -> None:
-        """Does what a run's own process does."""
-        report = report_of(auc)
+    def complete(
+        self,
+        run_id: str,
+        auc: float,
+        *,
+        fingerprint: str | None = None,
+        weights: Mapping[str, float] = WEIGHTS,
+    ) -> None:
+        """Does what a run's own process does; ``weights`` are those of the model."""
+        report, model = report_of(auc), tiny_model(weights, BIAS)
         self.tracker.log(run_id, {}, {"auc": auc, "parity_max_difference": 2e-7})
         folder = self.registry.folder / "reports" / run_id
         folder.mkdir(parents=True)
         (folder / "report.json").write_text(report.model_dump_json(), encoding="utf-8")
+        rows = holdout_of_plums()
+        said = Scorer(PROBLEM, model).probabilities(contract_columns(rows, PROBLEM.contract))
+        write_predictions(rows, said, PROBLEM.contract, folder / "predictions.parquet")
         self.tracker.log_files(run_id, folder, "report")
-        tags = {
-            "family": "gbt",
-            "contract_fingerprint": fingerprint or PROBLEM.contract.fingerprint(),
-        }
-        version = self.registry.register(
-            PROBLEM, b"weights", facts_of(run_id), folder, tags, folder / "scratch"
+        contract = fingerprint or PROBLEM.contract.fingerprint()
+        tags = {"family": "gbt", "contract_fingerprint": contract}
+        facts = facts_of(
+            run_id, contract_fingerprint=contract, model_sha256=hashlib.sha256(model).hexdigest()
         )
+        version = self.registry.register(PROBLEM, model, facts, folder, tags, folder / "scratch")
         self.tracker.tag(run_id, {"model_version": str(version)})
         self.tracker.finish(run_id, RunStatus.FINISHED)
         self.cluster.end(job_of(run_id), JobStatus.SUCCEEDED)
@@ -489,6 +542,11 @@ class World:
         self.pilothouse.database.close()
 
 
+def make_trail(database: Database, home: Path) -> AuditTrail:
+    """A trail whose key and anchor lie below ``home``."""
+    return connect_trail(Settings(home=home), database, OneLocalOperator())
+
+
 def explain_evenly(
     settings: Sequence[Mapping[str, ParamValue]], values: Sequence[float]
 ) -> Mapping[str, float]:
@@ -501,7 +559,19 @@ def job_of(run_id: str) -> str:
     return f"{PROBLEM.name}-{run_id}"
 
 
-def make_world(folder: Path) -> World:
+@dataclass(frozen=True)
+class Accounts:
+    """People who can be told apart."""
+
+    told_apart: bool = True
+
+    def role_of(self, actor: str) -> str:
+        return OneLocalOperator().role_of(actor)
+
+
+def make_world(
+    folder: Path, *, identities: Identities | None = None, approvals_required: int = 1
+) -> World:
     """An empty installation below ``folder``."""
     settings = Settings(home=folder / "home")
     params = load_params(CODE_ROOT / "params.yaml").model_copy(
@@ -512,6 +582,8 @@ def make_world(folder: Path) -> World:
             "schedule": ScheduleParams(checks={}),
         }
     )
+    promotion = params.promotion.model_copy(update={"approvals_required": approvals_required})
+    params = params.model_copy(update={"promotion": promotion})
     database = Database(settings.database_url)
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
@@ -525,6 +597,7 @@ def make_world(folder: Path) -> World:
         serving=serving,
         versions=FakeVersions(),
         receiver=receiver,
+        identities=identities or OneLocalOperator(),
     )
     assembled = assemble(settings, params, {PROBLEM.name: PROBLEM}, ports)
     pilothouse = replace(

@@ -23,7 +23,7 @@ from core.monitoring.report import Topic
 from core.params import load_params
 from core.settings import CODE_ROOT
 from tests.unit.alert_values import CRITICAL, DRIFT, OK, WARNING, check_of, condition, report_of
-from tests.unit.core_fakes import FakeReceiver
+from tests.unit.core_fakes import FakeReceiver, make_trail
 from tests.unit.webhook import listening
 
 PARAMS = load_params(CODE_ROOT / "params.yaml").alerts
@@ -46,13 +46,14 @@ def logged() -> Iterator[StringIO]:
 class Alerts:
     """A database with a service on it that can be opened again, as after a restart."""
 
-    def __init__(self, url: str) -> None:
-        self.database = Database(url)
+    def __init__(self, home: Path) -> None:
+        self.database = Database(f"sqlite:///{home / 'pilothouse.db'}")
         self.database.migrate()
+        self.trail = make_trail(self.database, home)
         self.records = AlertRecords(self.database)
 
     def service(self, receiver: Receiver | None) -> AlertService:
-        return AlertService(PARAMS, self.records, receiver, PANEL)
+        return AlertService(PARAMS, self.records, receiver, PANEL, self.trail)
 
     def find(self, service: AlertService, level: Level, check_id: str = "c1") -> None:
         service.consider(check_of(check_id), report_of({Topic.DRIFT: level}, check_id=check_id))
@@ -60,7 +61,7 @@ class Alerts:
 
 @pytest.fixture
 def alerts(tmp_path: Path) -> Iterator[Alerts]:
-    made = Alerts(f"sqlite:///{tmp_path / 'pilothouse.db'}")
+    made = Alerts(tmp_path)
     yield made
     made.database.close()
 

@@ -23,7 +23,7 @@ from core.data.batches import BatchService
 from core.domain import SoftFinding
 from core.errors import DataContractError, InvalidInputError, NotFoundError, UnavailableError
 from core.problems.contract import Problem, ReducedInput
-from tests.unit.core_fakes import PROBLEM, FakeVersions
+from tests.unit.core_fakes import PROBLEM, FakeVersions, make_trail
 
 STAMPED = replace(
     PROBLEM,
@@ -58,12 +58,19 @@ class Orchard:
         self.database = Database(f"sqlite:///{home / 'pilothouse.db'}")
         self.database.migrate()
         self.versions = FakeVersions()
+        self.trail = make_trail(self.database, home)
         self.service = self.again()
 
     def again(self) -> BatchService:
         """The service as another process builds it."""
         problems = {one.name: one for one in (PROBLEM, STAMPED, COUNTED)}
-        return BatchService(problems, BatchRecords(self.database), self.versions, self.home)  # type: ignore[arg-type]
+        return BatchService(
+            problems,
+            BatchRecords(self.database),
+            self.versions,  # type: ignore[arg-type]
+            self.home,
+            self.trail,
+        )
 
     def add(self, content: str | bytes, problem: str = "plums") -> batches.Added:
         given = content.encode() if isinstance(content, str) else content
@@ -418,7 +425,7 @@ class TestLeftovers:
     def test_what_fails_later_is_taken_back(
         self, orchard: Orchard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(self: BatchRecords, batch: object) -> None:
+        def fail(self: BatchRecords, batch: object, also: object) -> None:
             raise UnavailableError("The database does not answer.")
 
         monkeypatch.setattr(BatchRecords, "add", fail)
@@ -552,6 +559,7 @@ class TestReading:
             BatchRecords(orchard.database),
             orchard.versions,  # type: ignore[arg-type]
             orchard.home,
+            orchard.trail,
             lambda problem: rows,
         )
         found = with_reference.compare(batch.id, "reference")

@@ -16,40 +16,17 @@ from alembic.migration import MigrationContext
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import ALERTS
-from core.adapters.database_audit import AUDIT
+from core.adapters.database_audit import AUDIT, AuditRecords
 from core.adapters.database_batches import BATCHES
 from core.adapters.database_checks import CHECKS
+from core.adapters.database_decisions import DecisionRecords
 from core.adapters.database_tables import METADATA
-from core.domain import (
-    GateResult,
-    Progress,
-    Promotion,
-    PromotionRequest,
-    RequestStatus,
-    Run,
-    RunStatus,
-    Stage,
-    Verdict,
-)
+from core.domain import Progress, Run, RunStatus, Stage
 from core.errors import ConflictError, NotFoundError, UnavailableError
+from core.promotion.change import Change
 
 NOW = datetime(2026, 1, 31, 8, 15, 30, 123456, tzinfo=UTC)
 RUN = Run("r1", "plums", RunStatus.QUEUED, "2c-2g", "ann", NOW)
-REQUEST = PromotionRequest(
-    id="q1",
-    problem="plums",
-    version=2,
-    run_id="r1",
-    status=RequestStatus.OPEN,
-    requested_by="ann",
-    requested_at=NOW,
-    incumbent_version=1,
-    gates=(
-        GateResult("AUC", Verdict.PASS, 0.9, 0.8, "good"),
-        GateResult("contract", Verdict.CANNOT_TELL, None, None, "who knows", hard=True),
-    ),
-)
-PROMOTION = Promotion("p1", "plums", 1, "r0", "bootstrap", "ann", "the first", NOW)
 
 
 def _url(folder: Path) -> str:
@@ -174,85 +151,10 @@ class TestRuns:
         ):
             database.add_run(_minutes_later(RUN, minutes, id=str(minutes), status=status))
         assert [run.id for run in database.unconsidered_runs()] == ["1", "2"]
-        database.decide(considered_run="1")
+        records = DecisionRecords(database, AuditRecords(database, b"key"))
+        records.decide(Change("plums", (), considered_run="1"))
         database.save_run(replace(database.run("1"), error="a late word"))
         assert [run.id for run in database.unconsidered_runs()] == ["2"]
-
-
-class TestDecisions:
-    def test_a_request_is_read_back_whole(self, database: Database) -> None:
-        database.decide(request=REQUEST)
-        assert database.request("q1") == REQUEST
-        with pytest.raises(NotFoundError):
-            database.request("nobody")
-
-    def test_a_new_request_supersedes_older_open_ones_of_its_problem(
-        self, database: Database
-    ) -> None:
-        rejected = replace(REQUEST, id="q0", status=RequestStatus.REJECTED)
-        database.decide(request=replace(REQUEST, id="q0"))
-        database.decide(request=rejected)
-        later = REQUEST.requested_at
-        for index, (name, problem) in enumerate(
-            [("q1", "plums"), ("other", "pears"), ("q2", "plums")]
-        ):
-            at = later + timedelta(minutes=1 + index)
-            database.decide(request=replace(REQUEST, id=name, problem=problem, requested_at=at))
-        statuses = [(r.id, r.status.value) for r in database.requests("plums", open_only=False)]
-        assert statuses == [("q2", "open"), ("q1", "superseded"), ("q0", "rejected")]
-        assert [r.id for r in database.requests(None, open_only=True)] == ["q2", "other"]
-
-    @pytest.mark.parametrize("first", [RequestStatus.APPROVED, RequestStatus.REJECTED])
-    def test_a_request_is_decided_once_and_a_late_decision_leaves_nothing(
-        self, database: Database, first: RequestStatus
-    ) -> None:
-        database.add_run(RUN)
-        database.decide(request=REQUEST)
-        decided = replace(REQUEST, status=first, decided_by="ann", decided_at=NOW, reason="so")
-        database.decide(request=decided)
-        late = replace(REQUEST, status=RequestStatus.APPROVED, decided_by="bob", decided_at=NOW)
-        with pytest.raises(ConflictError):
-            database.decide(considered_run="r1", request=late, promotion=PROMOTION)
-        assert database.request("q1") == decided
-        assert database.promotions("plums") == ()
-        database.save_run(replace(RUN, status=RunStatus.FINISHED))
-        assert [run.id for run in database.unconsidered_runs()] == ["r1"]
-
-    def test_of_two_who_decide_at_once_one_wins(self, database: Database, tmp_path: Path) -> None:
-        database.decide(request=REQUEST)
-        decided = replace(REQUEST, status=RequestStatus.APPROVED, decided_at=NOW)
-        outcomes = _race(
-            tmp_path,
-            lambda own, index: own.decide(
-                request=replace(decided, decided_by=str(index)),
-                promotion=replace(PROMOTION, id=f"p{index}", decided_by=str(index)),
-            ),
-        )
-        assert sorted(outcomes) == ["ConflictError", "done"]
-        (promotion,) = database.promotions("plums")
-        assert promotion.decided_by == database.request("q1").decided_by
-
-    def test_the_record_is_newest_first_and_projected_oldest_first(
-        self, database: Database
-    ) -> None:
-        second = replace(PROMOTION, id="p2", version=2, rule="approval", request_id="q1")
-        database.decide(promotion=PROMOTION)
-        database.decide(promotion=second)
-        database.decide(promotion=replace(PROMOTION, id="other", problem="pears"))
-        assert database.promotions("plums") == (second, PROMOTION)
-        assert [p.id for p in database.unprojected()] == ["p1", "p2", "other"]
-        database.mark_projected("p1")
-        assert [p.id for p in database.unprojected()] == ["p2", "other"]
-
-    def test_what_is_kept_outlives_the_process(self, database: Database, tmp_path: Path) -> None:
-        database.add_run(RUN)
-        database.decide(request=REQUEST, promotion=PROMOTION)
-        database.close()
-        again = Database(_url(tmp_path))
-        again.migrate()
-        assert (again.run("r1"), again.request("q1")) == (RUN, REQUEST)
-        assert again.promotions("plums") == (PROMOTION,)
-        again.close()
 
 
 def _race(folder: Path, act: Callable[[Database, int], None]) -> list[str]:

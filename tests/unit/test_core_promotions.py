@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from core.adapters.mlflow_registry import PRODUCTION, STAGING
-from core.domain import Promotion, RequestStatus, Run, Verdict
+from core.domain import Promotion, RequestStatus, Run
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from core.promotion.gates import hard_failures, soft_reservations
 from core.promotion.promotions import PromotionService
 from tests.unit.core_fakes import World, make_world
 
@@ -65,40 +66,36 @@ class TestConsider:
         assert world.pilothouse.promotions.requests() == ()
         assert world.pilothouse.database.unprojected() == ()
 
-    @pytest.mark.parametrize("auc", [0.86, 0.85])
-    def test_a_candidate_that_is_not_worse_waits_for_a_person(
-        self, world: World, auc: float
-    ) -> None:
+    def test_a_candidate_that_passes_the_hard_gates_waits_for_a_person(self, world: World) -> None:
         _considered(world)
-        run = _considered(world, auc)
+        run = _considered(world)
         (request,) = world.pilothouse.promotions.requests("plums", open_only=True)
         assert (request.version, request.run_id, request.incumbent_version) == (2, run.id, 1)
         assert (request.status, request.requested_by) == (RequestStatus.OPEN, "ann")
-        assert {gate.verdict for gate in request.gates} == {Verdict.PASS}
+        assert hard_failures(request.gates) == ()
+        # Equal models: none is better by the margin, and that is for a person to pass over.
+        assert [gate.gate for gate in soft_reservations(request.gates)] == ["AUC"]
+        evidence = world.pilothouse.evidence.read(request)
+        assert (evidence.request_id, evidence.gates) == (request.id, request.gates)
         assert _serves(world) == 1
         assert _aliases(world) == {PRODUCTION: 1, STAGING: 2}
         assert _states(world) == {1: "production", 2: "staging"}
-        assert world.registry.get("plums", 2).tags["gates"] == (
-            "parity with Spark: pass; contract: pass; AUC on the holdout: pass"
+        assert (
+            "parity with Spark: pass; contract: pass; no leaky column: pass; AUC: fail"
+            in (world.registry.get("plums", 2).tags["gates"])
         )
 
-    @pytest.mark.parametrize(
-        ("auc", "fingerprint", "failing"),
-        [(0.84, None, "AUC on the holdout: fail"), (0.95, "another", "contract: fail")],
-    )
-    def test_a_candidate_that_fails_a_gate_is_kept_out(
-        self, world: World, auc: float, fingerprint: str | None, failing: str
-    ) -> None:
+    def test_a_candidate_that_fails_a_hard_gate_is_kept_out(self, world: World) -> None:
         _considered(world)
-        _considered(world, auc, fingerprint)
+        _considered(world, 0.95, "another")
         assert world.pilothouse.promotions.requests() == ()
         assert _aliases(world) == {PRODUCTION: 1}
         assert _states(world) == {1: "production", 2: "kept out"}
-        assert failing in world.registry.get("plums", 2).tags["gates"]
+        assert "contract: fail" in world.registry.get("plums", 2).tags["gates"]
 
     def test_a_kept_out_candidate_leaves_the_one_that_waits_alone(self, world: World) -> None:
-        for auc in (0.85, 0.86, 0.5):
-            _considered(world, auc)
+        for fingerprint in (None, None, "another"):
+            _considered(world, fingerprint=fingerprint)
         (request,) = world.pilothouse.promotions.requests(open_only=True)
         assert request.version == 2
         assert _aliases(world) == {PRODUCTION: 1, STAGING: 2}

@@ -46,6 +46,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     """An installation whose record says v1 and whose replicas serve nothing."""
     made = make_world(tmp_path)
     made.pilothouse.promotions.consider(made.train())
+    # As after a restart of everything but the database.
+    made.serving.deployed.clear()
     yield made
     made.close()
 

@@ -89,6 +89,7 @@ class TestStart:
             own.tracker,
             own.cluster,
             world.pilothouse.settings.home,
+            world.pilothouse.audit,
         )
         with pytest.raises(InvalidInputError) as refused:
             runs.start("plums", profile=None, overrides={}, actor="ann")

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from core.adapters.database import Database
 from core.data.labels import GIVEN_SCHEMA, LabelLog
 from core.data.log_tables import AT_TYPE
 from core.data.segments import SegmentLimits, SegmentWriter, segments_in
 from core.deployment.inference_log import InferenceLog, row_schema, segments_folder
 from core.deployment.upkeep import EVERY_S, LogUpkeep
+from tests.unit.core_fakes import make_trail
 
 
 def write_row(folder: Path, at: datetime) -> None:
@@ -27,9 +29,12 @@ def write_row(folder: Path, at: datetime) -> None:
 def test_logs_are_compacted_and_pruned_once_a_minute(tmp_path: Path) -> None:
     now = 1000.0
     inference, labels = InferenceLog(tmp_path / "inference"), LabelLog(tmp_path / "labels")
-    upkeep = LogUpkeep(inference, labels, keep_days=30, clock=lambda: now)
+    database = Database(f"sqlite:///{tmp_path / 'home' / 'pilothouse.db'}")
+    database.migrate()
+    trail = make_trail(database, tmp_path / "home")
+    upkeep = LogUpkeep(inference, labels, 30, trail, clock=lambda: now)
     upkeep.run()
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
     write_row(tmp_path / "inference", datetime.now(UTC))
     write_row(tmp_path / "inference", datetime.now(UTC) - timedelta(days=40))

@@ -1,0 +1,81 @@
+"""The part of the composition root that builds checks, alerts and retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.adapters.database_alerts import AlertRecords
+from core.adapters.database_batches import BatchRecords
+from core.adapters.database_checks import CheckRecords
+from core.data.labelled import ReadLabelled
+from core.monitoring.alerts import AlertService
+from core.monitoring.checks import MonitoringService
+from core.monitoring.retrains import RetrainingService
+from core.monitoring.watching import WatchService
+from core.params import Params
+from core.problems.contract import Problem
+from core.promotion.promotions import PromotionService
+from core.promotion.trail import AuditTrail
+from core.settings import Settings
+from core.training.runs import RunService
+
+if TYPE_CHECKING:
+    from core.bootstrap import Adapters
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What watches the models in production."""
+
+    monitoring: MonitoringService
+    alerts: AlertService
+    retraining: RetrainingService
+    watch: WatchService
+
+
+def assemble_watching(
+    settings: Settings,
+    params: Params,
+    problems: Mapping[str, Problem],
+    adapters: Adapters,
+    promotions: PromotionService,
+    runs: RunService,
+    labelled: ReadLabelled,
+    trail: AuditTrail,
+) -> Watching:
+    """Puts the services together that watch what arrives and what is answered."""
+    database, tracker = adapters.database, adapters.tracker
+    batches, checks = BatchRecords(database), CheckRecords(database)
+    alert_records = AlertRecords(database)
+    monitoring = MonitoringService(
+        params.monitoring,
+        problems,
+        checks,
+        batches,
+        promotions,
+        tracker,
+        adapters.cluster,
+        settings.home,
+        trail,
+    )
+    alerts = AlertService(
+        params.alerts, alert_records, adapters.receiver, settings.panel_url, trail
+    )
+    retraining = RetrainingService(
+        params.retraining,
+        problems,
+        database,
+        alert_records,
+        tracker,
+        runs,
+        promotions,
+        monitoring,
+        batches,
+        labelled,
+    )
+    watch = WatchService(
+        params.schedule, monitoring, checks, batches, alerts, retraining, promotions
+    )
+    return Watching(monitoring, alerts, retraining, watch)

@@ -1,0 +1,160 @@
+"""Reads one of the two models: what MLflow keeps of its run and its version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from core.adapters.mlflow import RunTracker, TrackedRun
+from core.adapters.mlflow_registry import ModelRegistry
+from core.domain import ModelVersion
+from core.errors import InvalidInputError, NotFoundError, TrainingError
+from core.problems.contract import Problem
+from core.promotion.evidence import BatchRows, ModelIdentity, TrainingCost
+from core.scoring.bundle import FACTS_FILE, BundleFacts, read_bundle
+from core.scoring.scorer import Scorer
+from core.training.artifacts import read_holdout, read_value
+from core.training.predictions import HoldoutPredictions
+from core.training.report import EvaluationReport
+from core.training.tracking import BATCHES_FILE, REPORT_FILE
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A version with all that could be read of it; ``notes`` say what could not, and why."""
+
+    identity: ModelIdentity
+    cost: TrainingCost
+    report: EvaluationReport | None
+    predictions: HoldoutPredictions | None
+    #: ``None`` where the model cannot score rows of the problem as it is now.
+    scorer: Scorer | None
+    #: Of the run: who started it, why, and from what.
+    tags: dict[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Bundle:
+    facts: BundleFacts
+    sha256: str
+    scorer: Scorer
+
+
+class ModelReader:
+    """Versions as evidence needs them."""
+
+    def __init__(self, tracker: RunTracker, registry: ModelRegistry, cache: Path) -> None:
+        self._tracker = tracker
+        self._registry = registry
+        self._cache = cache
+
+    def read(self, problem: Problem, version: int, run_id: str) -> Model:
+        """Reads a version; what is gone or broken is noted.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        notes: list[str] = []
+
+        def attempt(read: Callable[[], _Value]) -> _Value | None:
+            try:
+                return read()
+            except (NotFoundError, InvalidInputError, TrainingError) as exc:
+                notes.append(f"v{version}: {exc.message}")
+                return None
+
+        registered = attempt(lambda: self._registry.get(problem.name, version))
+        tracked = attempt(lambda: self._tracker.get(run_id))
+        bundle = attempt(lambda: self._bundle(problem, registered)) if registered else None
+        report = attempt(lambda: self._report(run_id))
+        predictions = attempt(lambda: read_holdout(self._tracker, run_id))
+        scorer = bundle.scorer if bundle else None
+        if scorer is not None and scorer.unknown_inputs:
+            notes.append(
+                f"v{version}: It takes {', '.join(scorer.unknown_inputs)}, which the contract "
+                "of today does not give, so it cannot score rows."
+            )
+        identity = _identity(version, run_id, registered, tracked, bundle, report)
+        return Model(
+            identity=identity.model_copy(update={"trained_on": self._trained_on(run_id)}),
+            cost=_cost(tracked),
+            report=report,
+            predictions=predictions,
+            scorer=None if scorer is None or scorer.unknown_inputs else scorer,
+            tags=dict(tracked.tags) if tracked else {},
+            notes=tuple(notes),
+        )
+
+    def _bundle(self, problem: Problem, version: ModelVersion) -> _Bundle:
+        folder = self._registry.fetch(version, self._cache)
+        model, facts = read_bundle(folder)
+        page = (folder / FACTS_FILE).read_bytes()
+        return _Bundle(facts, hashlib.sha256(page).hexdigest(), Scorer(problem, model))
+
+    def _report(self, run_id: str) -> EvaluationReport:
+        foreign = NotFoundError(f"The report of run {run_id[:8]} is of another release.")
+        return read_value(self._tracker, run_id, REPORT_FILE, EvaluationReport, foreign=foreign)
+
+    def _trained_on(self, run_id: str) -> tuple[BatchRows, ...]:
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                text = self._tracker.read_file(run_id, BATCHES_FILE, Path(scratch))
+            except NotFoundError:  # it learned from the source alone
+                return ()
+        return tuple(BatchRows(id=one["id"], rows=one["rows"]) for one in json.loads(text))
+
+
+def _identity(
+    version: int,
+    run_id: str,
+    registered: ModelVersion | None,
+    tracked: TrackedRun | None,
+    bundle: _Bundle | None,
+    report: EvaluationReport | None,
+) -> ModelIdentity:
+    facts = bundle.facts if bundle else None
+    tags = {**(tracked.tags if tracked else {}), **(registered.tags if registered else {})}
+    return ModelIdentity(
+        version=version,
+        run_id=run_id,
+        family=facts.family if facts else tags.get("family", ""),
+        params=report.params if report else {},
+        threshold=facts.threshold if facts else report and report.threshold,
+        model_sha256=facts.model_sha256 if facts else "",
+        bundle_sha256=bundle.sha256 if bundle else "",
+        inputs=bundle.scorer.inputs if bundle else (),
+        contract_fingerprint=facts.contract_fingerprint
+        if facts
+        else tags.get("contract_fingerprint", ""),
+        data_version=facts.data_version if facts else tags.get("data_version", ""),
+        git_commit=facts.git_commit if facts else tags.get("git_commit", ""),
+        code_digest=tags.get("code_digest", ""),
+        registered_at=registered.created_at if registered else None,
+        train_rows=report.train_rows if report else None,
+        holdout_rows=report.holdout_rows if report else None,
+        trained_on=(),
+        metrics=report.metrics if report else {},
+        confidence=report.confidence if report else None,
+        confusion=report.confusion if report else None,
+        calibration=report.calibration if report else (),
+    )
+
+
+def _cost(tracked: TrackedRun | None) -> TrainingCost:
+    if tracked is None:
+        return TrainingCost(core_seconds=None, seconds=None, peak_memory_mb=None, profile="")
+    ended, metrics = tracked.ended_at, tracked.metrics
+    return TrainingCost(
+        core_seconds=metrics.get("core_seconds"),
+        seconds=(ended - tracked.started_at).total_seconds() if ended else None,
+        peak_memory_mb=metrics.get("peak_rss_mb"),
+        profile=tracked.tags.get("profile", ""),
+    )
