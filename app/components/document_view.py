@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -73,8 +74,7 @@ def _show_files(title: str, name: str, document: Document) -> None:
     for kind, mime, icon, render in kinds:
         st.download_button(
             f"{title} as {kind}",
-            # Bound now: the loop moves on before anybody asks.
-            lambda render=render: render(document),
+            partial(render, document),
             file_name=f"{name}.{kind.lower()}",
             mime=mime,
             icon=icon,

@@ -20,6 +20,7 @@ from app.promotion.tables import against
 from core.domain import Approval, PromotionRequest, RequestStatus, Verdict
 from core.promotion.evidence import Evidence
 from core.promotion.evidence_words import Finding, headline
+from core.promotion.four_eyes import IN_FORCE
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -109,7 +110,7 @@ def _show_headline(findings: Sequence[Finding]) -> None:
 
 def _show_four_eyes(core: Pilothouse) -> None:
     standing = words.plain(core.promotions.four_eyes)
-    if core.promotions.told_apart:
+    if core.promotions.four_eyes == IN_FORCE:
         said = "whoever started the run or asked for the promotion cannot approve it."
     else:
         said = (

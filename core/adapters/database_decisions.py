@@ -79,10 +79,14 @@ class DecisionRecords:
         return found[0]
 
     def requests(
-        self, problem: str | None = None, *, open_only: bool = False
+        self,
+        problem: str | None = None,
+        *,
+        open_only: bool = False,
+        limit: int | None = None,
     ) -> tuple[PromotionRequest, ...]:
-        """Promotion requests, newest first."""
-        query = REQUESTS.select().order_by(REQUESTS.c.requested_at.desc())
+        """Promotion requests, newest first; all of them without a limit."""
+        query = REQUESTS.select().order_by(REQUESTS.c.requested_at.desc()).limit(limit)
         if problem is not None:
             query = query.where(REQUESTS.c.problem == problem)
         return self._requests(query.where(OPEN) if open_only else query)
@@ -92,7 +96,9 @@ class DecisionRecords:
         query = APPROVALS.select().where(APPROVALS.c.request_id == request_id)
         with self._database.begin() as connection:
             rows = connection.execute(query.order_by(APPROVALS.c.approved_at)).mappings()
-            return tuple(Approval(**{**row, "approved_at": utc(row["approved_at"])}) for row in rows)
+            return tuple(
+                Approval(**{**row, "approved_at": utc(row["approved_at"])}) for row in rows
+            )
 
     def promotions(self, problem: str) -> tuple[Promotion, ...]:
         """The promotion record of a problem, newest first."""
@@ -168,9 +174,7 @@ def _require_unmoved(connection: sa.Connection, change: Change, seen: Seen) -> N
         own = APPROVALS.c.request_id == change.approval.request_id
         count = sa.select(sa.func.count()).select_from(APPROVALS).where(own)
         if connection.execute(count).scalar_one() != seen.approvals:
-            raise ConflictError(
-                "Somebody else approved at this moment.", fix="Look at it again."
-            )
+            raise ConflictError("Somebody else approved at this moment.", fix="Look at it again.")
 
 
 def _write(connection: sa.Connection, change: Change) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from core.domain import Approval, PromotionRequest
+from core.domain import Approval, Promotion, PromotionRequest
 from core.problems.contract import Problem
 from core.promotion.document import Document
 from core.promotion.document_html import render_html
@@ -20,6 +20,7 @@ def documents(
     evidence: Evidence,
     request: PromotionRequest,
     approvals: Sequence[Approval] = (),
+    promotion: Promotion | None = None,
 ) -> Mapping[str, bytes]:
     """Every document of a request under its file name; equal values give equal bytes.
 
@@ -28,9 +29,10 @@ def documents(
         evidence: as it was frozen.
         request: open or decided.
         approvals: those given so far, oldest first.
+        promotion: what came of an approval.
     """
     built = {
-        DOSSIER: dossier(problem, evidence, request, approvals),
+        DOSSIER: dossier(problem, evidence, request, approvals, promotion),
         MODEL_CARD: model_card(problem, evidence),
     }
     return {

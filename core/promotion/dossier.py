@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.domain import Approval, PromotionRequest, RequestStatus
+from core.domain import Approval, Promotion, PromotionRequest, RequestStatus
 from core.problems.contract import Problem
 from core.promotion import dossier_tables as tables
 from core.promotion import evidence_words as words
@@ -18,6 +18,7 @@ def dossier(
     evidence: Evidence,
     request: PromotionRequest,
     approvals: Sequence[Approval] = (),
+    promotion: Promotion | None = None,
 ) -> Document:
     """Builds the dossier of a request, open or decided.
 
@@ -26,12 +27,13 @@ def dossier(
         evidence: as it was frozen.
         request: with the SHA-256 of the evidence, and the decision once there is one.
         approvals: those given so far, oldest first.
+        promotion: what came of an approval.
     """
     candidate, incumbent = words.names(evidence)
     against = f"against {incumbent} in Production" if evidence.incumbent else "as the first version"
     sections = (
         Section("What the candidate is worth", _headline(evidence)),
-        Section("Decision", _decision(request, approvals)),
+        Section("Decision", _decision(request, approvals, promotion)),
         Section("Gates", (tables.gates_table(evidence.gates),)),
         Section("Both models on the same rows", (tables.comparisons_table(evidence),)),
         Section("Metrics on each model's holdout", (tables.metrics_table(evidence),)),
@@ -58,7 +60,9 @@ def _headline(evidence: Evidence) -> tuple[Text, ...]:
     return tuple(text for pair in said for text in pair if text.text)
 
 
-def _decision(request: PromotionRequest, approvals: Sequence[Approval]) -> tuple[Text | Table, ...]:
+def _decision(
+    request: PromotionRequest, approvals: Sequence[Approval], promotion: Promotion | None
+) -> tuple[Text | Table, ...]:
     given = table(
         ("Approved by", "When", "Reason"),
         [(one.approved_by, clock(one.approved_at), one.reason) for one in approvals],
@@ -75,6 +79,8 @@ def _decision(request: PromotionRequest, approvals: Sequence[Approval]) -> tuple
             ("By", request.decided_by),
             ("Reason", request.reason),
             ("Superseded by request", request.superseded_by),
+            ("Passed over", "; ".join(promotion.passed_over) if promotion else ""),
+            ("Four eyes", promotion.four_eyes if promotion else ""),
         )
         if value
     ]

@@ -23,13 +23,9 @@ from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batches import Added, OnProgress
 from core.domain import (
     Batch,
-    GateResult,
     Health,
     PredictionAnswer,
     Progress,
-    Promotion,
-    PromotionRequest,
-    RequestStatus,
     Run,
     RunStatus,
     ServedVersion,
@@ -38,7 +34,6 @@ from core.domain import (
     SoftFinding,
     Stage,
     Sweep,
-    Verdict,
 )
 from core.errors import NotFoundError, PilothouseError
 from core.params import Params, load_params

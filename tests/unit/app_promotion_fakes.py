@@ -93,7 +93,11 @@ class FakePromotions:
         return next((one for one in self.record if one.live_at and one.live_at <= moment), None)
 
     def requests(
-        self, problem: str | None = None, *, open_only: bool = False
+        self,
+        problem: str | None = None,
+        *,
+        open_only: bool = False,
+        limit: int | None = None,
     ) -> tuple[PromotionRequest, ...]:
         self._answer()
         return tuple(
