@@ -28,6 +28,19 @@ def show_told() -> None:
         st.success(told, icon=":material/check_circle:")
 
 
+def show_too_late(request: PromotionRequest) -> None:
+    """Says so where the click has met a request that somebody had closed meanwhile."""
+    if any(st.session_state.get(key) for key in _buttons(request)):
+        st.warning(
+            "Your decision was not taken: the request was not open any more when you clicked.",
+            icon=":material/running_with_errors:",
+        )
+
+
+def _buttons(request: PromotionRequest) -> tuple[str, str]:
+    return f"approve-{request.id}", f"reject-{request.id}"
+
+
 def show_decision(
     core: Pilothouse, request: PromotionRequest, evidence: Evidence | Failure
 ) -> None:
@@ -52,11 +65,16 @@ def show_decision(
         with st.container(horizontal=True):
             approve = st.form_submit_button(
                 f"Approve v{request.version}",
+                key=_buttons(request)[0],
                 type="primary",
                 icon=":material/check_circle:",
                 disabled=bool(against),
             )
-            reject = st.form_submit_button(f"Reject v{request.version}", icon=":material/cancel:")
+            reject = st.form_submit_button(
+                f"Reject v{request.version}",
+                key=_buttons(request)[1],
+                icon=":material/cancel:",
+            )
         if (approve or reject) and _may_go_on(reason, least, confirmed=confirmed or reject):
             _decide(core, request, reason, is_approval=approve)
     st.caption(f"You decide as **{words.plain(core.settings.operator)}**. In a terminal:")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components import installation, navigation, words
-from app.components.decision_view import show_decision
+from app.components.decision_view import show_decision, show_too_late
 from app.components.document_view import show_documents
 from app.components.evidence_view import show_evidence, show_frozen
 from app.components.failures import Failure, attempt, show_failure
@@ -39,7 +39,9 @@ def show_request(core: Pilothouse, request: PromotionRequest) -> None:
     approvals = attempt(lambda: core.promotions.approvals(request.id))
     with st.container(border=True):
         _show_head(core, request)
-        _show_outcome(core, request)
+        if request.status is not RequestStatus.OPEN:
+            show_too_late(request)
+            _show_outcome(core, request)
         if isinstance(evidence, Failure):
             _show_unreadable(request, evidence)
         else:
