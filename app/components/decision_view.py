@@ -16,7 +16,7 @@ from core.promotion.gates import hard_failures, soft_reservations
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
-_TOLD = "decision-told"
+_TOLD, _CLICKED = "decision-told", "decision-clicked"
 
 
 def show_told() -> None:
@@ -30,21 +30,23 @@ def show_told() -> None:
 
 def show_too_late(request: PromotionRequest) -> None:
     """Says so where the click has met a request that somebody had closed meanwhile."""
-    if any(st.session_state.get(key) for key in _buttons(request)):
+    if st.session_state.pop(_CLICKED, None) == request.id:
         st.warning(
             "Your decision was not taken: the request was not open any more when you clicked.",
             icon=":material/running_with_errors:",
         )
 
 
-def _buttons(request: PromotionRequest) -> tuple[str, str]:
-    return f"approve-{request.id}", f"reject-{request.id}"
+def _remember_click(request_id: str) -> None:
+    # Called before the page is drawn anew, and so before anybody knows what has become of it.
+    st.session_state[_CLICKED] = request_id
 
 
 def show_decision(
     core: Pilothouse, request: PromotionRequest, evidence: Evidence | Failure
 ) -> None:
     """Draws the form of an open request; what cannot be approved says why."""
+    st.session_state.pop(_CLICKED, None)
     st.subheader("Decide")
     against = _why_not(core, request, evidence)
     if against:
@@ -65,14 +67,16 @@ def show_decision(
         with st.container(horizontal=True):
             approve = st.form_submit_button(
                 f"Approve v{request.version}",
-                key=_buttons(request)[0],
+                on_click=_remember_click,
+                args=(request.id,),
                 type="primary",
                 icon=":material/check_circle:",
                 disabled=bool(against),
             )
             reject = st.form_submit_button(
                 f"Reject v{request.version}",
-                key=_buttons(request)[1],
+                on_click=_remember_click,
+                args=(request.id,),
                 icon=":material/cancel:",
             )
         if (approve or reject) and _may_go_on(reason, least, confirmed=confirmed or reject):

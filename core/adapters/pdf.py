@@ -22,7 +22,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
+from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer
 from reportlab.platypus import Table as VendorTable
 
 from core.promotion.document import Document, Section, Table, Text, Tone
@@ -34,6 +34,7 @@ _MARGIN = 18 * mm
 _INK, _SOFT, _LINE = colors.HexColor("#16242B"), colors.HexColor("#5A6772"), "#D5DEE3"
 _TONES = {Tone.GOOD: "#0A7D4F", Tone.BAD: "#B3261E", Tone.UNSURE: "#93580A"}
 _CELL_SIZE, _GAP = 8, 7
+_LEAST_BELOW_HEADING = 28 * mm
 #: Last of the letters that two bytes can name.
 _MOST = 0xFFFF
 
@@ -56,7 +57,8 @@ def render_pdf(document: Document) -> bytes:
         rightMargin=_MARGIN,
         topMargin=_MARGIN,
         bottomMargin=_MARGIN,
-        title=document.title,
+        # Half a letter cannot be written.
+        title=document.title.encode("utf-8", "replace").decode(),
         author="Pilothouse",
         lang="en",
         # Without the time of writing, so that equal documents are equal files.
@@ -93,14 +95,17 @@ def _styles() -> dict[str, ParagraphStyle]:
 
 
 def _section(section: Section, styles: dict[str, ParagraphStyle]) -> list[Flowable]:
-    drawn: list[Flowable] = [Paragraph(_marked(section.title), styles["heading"])]
+    # A heading does not stand alone at the end of a page.
+    drawn: list[Flowable] = [
+        CondPageBreak(_LEAST_BELOW_HEADING),
+        Paragraph(_marked(section.title), styles["heading"]),
+    ]
     for block in section.blocks:
         if isinstance(block, Table):
             drawn += _table(block, styles)
         else:
             drawn += [Paragraph(_coloured(block), styles["body"]), Spacer(0, 3)]
-    # A heading does not stand alone at the end of a page.
-    return [KeepTogether(drawn[:2]), *drawn[2:]]
+    return drawn
 
 
 def _table(table: Table, styles: dict[str, ParagraphStyle]) -> list[Flowable]:
