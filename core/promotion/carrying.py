@@ -101,8 +101,6 @@ class Carrier:
 
     def _show(self, problem: str, left: Unfinished) -> None:
         wanted = self._shown(problem)
-        if wanted.production is not None and left.promotions:
-            self._registry.set_alias(problem, PRODUCTION, wanted.production)
         self._show_staging(problem, wanted.staging)
         for version in touched(self._records.promotions(problem), left):
             tags = {"promotion_state": wanted.states[version]}
@@ -112,7 +110,9 @@ class Carrier:
                 self._registry.tag(problem, version, tags)
             except NotFoundError:
                 LOG.warning("%s v%d was deleted from the registry", problem, version)
-        if left.promotions:
+        if wanted.production is not None and left.promotions:
+            # Last, because a version that was deleted stops here.
+            self._registry.set_alias(problem, PRODUCTION, wanted.production)
             self._deployment.repair()
 
     def _show_staging(self, problem: str, version: int | None) -> None:

@@ -13,8 +13,8 @@ from core.promotion.change import Change, Unfinished
 from core.promotion.desk import Desk
 from core.promotion.identity import WORKER
 from core.promotion.ports import Obstacle
-from core.promotion.rollbacks import AUTOMATIC_ROLLBACK, Rollbacks
-from core.promotion.shown import AliasDrift
+from core.promotion.rollbacks import Rollbacks
+from core.promotion.shown import AUTOMATIC_ROLLBACK, AliasDrift
 
 LOG = logging.getLogger(__name__)
 #: Requests that close together with a decision that is told of by itself.

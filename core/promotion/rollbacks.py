@@ -10,9 +10,7 @@ from core.errors import ConflictError, NotFoundError
 from core.promotion.audit import Action
 from core.promotion.change import Change, Seen
 from core.promotion.desk import Desk, new_id
-from core.promotion.shown import fallbacks
-
-ROLLBACK, AUTOMATIC_ROLLBACK = "rollback", "automatic rollback"
+from core.promotion.shown import AUTOMATIC_ROLLBACK, ROLLBACK, fallbacks, last_resorts
 
 
 class Rollbacks:
@@ -115,7 +113,7 @@ class Rollbacks:
         return current
 
     def _first_registered(self, record: tuple[Promotion, ...]) -> Promotion | None:
-        for one in fallbacks(record):
+        for one in (*fallbacks(record), *last_resorts(record)):
             try:
                 self._desk.registry.get(one.problem, one.version)
             except NotFoundError:

@@ -10,6 +10,8 @@ from core.promotion.change import Unfinished
 
 PRODUCTION_STATE, STAGING_STATE, ARCHIVED_STATE = "production", "staging", "archived"
 KEPT_OUT_STATE = "kept out"
+#: Rules by which a promotion takes another one back: a person's, and the worker's.
+ROLLBACK, AUTOMATIC_ROLLBACK = "rollback", "automatic rollback"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def summary(gates: Sequence[GateResult]) -> str:
 
 
 def fallbacks(record: Sequence[Promotion]) -> tuple[Promotion, ...]:
-    """Where one may go back to from what serves, best first.
+    """Where a person may go back to from what serves, best first.
 
     These are earlier versions, newest first. One from which somebody has already gone back
     is left out unless it was promoted again since.
@@ -80,12 +82,25 @@ def fallbacks(record: Sequence[Promotion]) -> tuple[Promotion, ...]:
         record: the promotion record of a problem, newest first.
     """
     undone = {one.undoes for one in record}
+    return tuple(one for one in _earlier(record) if one.id not in undone)
+
+
+def last_resorts(record: Sequence[Promotion]) -> tuple[Promotion, ...]:
+    """Earlier versions from which a person has gone back, newest first.
+
+    They have served, which is better than nothing. One that was taken back because it could
+    not be served is not among them.
+    """
+    undone = {one.undoes for one in record if one.rule == ROLLBACK}
+    return tuple(one for one in _earlier(record) if one.id in undone)
+
+
+def _earlier(record: Sequence[Promotion]) -> tuple[Promotion, ...]:
+    """The newest entry of each version but the one that serves, newest first."""
     newest_of: dict[int, Promotion] = {}
     for one in record:
         newest_of.setdefault(one.version, one)
-    return tuple(
-        one for one in newest_of.values() if one.id not in undone and one.id != record[0].id
-    )
+    return tuple(newest_of.values())[1:]
 
 
 @dataclass(frozen=True)

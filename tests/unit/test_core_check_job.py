@@ -40,17 +40,8 @@ QUICK = POLICY.model_copy(
 )
 
 
-class FakeScorer:
-    """A version that looks at the weight alone."""
-
-    def __init__(self, problem: Any, model: bytes) -> None:
-        assert (problem, model) == (PROBLEM, b"weights")
-
-    def probabilities(self, columns: Columns) -> np.ndarray:
-        return _probability(columns["weight"].astype(float))
-
-
 def _probability(weight: np.ndarray) -> np.ndarray:
+    """What the version in production says, which looks at the weight alone."""
     return 1 / (1 + np.exp(-(weight - 50) / 10))
 
 
@@ -74,7 +65,7 @@ def _without_labels(table: pa.Table) -> pa.Table:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[World]:
     made = make_world(tmp_path)
     run = made.put_into_production()
     reference = _rows(2000)
@@ -83,20 +74,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     write_table(reference.append_column("probability", probability), file)
     made.tracker.log_files(run.id, file, "reference")
     made.tracker.tag(run.id, {"data_version": "md5:abc"})
-    monkeypatch.setattr(job, "Scorer", FakeScorer)
-    # The bundle's hash is of other weights than the fake's; nobody looks at the model here.
-    monkeypatch.setattr(job, "fetch_bundle", lambda ref, cache: Path(ref.url))
-    facts = made.registry.folder / "plums" / "1"
-    monkeypatch.setattr(job, "read_bundle", lambda _: _bundle(facts))
     yield made
     made.close()
-
-
-def _bundle(folder: Path) -> Any:
-    from core.scoring.bundle import FACTS_FILE, MODEL_FILE, BundleFacts
-
-    text = (folder / FACTS_FILE).read_text(encoding="utf-8")
-    return (folder / MODEL_FILE).read_bytes(), BundleFacts.model_validate_json(text)
 
 
 def _deliver(world: World, batch_id: str, table: pa.Table) -> None:

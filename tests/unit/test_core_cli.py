@@ -13,11 +13,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_compare, cli_models
+from core import cli, cli_compare, cli_models, cli_promote
 from core.bootstrap import Pilothouse
 from core.domain import Health, RunStatus, ServedVersion, ServingStatus
 from core.errors import InvalidInputError, Offence
 from core.training.job_spec import LOG_FILE, run_folder
+from core.training.tracking import PREDICTIONS_FILE
 from tests.unit.core_fakes import World, make_world
 
 REASON = "better [on] every slice"
@@ -26,7 +27,7 @@ REASON = "better [on] every slice"
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    for module in (cli_models, cli_compare):
+    for module in (cli_models, cli_compare, cli_promote):
         monkeypatch.setattr(module, "connect", lambda: made.pilothouse)
     monkeypatch.setattr("core.first_start.POLL_S", 0.0)
     # Wide enough that no sentence and no cell is broken over lines.
@@ -206,6 +207,7 @@ class TestRuns:
 
     def test_runs_without_predictions_are_compared_by_their_metrics(self, world: World) -> None:
         ids = [world.train(auc).id for auc in (0.85, 0.9)]
+        world.tracker.put_file(ids[1], PREDICTIONS_FILE, None)
         shown = _invoke("runs", "compare", *ids).stdout
         assert "0.9000 (+0.0500)" in shown
         assert "kept no predictions of the holdout" in shown
@@ -232,13 +234,14 @@ class TestPromote:
     def test_requests_are_listed(self, world: World, waiting: str) -> None:
         (entry,) = _json_of("promote", "list", "--open")
         assert (entry["id"], entry["version"], entry["status"]) == (waiting, 2, "open")
-        assert [gate["verdict"] for gate in entry["gates"]] == ["pass"] * 3
+        verdicts = {gate["gate"]: gate["verdict"] for gate in entry["gates"]}
+        assert (verdicts["contract"], verdicts["AUC"]) == ("pass", "fail")
         assert _json_of("promote", "list", "--problem", "pears") == []
 
     def test_approve_deploys_and_waits_until_it_serves(self, world: World, waiting: str) -> None:
         found = _json_of("promote", "approve", waiting, "--reason", REASON)
         assert (found["version"], found["rule"], found["reason"]) == (2, "approval", REASON)
-        assert [models["plums"].version for models in world.serving.deployed] == [2]
+        assert world.serving.deployed[-1]["plums"].version == 2
         assert world.serving.waited_for == [("plums", 2)]
         history = _json_of("promote", "history", "plums")
         assert [entry["version"] for entry in history] == [2, 1]
@@ -247,7 +250,7 @@ class TestPromote:
     def test_reject_in_json(self, world: World, waiting: str) -> None:
         found = _json_of("promote", "reject", waiting, "--reason", REASON)
         assert (found["id"], found["status"], found["reason"]) == (waiting, "rejected", REASON)
-        assert world.serving.deployed == []
+        assert {models["plums"].version for models in world.serving.deployed} == {1}
         assert _json_of("promote", "list", "--open") == []
 
     def test_brackets_in_a_reason_are_shown(self, world: World, waiting: str) -> None:
@@ -287,6 +290,7 @@ class TestServe:
                 }
             ],
             "detail": "[all] well",
+            "failures": {},
         }
         shown = _invoke("serve", "status").stdout
         assert "healthy with 2 replicas. [all] well" in shown

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import ALERTS
-from core.adapters.database_audit import AUDIT, AuditRecords
+from core.adapters.database_audit import AUDIT
 from core.adapters.database_batches import BATCHES
 from core.adapters.database_checks import CHECKS
 from core.adapters.database_decisions import DecisionRecords
@@ -24,6 +24,7 @@ from core.adapters.database_tables import METADATA
 from core.domain import Progress, Run, RunStatus, Stage
 from core.errors import ConflictError, NotFoundError, UnavailableError
 from core.promotion.change import Change
+from tests.unit.core_fakes import make_trail
 
 NOW = datetime(2026, 1, 31, 8, 15, 30, 123456, tzinfo=UTC)
 RUN = Run("r1", "plums", RunStatus.QUEUED, "2c-2g", "ann", NOW)
@@ -142,7 +143,9 @@ class TestRuns:
         assert [run.id for run in database.runs("plums", 10)] == ["2", "0"]
         assert database.runs("nobody", 10) == ()
 
-    def test_finished_runs_wait_for_the_gates_oldest_first(self, database: Database) -> None:
+    def test_finished_runs_wait_for_the_gates_oldest_first(
+        self, database: Database, tmp_path: Path
+    ) -> None:
         for minutes, status in (
             (2, RunStatus.FINISHED),
             (1, RunStatus.FINISHED),
@@ -151,7 +154,7 @@ class TestRuns:
         ):
             database.add_run(_minutes_later(RUN, minutes, id=str(minutes), status=status))
         assert [run.id for run in database.unconsidered_runs()] == ["1", "2"]
-        records = DecisionRecords(database, AuditRecords(database, b"key"))
+        records = DecisionRecords(database, make_trail(database, tmp_path))
         records.decide(Change("plums", (), considered_run="1"))
         database.save_run(replace(database.run("1"), error="a late word"))
         assert [run.id for run in database.unconsidered_runs()] == ["2"]

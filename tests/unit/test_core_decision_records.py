@@ -26,6 +26,7 @@ from core.domain import (
 from core.errors import ConflictError, NotFoundError
 from core.promotion.audit import Action, AuditEntry
 from core.promotion.change import Change, Seen
+from tests.unit.core_fakes import make_trail
 
 NOW = datetime(2026, 1, 31, 8, 15, 30, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -65,8 +66,8 @@ def _url(folder: Path) -> str:
     return f"sqlite:///{folder / 'pilothouse.db'}"
 
 
-def _records(database: Database) -> DecisionRecords:
-    return DecisionRecords(database, AuditRecords(database, b"key"))
+def _records(database: Database, folder: Path) -> DecisionRecords:
+    return DecisionRecords(database, make_trail(database, folder))
 
 
 @pytest.fixture
@@ -78,8 +79,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def records(database: Database) -> DecisionRecords:
-    return _records(database)
+def records(database: Database, tmp_path: Path) -> DecisionRecords:
+    return _records(database, tmp_path)
 
 
 def _entry(action: Action = Action.PROMOTED, actor: str = "ann") -> AuditEntry:
@@ -127,8 +128,8 @@ class TestReadBack:
         database.close()
         again = Database(_url(tmp_path))
         again.migrate()
-        assert _records(again).request("q1") == REQUEST
-        assert _records(again).promotions("plums") == (PROMOTION,)
+        assert _records(again, tmp_path).request("q1") == REQUEST
+        assert _records(again, tmp_path).promotions("plums") == (PROMOTION,)
         again.close()
 
 
@@ -288,7 +289,7 @@ def _race(folder: Path, act: Callable[[DecisionRecords, int], None]) -> list[str
         own = Database(_url(folder))
         gate.wait()
         try:
-            act(_records(own), index)
+            act(_records(own, folder), index)
             outcomes.append("done")
         except ConflictError as exc:
             outcomes.append(type(exc).__name__)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from core.adapters.database_decisions import DecisionRecords
 from core.adapters.mlflow_registry import PRODUCTION, STAGING
 from core.domain import Promotion, RequestStatus, Run
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from core.promotion.change import Change
 from core.promotion.gates import hard_failures, soft_reservations
 from core.promotion.promotions import PromotionService
 from tests.unit.core_fakes import World, make_world
@@ -28,6 +30,22 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def promotions(world: World) -> PromotionService:
     return world.pilothouse.promotions
+
+
+def _left(world: World) -> tuple[str, ...]:
+    """Problems with a decision that is not carried out."""
+    return _records(world).unfinished().problems
+
+
+def _records(world: World) -> DecisionRecords:
+    return DecisionRecords(world.pilothouse.database, world.pilothouse.audit)
+
+
+def _trail(world: World) -> list[tuple[str, str, str]]:
+    """Action, actor and object of the rows about decisions, oldest first."""
+    rows = reversed(world.pilothouse.audit.list(None))
+    told = [(str(r.entry.action), r.entry.actor, r.entry.object) for r in rows]
+    return [row for row in told if not row[0].startswith(("run ", "settings"))]
 
 
 def _considered(world: World, auc: float = 0.85, fingerprint: str | None = None) -> Run:
@@ -64,7 +82,7 @@ class TestConsider:
         assert _aliases(world) == {PRODUCTION: 1}
         assert _states(world) == {1: "production"}
         assert world.pilothouse.promotions.requests() == ()
-        assert world.pilothouse.database.unprojected() == ()
+        assert _left(world) == ()
 
     def test_a_candidate_that_passes_the_hard_gates_waits_for_a_person(self, world: World) -> None:
         _considered(world)
@@ -138,7 +156,9 @@ class TestApprove:
     def test_the_candidate_becomes_production(
         self, world: World, promotions: PromotionService, request_id: str
     ) -> None:
-        done = promotions.approve(request_id, reason=REASON, actor="bob")
+        decided = promotions.approve(request_id, reason=REASON, actor="bob")
+        done = decided.promotion
+        assert done is not None
         assert (done.version, done.rule, done.decided_by, done.reason, done.request_id) == (
             2,
             "approval",
@@ -175,8 +195,8 @@ class TestApprove:
     ) -> None:
         now = promotions.requests()[0].requested_at
         other = Promotion("p", "plums", 7, "r", "rollback", "eve", REASON, now)
-        world.pilothouse.database.decide(promotion=other)
-        with pytest.raises(ConflictError, match="stale"):
+        _records(world).decide(Change("plums", (), promotion=other))
+        with pytest.raises(ConflictError, match=r"stale.* went live .*: v7"):
             promotions.approve(request_id, reason=REASON, actor="bob")
         (request,) = promotions.requests()
         assert (request.status, request.decided_by) == (RequestStatus.STALE, "bob")
@@ -206,26 +226,37 @@ class TestApprove:
         assert _states(world) == {1: "archived", 2: "production"}
 
     def test_an_approval_without_a_registry_is_finished_later(
-        self, world: World, promotions: PromotionService, request_id: str
+        self,
+        world: World,
+        promotions: PromotionService,
+        request_id: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         world.registry.plug.pulled = True
         with pytest.raises(UnavailableError):
             promotions.approve(request_id, reason=REASON, actor="bob")
+        # Nobody can say whether the evidence is still what was frozen.
+        world.registry.plug.pulled = False
+        assert (_serves(world), promotions.get(request_id).status) == (1, RequestStatus.OPEN)
+
+        set_alias = world.registry.set_alias
+        monkeypatch.setattr(world.registry, "set_alias", _down)
+        promotions.approve(request_id, reason=REASON, actor="bob")
         assert _serves(world) == 2
         with pytest.raises(UnavailableError):
-            promotions.finish_projections()
-        world.registry.plug.pulled = False
-        assert _aliases(world) == {PRODUCTION: 1, STAGING: 2}
-        promotions.finish_projections()
+            promotions.finish()
+        assert _aliases(world) == {PRODUCTION: 1}
+        monkeypatch.setattr(world.registry, "set_alias", set_alias)
+        promotions.finish()
         assert _aliases(world) == {PRODUCTION: 2}
         assert _states(world) == {1: "archived", 2: "production"}
-        assert world.pilothouse.database.unprojected() == ()
+        assert _left(world) == ()
 
     def test_an_alias_moved_by_hand_does_not_change_the_record(
         self, world: World, promotions: PromotionService, request_id: str
     ) -> None:
         world.registry.set_alias("plums", PRODUCTION, 2)
-        promotions.finish_projections()
+        promotions.finish()
         assert _serves(world) == 1
         assert world.pilothouse.reconciler.recorded() == {"plums": 1}
 
@@ -235,7 +266,11 @@ class TestApprove:
         del world.registry.versions["plums", 1]
         promotions.approve(request_id, reason=REASON, actor="bob")
         assert _aliases(world) == {PRODUCTION: 2}
-        assert world.pilothouse.database.unprojected() == ()
+        assert _left(world) == ()
+
+
+def _down(*_: object) -> None:
+    raise UnavailableError("MLflow does not answer.")
 
 
 class TestReject:

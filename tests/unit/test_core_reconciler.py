@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from core.deployment.reconciler import Drift, find_drift
 from core.domain import Health, ServedVersion, ServingStatus
 from core.errors import UnavailableError
+from core.promotion.ports import Obstacle
 from core.scoring.bundle import BundleRef
 from tests.unit.core_fakes import World, make_world
 
@@ -110,11 +112,55 @@ def test_replicas_that_are_down_again_are_deployed_again(world: World) -> None:
     assert len(world.serving.deployed) == 2
 
 
-def test_a_deployment_that_failed_is_tried_again(world: World) -> None:
+def test_a_deployment_that_failed_is_tried_again(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
     world.serving.plug.pulled = True
+    world.pilothouse.promotions.consider(world.train())
     with pytest.raises(UnavailableError):
         world.pilothouse.reconciler.repair()
     world.serving.plug.pulled = False
     world.serving.shown = _status(Health.STARTING)
     world.pilothouse.reconciler.repair()
     assert len(world.serving.deployed) == 1
+    world.close()
+
+
+def test_what_replicas_cannot_load_is_said(world: World) -> None:
+    failed = replace(_status(plums=4), failures={"plums": "Its bundle is broken."})
+    assert find_drift({"plums": 5, "pears": 1}, failed) == (
+        Drift("pears", 1, None),
+        Drift("plums", 5, 4, Obstacle("Its bundle is broken.")),
+    )
+
+
+def test_a_deleted_version_leaves_what_answers_in_its_place(world: World) -> None:
+    _promote_second(world)
+    world.serving.deployed.clear()
+    del world.registry.versions["plums", 2]
+    gone = Obstacle("v2 was deleted from the registry.", deleted=True)
+    world.serving.shown = _status(plums=1)
+    assert world.pilothouse.reconciler.repair() == (Drift("plums", 2, 1, gone),)
+    assert world.serving.deployed == []
+    world.serving.shown = _status()
+    assert world.pilothouse.reconciler.repair() == (Drift("plums", 2, None, gone),)
+    # Neither is anything put in its place that nobody has decided on.
+    assert world.serving.deployed == []
+
+
+def test_when_replicas_first_answer_is_noted_once(world: World) -> None:
+    (first,) = world.pilothouse.promotions.history("plums")
+    assert first.live_at is None
+    world.pilothouse.reconciler.repair()
+    world.serving.shown = _status(plums=1)
+    world.pilothouse.reconciler.repair()
+    (live,) = world.pilothouse.promotions.history("plums")
+    assert live.live_at is not None
+    world.pilothouse.reconciler.repair()
+    assert world.pilothouse.promotions.history("plums") == (live,)
+
+
+def test_a_promotion_goes_live_while_somebody_waits(world: World) -> None:
+    (first,) = world.pilothouse.promotions.history("plums")
+    world.pilothouse.reconciler.go_live(first, 5.0)
+    assert world.serving.waited_for == [("plums", 1)]
+    assert world.pilothouse.promotions.history("plums")[0].live_at is not None

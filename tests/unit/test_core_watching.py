@@ -121,13 +121,15 @@ def _retrains(it: Watched) -> list[Run]:
     return [run for run in it.world.pilothouse.runs.list() if run.started_by == RETRAINER]
 
 
-def _finish(it: Watched, run: Run, auc: float, scratch: Path) -> None:
+def _finish(
+    it: Watched, run: Run, auc: float, scratch: Path, fingerprint: str | None = None
+) -> None:
     """Does what a retrain's own process does, and what the worker does after it."""
     spec = RunSpec.model_validate_json(shlex.split(it.world.cluster.commands[job_of(run.id)])[-1])
     batches = [it.batches.labelled("plums", batch_id) for batch_id in spec.batches]
     tracker: object = it.world.tracker
     track_batches(tracker, run.id, batches, Workspace(scratch / run.id))  # type: ignore[arg-type]
-    it.world.complete(run.id, auc)
+    it.world.complete(run.id, auc, fingerprint=fingerprint)
     it.world.pilothouse.runs.refresh()
 
 
@@ -196,17 +198,17 @@ class TestRetrain:
         (request,) = it.world.pilothouse.promotions.requests("plums", open_only=True)
         assert request.requested_by == RETRAINER
 
-    def test_a_worse_one_is_kept_out_and_the_alert_says_why(
+    def test_one_that_fails_a_hard_gate_is_kept_out_and_the_alert_says_why(
         self, it: Watched, tmp_path: Path
     ) -> None:
         _drift(it)
         _beat(it)
-        _finish(it, _retrains(it)[0], 0.5, tmp_path)
+        _finish(it, _retrains(it)[0], 0.9, tmp_path, "another")
         _consider(it)
         _beat(it)
         (alert,) = it.world.pilothouse.alerts.list()
         assert alert.outcome.startswith("v2 was kept out: ")
-        assert "AUC on the holdout: fail" in alert.outcome
+        assert "contract: fail" in alert.outcome
 
     def test_a_run_that_fails_is_told(self, it: Watched) -> None:
         _drift(it)
@@ -221,7 +223,7 @@ class TestRetrain:
     def test_the_same_labels_bring_about_one_retrain(self, it: Watched, tmp_path: Path) -> None:
         _drift(it)
         _beat(it)
-        _finish(it, _retrains(it)[0], 0.5, tmp_path)
+        _finish(it, _retrains(it)[0], 0.9, tmp_path, "another")
         _consider(it)
         later = _now() + 2 * DAY
         decision = it.retraining.decide("plums", later)

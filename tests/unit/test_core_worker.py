@@ -39,7 +39,7 @@ def test_a_beat_brings_a_finished_run_into_service(world: World) -> None:
     beat(world.pilothouse, failing)
     assert failing == set()
     assert world.pilothouse.database.run(run.id).status is RunStatus.FINISHED
-    assert [models["plums"].version for models in world.serving.deployed] == [1]
+    assert {models["plums"].version for models in world.serving.deployed} == {1}
 
 
 def test_a_failing_duty_does_not_stop_the_others_and_is_logged_once(
@@ -56,9 +56,12 @@ def test_a_failing_duty_does_not_stop_the_others_and_is_logged_once(
     world.tracker.finish(active.id, RunStatus.FAILED, "It broke.")
     failing: set[str] = set()
     beat(world.pilothouse, failing)
-    assert failing == {"consider candidates"}
+    assert failing == {"consider candidates", "watch aliases"}
     assert world.pilothouse.database.run(active.id).status is RunStatus.FAILED
-    assert _said(caplog) == ["consider candidates: MLflow does not answer."]
+    assert _said(caplog) == [
+        "consider candidates: MLflow does not answer.",
+        "watch aliases: MLflow does not answer.",
+    ]
     for _ in range(3):
         beat(world.pilothouse, failing)
     assert _said(caplog) == []
@@ -91,7 +94,8 @@ def test_a_duty_that_breaks_in_an_unknown_way_leaves_one_trace(
     assert record.exc_info is not None
     assert "a mistake of ours" in str(record.exc_info[1])
     assert world.pilothouse.database.unconsidered_runs() == ()
-    assert len(world.serving.deployed) == 2
+    # By the decision, and by each beat that finds replicas without it.
+    assert len(world.serving.deployed) == 3
 
 
 def test_alerts_are_sent_beside_the_beats_until_told_to_stop(world: World) -> None:

@@ -1,0 +1,229 @@
+"""An installation in which processes die at a chosen step of a decision.
+
+Record and audit trail are real, on SQLite. Registry and replicas are fakes that outlive the
+processes. A process is a ``Pilothouse`` of its own; killed, its memory is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.adapters.database import Database
+from core.adapters.database_decisions import DecisionRecords
+from core.bootstrap import Pilothouse, assemble
+from core.domain import Health, ModelVersion, Run, RunStatus, ServedVersion, ServingStatus
+from core.errors import NotFoundError
+from core.promotion.trail import AuditTrail
+from core.scoring.bundle import BundleRef
+from core.settings import Settings
+from core.worker import duties
+from tests.unit.core_fakes import (
+    PROBLEM,
+    Accounts,
+    FakeCluster,
+    FakeReceiver,
+    FakeRegistry,
+    FakeTracker,
+    FakeVersions,
+)
+from tests.unit.evidence_fakes import FakeEvidence
+
+NAME = PROBLEM.name
+#: What a beat does for decisions, among its duties.
+DUTIES = ("consider candidates", "finish promotions", "reconcile serving", "watch aliases")
+
+
+class Killed(BaseException):
+    """The process is gone; nothing in it may catch that."""
+
+
+@dataclass
+class Reaper:
+    """Kills the process at the step that comes after ``spared`` others; ``None`` kills none."""
+
+    spared: int | None = None
+    passed: list[str] = field(default_factory=list)
+
+    def step(self, name: str) -> None:
+        self.passed.append(name)
+        if self.spared is None:
+            return
+        if self.spared == 0:
+            self.spared = None
+            raise Killed(name)
+        self.spared -= 1
+
+    def around(self, name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        """The same with a step before and one after."""
+
+        def mortal(*args: Any, **named: Any) -> Any:
+            self.step(f"before {name}")
+            done = act(*args, **named)
+            self.step(f"after {name}")
+            return done
+
+        return mortal
+
+
+@dataclass
+class Replicas:
+    """A Ray Serve that switches at once, and keeps what answers where it cannot load."""
+
+    registry: FakeRegistry
+    wanted: dict[str, int] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
+
+    def deploy(self, models: Mapping[str, BundleRef]) -> None:
+        self.wanted = {name: ref.version for name, ref in models.items()}
+        for name, version in self.wanted.items():
+            if version not in self.broken:
+                self.answers[name] = version
+
+    def status(self) -> ServingStatus:
+        served = [ServedVersion(name, v, "run", "gbt", 0.5) for name, v in self.answers.items()]
+        failures = {
+            name: f"The bundle of v{version} cannot be read."
+            for name, version in self.wanted.items()
+            if version in self.broken
+        }
+        health = Health.HEALTHY if served else Health.DOWN
+        return ServingStatus(health, 1, tuple(served), "", failures)
+
+    def wait_until_serving(self, problem: str, version: int, timeout_s: float) -> None:
+        assert self.answers[problem] == version
+
+
+@dataclass
+class Lifecycle:
+    """What outlives the processes of one installation."""
+
+    folder: Path
+    reaper: Reaper
+    registry: FakeRegistry
+    replicas: Replicas
+    evidence: FakeEvidence
+    approvals_required: int = 1
+    tracker: FakeTracker = field(default_factory=FakeTracker)
+    opened: list[Pilothouse] = field(default_factory=list)
+
+    def process(self) -> Pilothouse:
+        """A process that has just started."""
+        settings = Settings(home=self.folder / "home")
+        database = Database(settings.database_url)
+        ports: Any = SimpleNamespace(
+            database=database,
+            tracker=self.tracker,
+            registry=self.registry,
+            cluster=FakeCluster(),
+            serving=self.replicas,
+            versions=FakeVersions(),
+            receiver=FakeReceiver(),
+            identities=Accounts(),
+        )
+        params = make_params(self.approvals_required)
+        made = assemble(settings, params, {NAME: PROBLEM}, ports)
+        fast: Any = made.evidence
+        fast.gather, fast.freeze = self.evidence.gather, self.evidence.freeze
+        fast.read = self.evidence.read
+        self.opened.append(made)
+        return made
+
+    def train(self, by: Pilothouse, *, hard: bool = True, better: bool = True) -> int:
+        """A run that has ended with a version; says which."""
+        numbers = [number for _, number in self.registry.versions]
+        version = max(numbers, default=0) + 1
+        run_id = self.tracker.create(NAME, "run", {})
+        auc = 0.5 + 0.001 * version if better else 0.1
+        self.tracker.log(run_id, {}, {"auc": auc, "parity_max_difference": 2e-7 if hard else 1.0})
+        self.tracker.finish(run_id, RunStatus.FINISHED)
+        tags = {
+            "contract_fingerprint": self.evidence.fingerprint,
+            "promotion_state": "registered",
+        }
+        self.registry.versions[NAME, version] = ModelVersion(
+            NAME, version, run_id, datetime.now(UTC), "gbt", f"{NAME}/{version}", {}, tags
+        )
+        now = datetime.now(UTC)
+        run = Run(run_id, NAME, RunStatus.FINISHED, "2c-2g", "ann", now, now)
+        by.database.add_run(replace(run, model_version=version))
+        return version
+
+    def beat(self, worker: Pilothouse) -> None:
+        """What the worker does for decisions."""
+        chosen = {name: duty for name, duty in duties(worker) if name in DUTIES}
+        for name in DUTIES:
+            chosen[name]()
+
+    def close(self) -> None:
+        for one in self.opened:
+            one.database.close()
+
+
+def make_params(approvals_required: int) -> Any:
+    """The parameters as delivered, but for a promotion that is taken back at the next beat."""
+    from core.params import load_params
+    from core.params_alerts import ScheduleParams
+    from core.settings import CODE_ROOT
+
+    params = load_params(CODE_ROOT / "params.yaml")
+    promotion = params.promotion.model_copy(
+        update={"approvals_required": approvals_required, "undo_after_s": 1e-9}
+    )
+    changed = {
+        "problems": (NAME,),
+        "bootstrap": (NAME,),
+        "schedule": ScheduleParams(checks={}),
+        "promotion": promotion,
+    }
+    return params.model_copy(update=changed)
+
+
+@contextmanager
+def lifecycle(folder: Path, approvals_required: int = 1) -> Iterator[Lifecycle]:
+    """An empty installation below ``folder``."""
+    first = Database(Settings(home=folder / "home").database_url)
+    first.migrate()
+    first.close()
+    reaper = Reaper()
+    tracker = FakeTracker()
+    registry = FakeRegistry(tracker, folder / "registry")
+    replicas = Replicas(registry)
+    evidence = FakeEvidence(registry, PROBLEM.contract.fingerprint(), step=reaper.step)
+    mortal_registry: Any = registry
+    for name in ("set_alias", "drop_alias", "tag"):
+        setattr(mortal_registry, name, reaper.around(name, getattr(registry, name)))
+    mortal_replicas: Any = replicas
+    mortal_replicas.deploy = reaper.around("deploy", replicas.deploy)
+    made = Lifecycle(folder, reaper, registry, replicas, evidence, approvals_required, tracker)
+    with pytest.MonkeyPatch.context() as patched:
+        for owner, name in (
+            (DecisionRecords, "decide"),
+            (DecisionRecords, "finish"),
+            (DecisionRecords, "mark_live"),
+            # Inside the transaction, between its rows.
+            (AuditTrail, "append_in"),
+            (AuditTrail, "anchor"),
+        ):
+            patched.setattr(owner, name, reaper.around(name, getattr(owner, name)))
+        yield made
+    made.close()
+
+
+def deleted(registry: FakeRegistry, version: int) -> bool:
+    """Whether a version is gone."""
+    try:
+        registry.get(NAME, version)
+    except NotFoundError:
+        return True
+    return False
+
+
