@@ -40,6 +40,8 @@ def show_too_late(request: PromotionRequest) -> None:
 def _remember_click(request_id: str) -> None:
     # Called before the page is drawn anew, and so before anybody knows what has become of it.
     st.session_state[_CLICKED] = request_id
+    # Named, it stays in view when it is no longer the one that waits.
+    st.query_params["request"] = request_id
 
 
 def show_decision(
@@ -60,7 +62,7 @@ def show_decision(
             key=f"reason-{request.id}",
             placeholder="Why this is right; it is kept with the decision and in the audit trail.",
         )
-        confirmed = not passed_over or st.checkbox(
+        confirmed = bool(against) or not passed_over or st.checkbox(
             f"If I approve, I pass over: {words.plain(passed_over)}.",
             key=f"passed-over-{request.id}",
         )
@@ -125,5 +127,4 @@ def _decide(core: Pilothouse, request: PromotionRequest, reason: str, *, is_appr
             return
         # The request is not what it was on this page: it is read again, with the reason why.
         st.session_state[_TOLD] = failure_from(exc)
-    st.query_params["request"] = request.id
     st.rerun()
