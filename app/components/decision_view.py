@@ -62,9 +62,13 @@ def show_decision(
             key=f"reason-{request.id}",
             placeholder="Why this is right; it is kept with the decision and in the audit trail.",
         )
-        confirmed = bool(against) or not passed_over or st.checkbox(
-            f"If I approve, I pass over: {words.plain(passed_over)}.",
-            key=f"passed-over-{request.id}",
+        confirmed = (
+            bool(against)
+            or not passed_over
+            or st.checkbox(
+                f"If I approve, I pass over: {words.plain(passed_over)}.",
+                key=f"passed-over-{request.id}",
+            )
         )
         with st.container(horizontal=True):
             approve = st.form_submit_button(

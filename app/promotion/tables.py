@@ -17,7 +17,7 @@ _SIGNS = {
     RequestStatus.APPROVED: "✓",
     RequestStatus.REJECTED: "✕",
     RequestStatus.SUPERSEDED: "↷",
-    RequestStatus.STALE: "⌛",
+    RequestStatus.STALE: "◇",
 }
 
 
