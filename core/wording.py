@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-
-from core.training.report import Estimate
+from typing import Protocol
 
 #: What stands where there is no value.
 NOTHING = "–"
@@ -73,7 +72,23 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
 
 
-def interval(estimate: Estimate) -> str:
+class Spread(Protocol):
+    """A value with the ends of its interval."""
+
+    @property
+    def value(self) -> float:
+        """What was measured."""
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+
+
+def interval(estimate: Spread) -> str:
     """A metric with its interval, such as ``0.871 [0.842, 0.899]``."""
     return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 

@@ -80,16 +80,22 @@ def _register_fonts() -> None:
 
 
 def _styles() -> dict[str, ParagraphStyle]:
-    body = ParagraphStyle("body", fontName=_BODY, fontSize=9, leading=12.5, textColor=_INK)
-    note = ParagraphStyle("note", body, fontSize=7.5, leading=10.5, textColor=_SOFT, spaceBefore=3)
+    plain = ParagraphStyle("plain", fontName=_BODY, fontSize=9, leading=12.5, textColor=_INK)
+    note = ParagraphStyle("note", plain, fontSize=7.5, leading=10.5, textColor=_SOFT, spaceBefore=3)
     return {
-        "title": ParagraphStyle("title", body, fontName=_BOLD, fontSize=17, leading=21),
+        "title": ParagraphStyle("title", plain, fontName=_BOLD, fontSize=17, leading=21),
         "heading": ParagraphStyle(
-            "heading", body, fontName=_BOLD, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=4
+            "heading",
+            plain,
+            fontName=_BOLD,
+            fontSize=11.5,
+            leading=15,
+            spaceBefore=12,
+            spaceAfter=4,
         ),
-        "body": body,
+        "plain": plain,
         # Identifiers and hashes have no spaces to break at.
-        "cell": ParagraphStyle("cell", body, fontSize=_CELL_SIZE, leading=10.5, splitLongWords=1),
+        "cell": ParagraphStyle("cell", plain, fontSize=_CELL_SIZE, leading=10.5, splitLongWords=1),
         "note": note,
     }
 
@@ -104,7 +110,7 @@ def _section(section: Section, styles: dict[str, ParagraphStyle]) -> list[Flowab
         if isinstance(block, Table):
             drawn += _table(block, styles)
         else:
-            drawn += [Paragraph(_coloured(block), styles["body"]), Spacer(0, 3)]
+            drawn += [Paragraph(_coloured(block), styles["plain"]), Spacer(0, 3)]
     return drawn
 
 

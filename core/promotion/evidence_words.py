@@ -119,7 +119,7 @@ def worse_slices(evidence: Evidence) -> tuple[SliceRates, ...]:
 
 
 def slice_name(one: SliceRates) -> str:
-    """A slice in few words, such as ``Sex female``."""
+    """A slice in few words, such as ``colour blue``."""
     return f"{one.column} {one.value}"
 
 

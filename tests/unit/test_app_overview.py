@@ -41,7 +41,7 @@ def test_open_request_leads_to_its_evidence(monkeypatch: pytest.MonkeyPatch) -> 
     assert "**titanic v2** waits for a person, judged against v1 in Production." in said
     assert "Gates: 3 pass, 1 fail." in said
     assert "Waiting for approval: 1" in said
-    links = {one.proto.label: one.proto.page_query_string for one in panel.get("page_link")}
+    links = {one.proto.label: one.proto.query_string for one in panel.get("page_link")}
     assert links["Evidence and decision"] == "request=req-2"
     assert "1 candidate waits for approval" in links
 

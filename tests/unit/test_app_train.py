@@ -162,7 +162,9 @@ def test_finished_run_says_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> N
     panel = open_panel(monkeypatch, core, "train", run=run_id(2))
     said = texts(panel)
     assert "registered version v2" in said
-    assert "pilothouse promote approve req-2" in said
+    assert "It passed the hard gates and waits for a person." in said
+    links = {one.proto.label: one.proto.query_string for one in panel.get("page_link")}
+    assert links["Decide on it"] == "request=req-2"
 
 
 def test_outcome_tells_how_the_promotion_stands(monkeypatch: pytest.MonkeyPatch) -> None:
