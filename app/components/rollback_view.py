@@ -14,6 +14,7 @@ from app.components.rollout_view import show_switch
 from app.promotion.tables import earlier_versions
 from core.domain import Promotion
 from core.errors import PilothouseError
+from core.promotion.shown import fallbacks
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -38,15 +39,23 @@ def show_rollback(core: Pilothouse, problem: str, record: Sequence[Promotion]) -
                 "nothing to go back to."
             )
             return
-        _show_form(core, problem, record[0], earlier)
+        # The newest one that nobody has gone back from, which the command takes as well.
+        best = fallbacks(record)
+        first = best[0].version if best else next(iter(earlier))
+        _show_form(core, problem, record[0], earlier, list(earlier).index(first))
 
 
 def _show_form(
-    core: Pilothouse, problem: str, current: Promotion, earlier: Mapping[int, Promotion]
+    core: Pilothouse,
+    problem: str,
+    current: Promotion,
+    earlier: Mapping[int, Promotion],
+    first: int,
 ) -> None:
     version = st.selectbox(
         "Version to go back to",
         list(earlier),
+        index=first,
         format_func=lambda number: _label(earlier[number]),
         # Another version in Production is another choice.
         key=f"rollback-{current.id}",

@@ -302,6 +302,17 @@ class TestHistory:
         assert core.promotions.record[0].reason == "complaints about third class"
         assert "v1 is Production; replicas load it" in panel.get("progress")[0].proto.text
 
+    def test_the_version_that_somebody_has_gone_back_from_is_not_offered_first(
+        self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
+    ) -> None:
+        bad = make_promotion(4, rule="approval")
+        back = make_promotion(3, id="back", rule="rollback", undoes=bad.id)
+        core.promotions.record = [back, bad, *core.promotions.record]
+        panel = open_panel(monkeypatch, core, "serving")
+        choice = next(one for one in panel.selectbox if one.label.startswith("Version to go"))
+        assert [label.split(",")[0] for label in choice.options] == ["v4", "v1"]
+        assert choice.value == 1
+
     @pytest.mark.parametrize("page", ["approvals", "serving"])
     def test_a_moved_alias_is_shown_and_restored_by_a_click(
         self, monkeypatch: pytest.MonkeyPatch, core: FakeCore, page: str
