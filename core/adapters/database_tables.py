@@ -68,9 +68,7 @@ REQUESTS = sa.Table(
     # Alias and tags in the registry follow it; until then this is false.
     sa.Column("projected", sa.Boolean, nullable=False, default=False),
     # At most one waits a problem, whoever opens one at the same time.
-    sa.Index(
-        "one_open_request", "problem", unique=True, sqlite_where=OPEN, postgresql_where=OPEN
-    ),
+    sa.Index("one_open_request", "problem", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
 )
 APPROVALS = sa.Table(
     "approvals",

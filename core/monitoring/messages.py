@@ -34,7 +34,12 @@ def message_of(alert: Alert, event: AlertEvent, key: str, panel_url: str) -> Mes
     title = f"[closed] {what}" if closed else f"[{alert.severity.value}] {what}"
     named = [f"- {detail}" for detail in alert.details[:MOST_NAMED]]
     was = f"It was: {alert.summary}" if closed else alert.summary
-    lines = [was, *([] if closed else named), f"{'Report' if alert.check_id else 'Panel'}: {link}", f"Key: {key}"]
+    lines = [
+        was,
+        *([] if closed else named),
+        f"{'Report' if alert.check_id else 'Panel'}: {link}",
+        f"Key: {key}",
+    ]
     return Message(
         title=title,
         body="\n".join(lines),

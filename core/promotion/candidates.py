@@ -124,9 +124,7 @@ class Candidates:
             since=datetime.now(UTC),
         )
         who, why = run.started_by, promotion.reason
-        entry = self._desk.entry(
-            Action.BOOTSTRAPPED, run.problem, version, actor=who, reason=why
-        )
+        entry = self._desk.entry(Action.BOOTSTRAPPED, run.problem, version, actor=who, reason=why)
         change = Change(
             run.problem, (entry,), Seen(None), considered_run=run.id, promotion=promotion
         )

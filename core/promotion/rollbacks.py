@@ -19,9 +19,7 @@ class Rollbacks:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def rollback(
-        self, problem: str, version: int | None, *, reason: str, actor: str
-    ) -> Promotion:
+    def rollback(self, problem: str, version: int | None, *, reason: str, actor: str) -> Promotion:
         """Makes an earlier Production version serve again, whatever its gates say.
 
         Args:
@@ -52,9 +50,7 @@ class Rollbacks:
                 reason=reason,
                 detail=f"In place of v{current.version}.",
             )
-            self._desk.carrier.decide(
-                Change(problem, (entry,), Seen(current.id), promotion=back)
-            )
+            self._desk.carrier.decide(Change(problem, (entry,), Seen(current.id), promotion=back))
         return back
 
     def undo(self, current: Promotion, why: str, *, actor: str) -> Promotion | None:
@@ -82,9 +78,7 @@ class Rollbacks:
                 request_id=current.request_id,
                 detail=f"v{target.version} serves again.",
             )
-            self._desk.carrier.decide(
-                Change(problem, (entry,), Seen(current.id), promotion=back)
-            )
+            self._desk.carrier.decide(Change(problem, (entry,), Seen(current.id), promotion=back))
         return back
 
     def restore_alias(self, problem: str, *, actor: str, reason: str) -> Promotion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,9 +60,7 @@ def touched(record: Sequence[Promotion], left: Unfinished) -> tuple[int, ...]:
     """
     waiting = {one.id for one in left.promotions}
     before = {
-        older.version
-        for younger, older in zip(record, record[1:], strict=False)
-        if younger.id in waiting
+        older.version for younger, older in itertools.pairwise(record) if younger.id in waiting
     }
     promoted = {one.version for one in left.promotions}
     return tuple(sorted(before | promoted | {one.version for one in left.requests}))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,10 +21,11 @@ from core.adapters.database import Database
 from core.adapters.database_decisions import DecisionRecords
 from core.bootstrap import Pilothouse, assemble
 from core.domain import Health, ModelVersion, Run, RunStatus, ServedVersion, ServingStatus
-from core.errors import NotFoundError
+from core.params import Params, load_params
+from core.params_alerts import ScheduleParams
 from core.promotion.trail import AuditTrail
 from core.scoring.bundle import BundleRef
-from core.settings import Settings
+from core.settings import CODE_ROOT, Settings
 from core.worker import duties
 from tests.unit.core_fakes import (
     PROBLEM,
@@ -111,16 +113,15 @@ class Lifecycle:
     registry: FakeRegistry
     replicas: Replicas
     evidence: FakeEvidence
+    database: Database
+    tracker: FakeTracker
     approvals_required: int = 1
-    tracker: FakeTracker = field(default_factory=FakeTracker)
-    opened: list[Pilothouse] = field(default_factory=list)
 
     def process(self) -> Pilothouse:
         """A process that has just started."""
         settings = Settings(home=self.folder / "home")
-        database = Database(settings.database_url)
         ports: Any = SimpleNamespace(
-            database=database,
+            database=self.database,
             tracker=self.tracker,
             registry=self.registry,
             cluster=FakeCluster(),
@@ -134,7 +135,6 @@ class Lifecycle:
         fast: Any = made.evidence
         fast.gather, fast.freeze = self.evidence.gather, self.evidence.freeze
         fast.read = self.evidence.read
-        self.opened.append(made)
         return made
 
     def train(self, by: Pilothouse, *, hard: bool = True, better: bool = True) -> int:
@@ -163,20 +163,13 @@ class Lifecycle:
         for name in DUTIES:
             chosen[name]()
 
-    def close(self) -> None:
-        for one in self.opened:
-            one.database.close()
 
-
-def make_params(approvals_required: int) -> Any:
+@cache
+def make_params(approvals_required: int) -> Params:
     """The parameters as delivered, but for a promotion that is taken back at the next beat."""
-    from core.params import load_params
-    from core.params_alerts import ScheduleParams
-    from core.settings import CODE_ROOT
-
     params = load_params(CODE_ROOT / "params.yaml")
     promotion = params.promotion.model_copy(
-        update={"approvals_required": approvals_required, "undo_after_s": 1e-9}
+        update={"approvals_required": approvals_required, "undo_after_s": 1e-6}
     )
     changed = {
         "problems": (NAME,),
@@ -188,12 +181,13 @@ def make_params(approvals_required: int) -> Any:
 
 
 @contextmanager
-def lifecycle(folder: Path, approvals_required: int = 1) -> Iterator[Lifecycle]:
-    """An empty installation below ``folder``."""
-    first = Database(Settings(home=folder / "home").database_url)
-    first.migrate()
-    first.close()
-    reaper = Reaper()
+def lifecycle(
+    folder: Path, approvals_required: int = 1, reaper: Reaper | None = None
+) -> Iterator[Lifecycle]:
+    """The installation below ``folder``; what is outside of its database is empty."""
+    reaper = reaper or Reaper()
+    database = Database(Settings(home=folder / "home").database_url)
+    database.migrate()
     tracker = FakeTracker()
     registry = FakeRegistry(tracker, folder / "registry")
     replicas = Replicas(registry)
@@ -203,7 +197,9 @@ def lifecycle(folder: Path, approvals_required: int = 1) -> Iterator[Lifecycle]:
         setattr(mortal_registry, name, reaper.around(name, getattr(registry, name)))
     mortal_replicas: Any = replicas
     mortal_replicas.deploy = reaper.around("deploy", replicas.deploy)
-    made = Lifecycle(folder, reaper, registry, replicas, evidence, approvals_required, tracker)
+    made = Lifecycle(
+        folder, reaper, registry, replicas, evidence, database, tracker, approvals_required
+    )
     with pytest.MonkeyPatch.context() as patched:
         for owner, name in (
             (DecisionRecords, "decide"),
@@ -214,16 +210,7 @@ def lifecycle(folder: Path, approvals_required: int = 1) -> Iterator[Lifecycle]:
             (AuditTrail, "anchor"),
         ):
             patched.setattr(owner, name, reaper.around(name, getattr(owner, name)))
+        # Reading the certificates of the machine takes a fifth of a second a process.
+        patched.setattr("core.services.health.http_client", lambda _: None)
         yield made
-    made.close()
-
-
-def deleted(registry: FakeRegistry, version: int) -> bool:
-    """Whether a version is gone."""
-    try:
-        registry.get(NAME, version)
-    except NotFoundError:
-        return True
-    return False
-
-
+    database.close()

@@ -7,13 +7,19 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from core.adapters.database_decisions import DecisionRecords
 from core.adapters.mlflow_registry import PRODUCTION, STAGING
@@ -223,10 +229,8 @@ class Decisions(RuleBasedStateMachine):
                 own = processes[index].promotions
                 act = own.reject if reject and index else own.approve
                 gate.wait()
-                try:
+                with suppress(PilothouseError):
                     act(one.id, reason=REASON, actor=people[index])
-                except PilothouseError:
-                    pass
 
             processes = [self.life.process() for _ in people]
             threads = [threading.Thread(target=decide, args=(index,)) for index in range(2)]
@@ -249,13 +253,29 @@ class DecisionsOfTwo(Decisions):
     approvals_required = 2
 
 
-SEQUENCES = settings(
-    max_examples=25,
-    stateful_step_count=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-Decisions.TestCase.settings = SEQUENCES
-DecisionsOfTwo.TestCase.settings = SEQUENCES
-TestDecisions = pytest.mark.timeout(300)(Decisions.TestCase)
-TestDecisionsOfTwo = pytest.mark.timeout(300)(DecisionsOfTwo.TestCase)
+def _run(machine: type[Decisions], examples: int) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=12,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+MACHINES = pytest.mark.parametrize("machine", [Decisions, DecisionsOfTwo])
+
+
+@MACHINES
+@pytest.mark.timeout(300)
+def test_every_sequence_ends_whole(machine: type[Decisions]) -> None:
+    _run(machine, examples=10)
+
+
+@MACHINES
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_very_many_sequences_end_whole(machine: type[Decisions]) -> None:
+    _run(machine, examples=300)
