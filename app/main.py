@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation
-from app.components.failures import guarded
+from app.components import installation, navigation, words
+from app.components.failures import Failure, attempt, guarded
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
 
 _ABOUT = (
     "**Pilothouse** steers classification models in production: train, compare, promote, serve."
@@ -37,6 +41,7 @@ def main() -> None:
         st.Page(navigation.EXPERIMENTS, title="Experiments", icon=":material/science:"),
         st.Page(navigation.RESOURCES, title="Resources", icon=":material/memory:"),
         st.Page(navigation.DRIFT, title="Drift", icon=":material/troubleshoot:"),
+        st.Page(navigation.APPROVALS, title="Approvals", icon=":material/how_to_reg:"),
         st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
         st.Page(navigation.AUDIT, title="Audit", icon=":material/history_edu:"),
     ]
@@ -45,8 +50,19 @@ def main() -> None:
         # Not inside the sidebar: its spinner must be seen in a narrow window as well.
         core = installation.pilothouse()
         with st.sidebar:
+            _show_waiting(core)
             _show_sidebar(core.settings)
         page.run()
+
+
+def _show_waiting(core: Pilothouse) -> None:
+    # One row of the database; a page that needs it says by itself why it cannot be read.
+    waiting = attempt(lambda: core.promotions.requests(open_only=True))
+    if not isinstance(waiting, Failure) and waiting:
+        verb = "waits" if len(waiting) == 1 else "wait"
+        navigation.link_to_approvals(
+            f"{words.count(len(waiting), 'candidate')} {verb} for approval"
+        )
 
 
 def _show_sidebar(settings: Settings) -> None:

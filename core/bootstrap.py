@@ -43,6 +43,7 @@ from core.promotion.carrying import Carrier
 from core.promotion.desk import Desk
 from core.promotion.identity import Identities, OneLocalOperator
 from core.promotion.measuring import EvidenceService
+from core.promotion.papers import Papers
 from core.promotion.promotions import PromotionService
 from core.promotion.settings_watch import SettingsWatch, in_force
 from core.promotion.trail import AuditTrail
@@ -72,6 +73,7 @@ class Pilothouse:
     labels: LabelService
     evidence: EvidenceService
     promotions: PromotionService
+    papers: Papers
     alerts: AlertService
     monitoring: MonitoringService
     watch: WatchService
@@ -278,6 +280,7 @@ def assemble(
         ),
         evidence=evidence,
         promotions=promotions,
+        papers=Papers(problems, tracker, evidence, promotions),
         alerts=watching.alerts,
         monitoring=watching.monitoring,
         retraining=watching.retraining,

@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
+from typing import Protocol
+
+#: What stands where there is no value.
+NOTHING = "–"
+
+#: Model families in words, in the order in which they are drawn.
+FAMILIES = {
+    "lr": "Logistic Regression",
+    "rf": "Random Forest",
+    "gbt": "Gradient-Boosted Trees",
+    "xgb": "XGBoost",
+}
+#: Metrics in words, in the order of reading.
+METRICS = {
+    "auc": "AUC",
+    "cv_auc": "CV AUC",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "log_loss": "Log-loss",
+    "brier": "Brier score",
+}
+#: Metrics of which less is better.
+LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
 #: What a run cost, under MLflow's names, in the order of reading.
 COSTS = {
     "wall_seconds": "Wall time (s)",
@@ -26,3 +53,51 @@ def signed(value: float, digits: int = 3) -> str:
 def cost(name: str, value: float) -> str:
     """What was spent, by its name in ``COSTS``: a share in percent, all else in its unit."""
     return f"{value:.1%}" if name in _SHARES else f"{value:,.1f}"
+
+
+def family_name(family: str | None) -> str:
+    """A model family in words; an unknown one as it is written."""
+    if not family:
+        return NOTHING
+    return FAMILIES.get(family, family)
+
+
+def metric_name(metric: str) -> str:
+    """A metric in words; an unknown one as it is written."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A metric with a fixed number of decimals."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
+
+
+class Spread(Protocol):
+    """A value with the ends of its interval."""
+
+    @property
+    def value(self) -> float:
+        """What was measured."""
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+
+
+def interval(estimate: Spread) -> str:
+    """A metric with its interval, such as ``0.871 [0.842, 0.899]``."""
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; a time without a zone is taken to be UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def clock(moment: datetime) -> str:
+    """Date and time to the minute, zone spelled out."""
+    return f"{utc(moment):%Y-%m-%d %H:%M} UTC"

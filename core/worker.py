@@ -64,6 +64,7 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
         ("retrain", lambda: watch.retrain_due(pilothouse.problems, datetime.now(UTC))),
         ("reconcile serving", reconcile),
         ("watch aliases", lambda: watch.watch_aliases(pilothouse.problems, datetime.now(UTC))),
+        ("file documents", pilothouse.papers.file_new),
         ("compact logs", pilothouse.upkeep.run),
     )
 

@@ -13,6 +13,7 @@ from app.charts.outcomes import (
     probability_chart,
     weights_chart,
 )
+from app.charts.promotions import Gain, Period, gains_chart, timeline_chart
 from app.charts.search import search_chart
 from app.charts.sweep import (
     PRICES,
@@ -33,6 +34,8 @@ __all__ = [
     "Bands",
     "Course",
     "Evaluations",
+    "Gain",
+    "Period",
     "Price",
     "VersionMetric",
     "boosting_chart",
@@ -42,6 +45,7 @@ __all__ = [
     "cpu_chart",
     "distribution_chart",
     "frontier_chart",
+    "gains_chart",
     "importance_chart",
     "memory_chart",
     "metrics_chart",
@@ -53,6 +57,7 @@ __all__ = [
     "search_chart",
     "sweep_auc_chart",
     "sweep_time_chart",
+    "timeline_chart",
     "versions_chart",
     "weights_chart",
 ]

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import altair as alt
 import pandas as pd
 
 from app.components import words
-from core.training.report import EvaluationReport
+from core.training.report import CalibrationBin, Estimate, EvaluationReport
 
 #: Each report under the name its legend shall have, in the order of drawing; a run keeps
 #: its colour over all charts of a page.
 Evaluations = Mapping[str, EvaluationReport]
+
+
+class Measured(Protocol):
+    """What has metrics with intervals, such as a report or the evidence of a model."""
+
+    @property
+    def metrics(self) -> Mapping[str, Estimate]:
+        """Metric -> value with its interval."""
+
+
+class Calibrated(Protocol):
+    """What has bins of predicted probability."""
+
+    @property
+    def calibration(self) -> tuple[CalibrationBin, ...]:
+        """The bins, from small probabilities to large ones."""
+
 
 #: Readable on white and on near-black alike.
 REFERENCE_GREY = "#8795A1"
@@ -76,7 +94,7 @@ def family_colour(families: Iterable[str], *, legend: bool = True) -> alt.Color:
     return alt.Color("family:N", scale=scale, legend=below if legend else None)
 
 
-def height_for(evaluations: Evaluations) -> int:
+def height_for(evaluations: Mapping[str, object]) -> int:
     """Height of a chart whose legend has a row for every run."""
     return HEIGHT + LEGEND_ROW * len(evaluations)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from app.charts.base import (
     UNIT,
+    Calibrated,
     Evaluations,
     height_for,
     layered,
@@ -52,7 +53,9 @@ def precision_recall_chart(evaluations: Evaluations, bands: Bands | None = None)
     return layered(*layers, title="Precision–recall curve", height=height_for(evaluations))
 
 
-def calibration_chart(evaluations: Evaluations, bands: Bands | None = None) -> alt.LayerChart:
+def calibration_chart(
+    evaluations: Mapping[str, Calibrated], bands: Bands | None = None
+) -> alt.LayerChart:
     """Observed rate over predicted probability; on the diagonal a model means what it says."""
     known = {name: one.calibration for name, one in (bands or {}).items()}
     titles = ("Mean predicted probability", "Observed rate")
@@ -61,7 +64,7 @@ def calibration_chart(evaluations: Evaluations, bands: Bands | None = None) -> a
     return layered(*layers, title="Calibration", height=height_for(evaluations))
 
 
-def _calibration(evaluations: Evaluations, titles: Titles) -> alt.Chart:
+def _calibration(evaluations: Mapping[str, Calibrated], titles: Titles) -> alt.Chart:
     frame = pd.DataFrame(
         [
             {"run": name, **one.model_dump()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import altair as alt
@@ -13,7 +14,7 @@ from app.charts.base import (
     NEGATIVE_ORANGE,
     POSITIVE_TEAL,
     REFERENCE_GREY,
-    Evaluations,
+    Measured,
     layered,
     run_colour,
 )
@@ -35,7 +36,7 @@ _ESTIMATE = ("value", "low", "high")
 _BAR_HEIGHT = 116
 
 
-def metrics_chart(evaluations: Evaluations) -> alt.LayerChart:
+def metrics_chart(evaluations: Mapping[str, Measured]) -> alt.LayerChart:
     """The rates of every run with their intervals, one row a metric."""
     frame = pd.DataFrame(
         [

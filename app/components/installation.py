@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components.failures import Failure, attempt, show_failure
+from core.domain import PromotionRequest
 from core.monitoring.report import DriftReport
+from core.promotion.evidence import Evidence
 from core.training.importance import Importance
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
@@ -97,6 +99,17 @@ def _drift_report(check_id: str) -> DriftReport:
 def drift_report(check_id: str) -> DriftReport | Failure:
     """What a finished check found; read once."""
     return attempt(lambda: _drift_report(check_id))
+
+
+# For a minute only: whether it is what was frozen is asked again and again.
+@st.cache_resource(max_entries=32, ttl=60, show_spinner="Reading the evidence…")
+def _evidence(request_id: str, sha256: str, _request: PromotionRequest) -> Evidence:
+    return pilothouse().evidence.read(_request)
+
+
+def evidence(request: PromotionRequest) -> Evidence | Failure:
+    """What was frozen for a request, held against its SHA-256."""
+    return attempt(lambda: _evidence(request.id, request.evidence_sha256, request))
 
 
 # For a minute only: the reference is that of whichever version is in production.

@@ -12,8 +12,11 @@ TRAIN = "views/train.py"
 EXPERIMENTS = "views/experiments.py"
 RESOURCES = "views/resources.py"
 DRIFT = "views/drift.py"
+APPROVALS = "views/approvals.py"
 SERVING = "views/serving.py"
 AUDIT = "views/audit.py"
+#: The part of Approvals that shows Production over time, as the address names it.
+HISTORY_VIEW = "Production over time"
 
 
 def link_to_data(label: str, *, problem: str, batch_id: str) -> None:
@@ -47,6 +50,18 @@ def link_to_drift(label: str, *, problem: str, check_id: str | None = None) -> N
     """Draws a link to Drift, with one check in view if named."""
     query = {"problem": problem} | ({"check": check_id} if check_id else {})
     st.page_link(DRIFT, label=label, icon=":material/troubleshoot:", query_params=query)
+
+
+def link_to_approvals(label: str, *, request_id: str | None = None) -> None:
+    """Draws a link to Approvals, with one request in view if named."""
+    query = {"request": request_id} if request_id else {}
+    st.page_link(APPROVALS, label=label, icon=":material/how_to_reg:", query_params=query)
+
+
+def link_to_history(label: str, *, problem: str) -> None:
+    """Draws a link to what was Production when, on Approvals."""
+    query = {"problem": problem, "view": HISTORY_VIEW}
+    st.page_link(APPROVALS, label=label, icon=":material/history:", query_params=query)
 
 
 def link_to_serving(label: str, *, problem: str) -> None:

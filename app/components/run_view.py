@@ -117,7 +117,7 @@ def _show_next_step(run: Run) -> None:
                 "it out, which the tags of its version in MLflow say."
             )
         elif requests[0].status is RequestStatus.OPEN:
-            st.markdown("It passed the hard gates and waits for a person:")
-            st.code(words.approve_command(requests[0].id), language="bash")
+            st.markdown("It passed the hard gates and waits for a person.")
+            navigation.link_to_approvals("Decide on it", request_id=requests[0].id)
         else:
             st.markdown(f"Its request for promotion is {requests[0].status.value}.")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from core.domain import AlertStatus, Health, Level, RunStatus, Verdict
+from core.domain import AlertStatus, Health, Level, RequestStatus, RunStatus, Verdict
 
 _Colour = Literal["green", "orange", "red", "blue", "gray"]
 
@@ -40,6 +40,13 @@ _ALERT: dict[AlertStatus, tuple[_Colour, str]] = {
     AlertStatus.ACKNOWLEDGED: ("orange", ":material/visibility:"),
     AlertStatus.CLOSED: ("gray", ":material/done_all:"),
 }
+_REQUEST: dict[RequestStatus, tuple[_Colour, str]] = {
+    RequestStatus.OPEN: ("orange", ":material/hourglass_top:"),
+    RequestStatus.APPROVED: ("green", ":material/check_circle:"),
+    RequestStatus.REJECTED: ("red", ":material/cancel:"),
+    RequestStatus.SUPERSEDED: ("gray", ":material/redo:"),
+    RequestStatus.STALE: ("gray", ":material/history_toggle_off:"),
+}
 
 
 def health_badge(health: Health) -> None:
@@ -69,4 +76,10 @@ def level_badge(level: Level) -> None:
 def alert_badge(status: AlertStatus) -> None:
     """Draws where an alert stands as word, sign and colour."""
     colour, icon = _ALERT[status]
+    st.badge(status.value.capitalize(), color=colour, icon=icon)
+
+
+def request_badge(status: RequestStatus) -> None:
+    """Draws where a promotion request stands as word, sign and colour."""
+    colour, icon = _REQUEST[status]
     st.badge(status.value.capitalize(), color=colour, icon=icon)

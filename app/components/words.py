@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from core.domain import Batch, Run, RunStatus, Sweep
 from core.params import Profile
 from core.training.preflight import is_oversubscribed
-from core.training.report import Estimate
 from core.wording import COSTS as COSTS
+from core.wording import FAMILIES as FAMILIES
+from core.wording import LOWER_IS_BETTER as LOWER_IS_BETTER
+from core.wording import METRICS as METRICS
+from core.wording import NOTHING as NOTHING
+from core.wording import clock as clock
 from core.wording import cost as cost
 from core.wording import count as count
+from core.wording import family_name as family_name
+from core.wording import interval as interval
+from core.wording import metric_name as metric_name
+from core.wording import number as number
 from core.wording import signed as signed
+from core.wording import utc as utc
 
-#: What stands where there is no value.
-NOTHING = "–"
-
-#: Model families in words, in the order in which they are drawn.
-FAMILIES = {
-    "lr": "Logistic Regression",
-    "rf": "Random Forest",
-    "gbt": "Gradient-Boosted Trees",
-    "xgb": "XGBoost",
-}
-#: Metrics in words, in the order of reading.
-METRICS = {
-    "auc": "AUC",
-    "cv_auc": "CV AUC",
-    "accuracy": "Accuracy",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "log_loss": "Log-loss",
-    "brier": "Brier score",
-}
 #: Search strategies of ``params.yaml`` in words.
 STRATEGIES = {"grid": "Grid", "tpe": "Adaptive (TPE)"}
 _SERVICES = {"mlflow": "MLflow"}
-#: Metrics of which less is better.
-LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
-
-
-def family_name(family: str | None) -> str:
-    """A model family in words; an unknown one as it is written."""
-    if not family:
-        return NOTHING
-    return FAMILIES.get(family, family)
 
 
 def family_short(family: str) -> str:
@@ -57,11 +35,6 @@ def family_short(family: str) -> str:
 def service_name(service: str) -> str:
     """A service as its makers write it."""
     return _SERVICES.get(service, service.capitalize())
-
-
-def metric_name(metric: str) -> str:
-    """A metric in words; an unknown one as it is written."""
-    return METRICS.get(metric, metric.replace("_", " "))
 
 
 def short_id(identifier: str) -> str:
@@ -84,26 +57,6 @@ def sweep_label(sweep: Sweep) -> str:
 def batch_label(batch: Batch) -> str:
     """A batch in a list, such as ``2026-01-31 08:15 UTC · monday.csv · 1a2b3c4d``."""
     return f"{clock(batch.added_at)} · {batch.name} · {short_id(batch.id)}"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A metric with a fixed number of decimals."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
-
-
-def interval(estimate: Estimate) -> str:
-    """A metric with its interval, such as ``0.871 [0.842, 0.899]``."""
-    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
-
-
-def utc(moment: datetime) -> datetime:
-    """The same moment in UTC; a time without a zone is taken to be UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def clock(moment: datetime) -> str:
-    """Date and time to the minute, zone spelled out."""
-    return f"{utc(moment):%Y-%m-%d %H:%M} UTC"
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -14,11 +14,11 @@ from app.components.alert_view import show_alerts
 from app.components.check_view import what_was_checked
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.live import show_progress
-from app.components.status import health_badge, level_badge, run_badge, verdict_badge
+from app.components.status import health_badge, level_badge, run_badge
+from app.promotion.tables import against, gates_summary
 from core.domain import (
     Alert,
     Check,
-    GateResult,
     Health,
     Promotion,
     PromotionRequest,
@@ -61,7 +61,7 @@ def _live() -> None:
             _show_alerts(core, alerts)
         _show_production(core, productions)
         if isinstance(requests, Failure) or requests:
-            _show_requests(requests, productions)
+            _show_requests(requests)
         _show_active(active)
         _show_services(services)
 
@@ -191,51 +191,26 @@ def _check_sentence(check: Check) -> str:
     return f"Last check, {when}, v{check.version} on {what_was_checked(check)}: {check.summary}"
 
 
-def _show_requests(
-    requests: Sequence[PromotionRequest] | Failure, productions: Productions
-) -> None:
+def _show_requests(requests: Sequence[PromotionRequest] | Failure) -> None:
     st.subheader("Waiting for approval")
     if isinstance(requests, Failure):
         show_failure(requests)
         return
     for request in requests:
         with st.container(border=True), guarded():
-            _show_request(request, productions.get(request.problem))
+            _show_request(request)
 
 
-def _show_request(request: PromotionRequest, production: Promotion | Failure | None) -> None:
-    now = datetime.now(UTC)
-    against = (
-        "no version in Production"
-        if request.incumbent_version is None
-        else f"v{request.incumbent_version} in Production"
-    )
+def _show_request(request: PromotionRequest) -> None:
     st.markdown(
-        f"**{request.problem} v{request.version}** waits for a person, judged against {against}."
+        f"**{request.problem} v{request.version}** waits for a person, judged against "
+        f"{against(request)}. Gates: {gates_summary(request.gates)}."
     )
     st.caption(
-        f"Requested {words.when(request.requested_at, now)} by {request.requested_by} · "
-        f"request `{request.id}`"
+        f"Asked {words.when(request.requested_at, datetime.now(UTC))} by "
+        f"{words.plain(request.requested_by)}"
     )
-    for gate in request.gates:
-        _show_gate(gate)
-    st.markdown("Compare the versions, then approve or reject with a reason:")
-    st.code(
-        f"{words.approve_command(request.id)}\n{words.reject_command(request.id)}",
-        language="bash",
-    )
-    picked = [request.run_id]
-    if isinstance(production, Promotion):
-        picked.append(production.run_id)
-    navigation.link_to_experiments(
-        "Compare with Production", problem=request.problem, run_ids=picked
-    )
-
-
-def _show_gate(gate: GateResult) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        verdict_badge(gate.verdict)
-        st.markdown(f"**{gate.gate}**: {gate.reason}", width="stretch")
+    navigation.link_to_approvals("Evidence and decision", request_id=request.id)
 
 
 def _show_active(active: Sequence[Run] | Failure) -> None:

@@ -10,6 +10,8 @@ from app.components import navigation, words
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.installation import choose_problem, pilothouse
 from app.components.prediction import show_prediction
+from app.components.production_view import show_alias_drift
+from app.components.rollback_view import show_rollback
 from app.components.status import health_badge
 from core.domain import Health, ServedVersion, ServingStatus
 
@@ -28,6 +30,9 @@ def render() -> None:
     with st.spinner("Asking Ray Serve…"):
         status = attempt(core.serving.status)
     _live_status(problem.name)
+    with guarded():
+        show_alias_drift(core, problem.name)
+        show_rollback(core, problem.name, core.promotions.history(problem.name))
     st.subheader("Try it")
     served = None if isinstance(status, Failure) else _served(status, problem.name)
     show_prediction(core, problem, served)

@@ -79,10 +79,14 @@ class DecisionRecords:
         return found[0]
 
     def requests(
-        self, problem: str | None = None, *, open_only: bool = False
+        self,
+        problem: str | None = None,
+        *,
+        open_only: bool = False,
+        limit: int | None = None,
     ) -> tuple[PromotionRequest, ...]:
-        """Promotion requests, newest first."""
-        query = REQUESTS.select().order_by(REQUESTS.c.requested_at.desc())
+        """Promotion requests, newest first; all of them without a limit."""
+        query = REQUESTS.select().order_by(REQUESTS.c.requested_at.desc()).limit(limit)
         if problem is not None:
             query = query.where(REQUESTS.c.problem == problem)
         return self._requests(query.where(OPEN) if open_only else query)

@@ -84,10 +84,14 @@ class Decisions:
             self._desk.carrier.decide(Change(request.problem, (entry,), closed=(decided,)))
         return decided
 
-    def _require_allowed(self, request: PromotionRequest, actor: str, reason: str) -> None:
+    def objection(self, request: PromotionRequest, actor: str) -> str:
+        """Why an actor may not approve a request, as one sentence; empty if nothing is."""
         started_by = self._desk.database.run(request.run_id).started_by
         hands = Hands(started_by, request.requested_by)
-        said = objection(actor, hands, told_apart=self._desk.identities.told_apart)
+        return objection(actor, hands, told_apart=self._desk.identities.told_apart)
+
+    def _require_allowed(self, request: PromotionRequest, actor: str, reason: str) -> None:
+        said = self.objection(request, actor)
         if said:
             self._refuse(request, actor, reason, said)
 

@@ -59,10 +59,14 @@ class PromotionService:
         return None
 
     def requests(
-        self, problem: str | None = None, *, open_only: bool = False
+        self,
+        problem: str | None = None,
+        *,
+        open_only: bool = False,
+        limit: int | None = None,
     ) -> tuple[PromotionRequest, ...]:
-        """Promotion requests, newest first."""
-        return self._desk.records.requests(problem, open_only=open_only)
+        """Promotion requests, newest first; all of them without a limit."""
+        return self._desk.records.requests(problem, open_only=open_only, limit=limit)
 
     def get(self, request_id: str) -> PromotionRequest:
         """Reads one promotion request.
@@ -71,6 +75,15 @@ class PromotionService:
             NotFoundError: there is no such request.
         """
         return self._desk.records.request(request_id)
+
+    @property
+    def approvals_required(self) -> int:
+        """How many people have to approve; where nobody can be told apart it is one."""
+        return self._decisions.required
+
+    def objection(self, request: PromotionRequest, actor: str) -> str:
+        """Why an actor may not approve a request, as one sentence; empty if nothing is."""
+        return self._decisions.objection(request, actor)
 
     def approvals(self, request_id: str) -> tuple[Approval, ...]:
         """Who has said yes to a request, oldest first."""

@@ -23,13 +23,9 @@ from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batches import Added, OnProgress
 from core.domain import (
     Batch,
-    GateResult,
     Health,
     PredictionAnswer,
     Progress,
-    Promotion,
-    PromotionRequest,
-    RequestStatus,
     Run,
     RunStatus,
     ServedVersion,
@@ -38,7 +34,6 @@ from core.domain import (
     SoftFinding,
     Stage,
     Sweep,
-    Verdict,
 )
 from core.errors import NotFoundError, PilothouseError
 from core.params import Params, load_params
@@ -61,6 +56,13 @@ from core.training.report import (
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
 from tests.unit.app_audit_fakes import FakeAudit
+from tests.unit.app_promotion_fakes import (
+    FakeEvidence,
+    FakePromotions,
+    make_promotion,
+    run_id,
+)
+from tests.unit.app_promotion_fakes import make_request as make_request
 from tests.unit.app_watching_fakes import FakeAlerts, FakeChecks
 
 if TYPE_CHECKING:
@@ -68,10 +70,6 @@ if TYPE_CHECKING:
 
 NOW = datetime.now(UTC)
 FAMILIES = ("gbt", "rf", "lr")
-
-
-def run_id(number: int) -> str:
-    return f"{number * 2654435761 % 2**32:08x}{number:024x}"
 
 
 def make_run(
@@ -198,36 +196,6 @@ def make_predictions(number: int = 0, *, rows: int = 178) -> HoldoutPredictions:
         label=label,
         probability=1 / (1 + np.exp(-(truth + own))),
         columns={"Pclass": pclass, "Sex": sex, "Age": age, "Fare": fare},
-    )
-
-
-def make_request(number: int) -> PromotionRequest:
-    return PromotionRequest(
-        id=f"req-{number}",
-        problem="titanic",
-        version=number,
-        run_id=run_id(number),
-        status=RequestStatus.OPEN,
-        requested_by="pilothouse",
-        requested_at=NOW - timedelta(minutes=20),
-        incumbent_version=1,
-        gates=(
-            GateResult("parity", Verdict.PASS, 6.1e-7, 1e-5, "agrees with Spark to 6.1e-07", True),
-            GateResult("auc", Verdict.PASS, 0.872, 0.86, "AUC 0.872 is not below 0.860"),
-        ),
-    )
-
-
-def make_promotion(number: int = 1) -> Promotion:
-    return Promotion(
-        id=f"promo-{number}",
-        problem="titanic",
-        version=number,
-        run_id=run_id(number),
-        rule="bootstrap",
-        decided_by="pilothouse",
-        reason="first version of an empty registry",
-        since=datetime.now(UTC) - timedelta(hours=2, minutes=30),
     )
 
 
@@ -587,25 +555,6 @@ class FakeBatches:
 
 
 @dataclass
-class FakePromotions:
-    promotion: Promotion | None = None
-    open: tuple[PromotionRequest, ...] = ()
-    failure: PilothouseError | None = None
-
-    def production(self, problem: str) -> Promotion | None:
-        if self.failure:
-            raise self.failure
-        return self.promotion
-
-    def requests(
-        self, problem: str | None = None, *, open_only: bool = False
-    ) -> tuple[PromotionRequest, ...]:
-        if self.failure:
-            raise self.failure
-        return self.open
-
-
-@dataclass
 class FakeServing:
     state: ServingStatus | PilothouseError = field(
         default_factory=lambda: ServingStatus(Health.HEALTHY, 0, ())
@@ -670,6 +619,7 @@ class FakeCore:
     experiments: FakeExperiments
     sweeps: FakeSweeps
     promotions: FakePromotions
+    evidence: FakeEvidence
     serving: FakeServing
     monitoring: FakeChecks
     alerts: FakeAlerts
@@ -699,7 +649,8 @@ def make_core(*runs: Run, production: int | None = None) -> FakeCore:
         runs=fake_runs,
         experiments=FakeExperiments(fake_runs),
         sweeps=FakeSweeps(params),
-        promotions=FakePromotions(None if production is None else make_promotion(production)),
+        promotions=FakePromotions([] if production is None else [make_promotion(production)]),
+        evidence=FakeEvidence(),
         serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
         monitoring=FakeChecks(),
         alerts=FakeAlerts(),

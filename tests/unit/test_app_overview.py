@@ -33,13 +33,17 @@ def test_empty_installation_says_how_to_begin(monkeypatch: pytest.MonkeyPatch) -
     assert "In Production: 0 of 1" in said
 
 
-def test_open_request_shows_gates_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_request_leads_to_its_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core(make_run(2), make_run(1), production=1)
-    core.promotions.open = (make_request(2),)
-    said = texts(open_panel(monkeypatch, core))
-    assert "AUC 0.872 is not below 0.860" in said
-    assert "pilothouse promote approve req-2 --reason" in said
+    core.promotions.listed = [make_request(2)]
+    panel = open_panel(monkeypatch, core)
+    said = texts(panel)
+    assert "**titanic v2** waits for a person, judged against v1 in Production." in said
+    assert "Gates: 3 pass, 1 fail." in said
     assert "Waiting for approval: 1" in said
+    links = {one.proto.label: one.proto.query_string for one in panel.get("page_link")}
+    assert links["Evidence and decision"] == "request=req-2"
+    assert "1 candidate waits for approval" in links
 
 
 def test_active_run_shows_stage_and_percent(monkeypatch: pytest.MonkeyPatch) -> None:

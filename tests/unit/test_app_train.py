@@ -158,18 +158,20 @@ def test_cancel_asks_first_and_then_shows_the_outcome(monkeypatch: pytest.Monkey
 
 def test_finished_run_says_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core(make_run(2), make_run(1), production=1)
-    core.promotions.open = (make_request(2),)
+    core.promotions.listed = [make_request(2)]
     panel = open_panel(monkeypatch, core, "train", run=run_id(2))
     said = texts(panel)
     assert "registered version v2" in said
-    assert "pilothouse promote approve req-2" in said
+    assert "It passed the hard gates and waits for a person." in said
+    links = {one.proto.label: one.proto.query_string for one in panel.get("page_link")}
+    assert links["Decide on it"] == "request=req-2"
 
 
 def test_outcome_tells_how_the_promotion_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core(make_run(2), make_run(1), production=2)
     assert "in **Production**" in texts(open_panel(monkeypatch, core, "train", run=run_id(2)))
     assert "a gate kept it out" in texts(open_panel(monkeypatch, core, "train", run=run_id(1)))
-    core.promotions.open = (replace(make_request(1), status=RequestStatus.REJECTED),)
+    core.promotions.listed = [replace(make_request(1), status=RequestStatus.REJECTED)]
     said = texts(open_panel(monkeypatch, core, "train", run=run_id(1)))
     assert "Its request for promotion is rejected." in said
 

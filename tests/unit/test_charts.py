@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import altair as alt
@@ -337,3 +338,41 @@ def test_a_distribution_has_a_bar_a_bin_and_table_with_shares_and_unit() -> None
     assert drawn["title"] == "Fare (pounds)"
     assert drawn["encoding"]["x"]["title"] == "Share of the rows"
     assert drawn["encoding"]["color"]["scale"]["domain"] == ["before", "now"]
+
+
+def make_period(version: int, rule: str, day: int, *, goes_on: bool = False) -> charts.Period:
+    begin = datetime(2026, 1, day, 12, 30, tzinfo=UTC)
+    return charts.Period(
+        version, begin, begin + timedelta(days=1), rule, "alice", "because", goes_on
+    )
+
+
+def test_timeline_has_a_bar_a_period_coloured_by_rule() -> None:
+    periods = [
+        make_period(1, "rollback", 3, goes_on=True),
+        make_period(2, "approval", 2),
+        make_period(1, "bootstrap", 1),
+    ]
+    spec = spec_of(charts.timeline_chart(periods))
+    rows = rows_of(spec)
+    assert [(row["version"], row["rule"]) for row in rows] == [
+        ("v1", "rollback"),
+        ("v2", "approval"),
+        ("v1", "bootstrap"),
+    ]
+    assert [row["to"] for row in rows] == ["now", "2026-01-03 12:30 UTC", "2026-01-02 12:30 UTC"]
+    encoding = spec["layer"][0]["encoding"]
+    assert encoding["y"]["sort"] == ["v2", "v1"]
+    assert encoding["x"]["scale"]["type"] == "utc"
+    # A rule keeps its colour whichever others are drawn.
+    assert "automatic rollback" in encoding["color"]["scale"]["domain"]
+    assert encoding["color"]["legend"]["values"] == ["bootstrap", "approval", "rollback"]
+
+
+def test_gains_are_drawn_with_intervals_over_the_line_of_no_difference() -> None:
+    gain = charts.Gain("holdout", 0.012, -0.003, 0.027)
+    spec = spec_of(charts.gains_chart([gain], metric="AUC"))
+    rows = rows_of(spec)
+    assert {"where": "holdout", "value": 0.012, "low": -0.003, "high": 0.027} in rows
+    assert {"value": 0.0} in rows
+    assert spec["layer"][1]["encoding"]["x"]["title"] == "AUC, candidate minus incumbent"

@@ -1,0 +1,64 @@
+"""Whether replicas answer with what was decided: progress until they do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.components import installation, words
+from app.components.failures import guarded
+from app.components.live import REFRESH_S
+from core.domain import Promotion, PromotionRequest
+
+if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
+
+
+def show_rollout(core: Pilothouse, request: PromotionRequest) -> None:
+    """Draws whether an approved version serves; follows it until it does."""
+    record = core.promotions.history(request.problem)
+    own = next((one for one in record if one.request_id == request.id), None)
+    if own is None:
+        return
+    if own.id != record[0].id:
+        st.caption(f"Since then v{record[0].version} has become Production.")
+        return
+    show_switch(own)
+
+
+def show_switch(promotion: Promotion) -> None:
+    """Draws since when replicas answer with the newest promotion, or that they will."""
+    if promotion.live_at is None:
+        _follow(promotion.problem, promotion.id)
+    else:
+        took_s = (words.utc(promotion.live_at) - words.utc(promotion.since)).total_seconds()
+        st.caption(
+            f"v{promotion.version} answers since {words.clock(promotion.live_at)}, "
+            f"{max(took_s, 0.0):.1f} s after the decision."
+        )
+
+
+@st.fragment(run_every=REFRESH_S)
+def _follow(problem: str, promotion_id: str) -> None:
+    with guarded():
+        core = installation.pilothouse()
+        promotion = core.promotions.history(problem)[0]
+        if promotion.id != promotion_id or promotion.live_at is not None:
+            # What follows is drawn outside this fragment.
+            st.rerun()
+        waited_s = (datetime.now(UTC) - words.utc(promotion.since)).total_seconds()
+        st.progress(
+            _share(waited_s),
+            text=f"v{promotion.version} is Production; replicas load it, for {waited_s:.0f} s now. "
+            "Until then the version before goes on answering.",
+        )
+        status = core.serving.status()
+        if problem in status.failures:
+            st.warning(words.plain(status.failures[problem]), icon=":material/warning:")
+
+
+def _share(waited_s: float) -> float:
+    """How full the bar is: nobody knows how long it takes, so it slows down and never ends."""
+    return waited_s / (waited_s + 10.0) if waited_s > 0 else 0.0

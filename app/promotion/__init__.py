@@ -1,0 +1,1 @@
+"""Promotion requests and the promotion record as tables and sentences. No Streamlit."""

@@ -1,0 +1,121 @@
+"""Approvals: what waits for a decision, what was decided, and what was Production when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit.column_config import DatetimeColumn, TextColumn
+
+from app.components import installation, navigation, words
+from app.components.decision_view import show_told
+from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components.production_view import show_production
+from app.components.request_view import show_request
+from app.components.row_table import pick_rows
+from app.promotion.tables import requests_frame
+from core.domain import PromotionRequest, RequestStatus
+
+if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
+
+_QUERY = "request"
+WAITING, DECIDED, HISTORY = "Waiting", "Decided", navigation.HISTORY_VIEW
+PAGE_ROWS = 25
+
+
+def render() -> None:
+    """Draws the page."""
+    st.title("Approvals")
+    core = installation.pilothouse()
+    view = st.segmented_control(
+        "Show",
+        [WAITING, DECIDED, HISTORY],
+        default=WAITING,
+        required=True,
+        key="view",
+        bind="query-params",
+        on_change=_forget_request,
+        label_visibility="collapsed",
+    )
+    show_told()
+    if view == HISTORY:
+        problem = installation.choose_problem(core)
+        with guarded():
+            show_production(core, problem)
+        return
+    with st.spinner("Reading the requests…"):
+        requests = attempt(core.promotions.requests)
+    if isinstance(requests, Failure):
+        show_failure(requests)
+    elif view == DECIDED:
+        _show_decided(core, [one for one in requests if one.status is not RequestStatus.OPEN])
+    else:
+        _show_waiting(core, requests)
+
+
+def _forget_request() -> None:
+    # What is in view belongs to the part of the page that is left.
+    st.query_params.pop(_QUERY, None)
+
+
+def _show_waiting(core: Pilothouse, requests: Sequence[PromotionRequest]) -> None:
+    waiting = [one for one in requests if one.status is RequestStatus.OPEN]
+    asked = st.query_params.get(_QUERY, "")
+    shown = next((one for one in requests if one.id == asked), None)
+    if asked and shown is None:
+        st.warning(f"There is no request {words.plain(asked)}.", icon=":material/search_off:")
+    if not waiting:
+        st.info(
+            "Nothing waits for a decision. A candidate that passes the hard gates asks by itself.",
+            icon=":material/inbox:",
+        )
+    elif len(waiting) > 1 or shown not in (None, waiting[0]):
+        st.caption(f"{words.count(len(waiting), 'request')}, newest first. Tick one to open it.")
+        _pick(waiting)
+    else:
+        shown = waiting[0]
+    if shown is not None:
+        with guarded():
+            show_request(core, shown)
+
+
+def _show_decided(core: Pilothouse, decided: Sequence[PromotionRequest]) -> None:
+    if not decided:
+        st.info("Nothing was decided yet.", icon=":material/inbox:")
+        return
+    pages = -(-len(decided) // PAGE_ROWS)
+    page = st.session_state.get("decided-page", 1) if pages > 1 else 1
+    rows = decided[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+    first = (page - 1) * PAGE_ROWS + 1
+    st.caption(
+        f"{first:,} to {first + len(rows) - 1:,} of {words.count(len(decided), 'request')}, newest "
+        "first. Tick one to open it."
+    )
+    _pick(rows)
+    if pages > 1:
+        st.pagination(pages, key="decided-page")
+    asked = st.query_params.get(_QUERY, "")
+    shown = next((one for one in decided if one.id == asked), None)
+    if shown is not None:
+        with guarded():
+            show_request(core, shown)
+
+
+def _pick(requests: Sequence[PromotionRequest]) -> None:
+    pick_rows(
+        requests_frame(requests),
+        [one.id for one in requests],
+        {
+            "Version": TextColumn(pinned=True),
+            "Asked (UTC)": DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC"),
+            "Reason": TextColumn(width="large"),
+        },
+        query=_QUERY,
+        mode="single-row",
+    )
+
+
+if __name__ == "__main__":
+    render()
