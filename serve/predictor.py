@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 import numpy as np
 
 from core.deployment.endpoint import EndpointConfig
+from core.deployment.request_ids import new_request_id
 from core.errors import ConflictError, InvalidInputError, Offence, TrainingError
 from core.problems import load_problem
 from core.problems.contract import Contract, Problem
@@ -62,10 +62,10 @@ class LoadedModel:
             Prediction(label.positive if value >= threshold else label.negative, value)
             for value in probabilities.tolist()
         ]
-        request_id, version = uuid.uuid4().hex, self.ref.version
+        at_us = time.time_ns() // 1000
+        request_id, version = new_request_id(at_us), self.ref.version
         answer = msgspec.json.encode(PredictAnswer(request_id, version, predictions))
         if record is not None:
-            at_us = time.time_ns() // 1000
             name = self.problem.name
             record(Answered(name, request_id, at_us, version, columns, probabilities))
         return answer
