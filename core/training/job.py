@@ -24,7 +24,7 @@ from core.problems.contract import Problem
 from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.provenance import code_digest, environment_snapshot
+from core.training.provenance import Provenance, code_digest, environment_snapshot
 from core.training.recorded_job import do_recorded
 from core.training.spark_work import SparkTask, run_stages
 from core.training.tracking import register_version, track_batches, track_resources, track_run
@@ -96,8 +96,7 @@ def _execute(
         problem,
         report,
         ws,
-        spec.git_commit,
-        environment_snapshot(java_version()),
+        Provenance(spec.git_commit, code_digest(packages), environment_snapshot(java_version())),
     )
     register_version(tracker, tracking.registry, problem, facts, ws)
     tell.end()
