@@ -26,6 +26,7 @@ from core.data.labels import LabelLog, labels_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.deployment.tracing import Scores, TracingService
 from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
 from core.monitoring.arrivals import Arrivals, LateLabels
@@ -38,6 +39,7 @@ from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
 from core.promotion.promotions import PromotionService
+from core.scoring.bundle import bundles_folder
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
 from core.training.adaptive import Proposer
@@ -66,6 +68,7 @@ class Pilothouse:
     monitoring: MonitoringService
     watch: WatchService
     serving: ServingService
+    tracing: TracingService
     reconciler: Reconciler
     upkeep: LogUpkeep
     health: HealthService
@@ -102,6 +105,14 @@ def build_detector() -> Detector:
     from core.adapters.nannyml_detector import NannymlDetector
 
     return NannymlDetector()
+
+
+def build_scorer(problem: Problem, model: bytes) -> Scores:
+    """Builds what scores records with a version's ONNX file."""
+    # onnxruntime takes a while to import, and most processes never score.
+    from core.scoring.scorer import Scorer
+
+    return Scorer(problem, model)
 
 
 @dataclass(frozen=True)
@@ -224,6 +235,17 @@ def assemble(
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
+        tracing=TracingService(
+            problems,
+            arrivals.log,
+            params.serving.inference_log,
+            database,
+            tracker,
+            adapters.registry,
+            promotions,
+            build_scorer,
+            bundles_folder(home),
+        ),
         reconciler=Reconciler(params.problems, promotions, adapters.registry, adapters.serving),
         upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days),
         health=HealthService(settings),

@@ -17,6 +17,7 @@ from core import (
     cli_services,
     cli_simulate,
     cli_sweeps,
+    cli_trace,
 )
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
@@ -39,6 +40,7 @@ cli_drift.register(app)
 cli_alerts.register(app)
 cli_retrain.register(app)
 cli_simulate.register(app)
+cli_trace.register(app)
 
 
 def main() -> None:

@@ -48,6 +48,13 @@ def row_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
     )
 
 
+def schema_of(contract: Contract) -> pa.Schema:
+    """Schema of the rows of a problem with that contract."""
+    return row_schema(
+        {f.name: pa.float64() if f.type.is_numeric else pa.string() for f in contract.fields}
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class LoggedRequest:
     """One answered request: its rows in the order of its records, columns as they were logged."""
@@ -130,10 +137,7 @@ class InferenceLog:
 
     def _schema(self, problem: str) -> pa.Schema:
         contract = self._contracts.get(problem)
-        fields = contract.fields if contract else ()
-        return row_schema(
-            {f.name: pa.float64() if f.type.is_numeric else pa.string() for f in fields}
-        )
+        return schema_of(contract) if contract else row_schema({})
 
     def _store(self, problem: str) -> SegmentStore:
         return SegmentStore(self._folder / problem, "v", VERSION)
