@@ -38,6 +38,7 @@ def main() -> None:
         st.Page(navigation.RESOURCES, title="Resources", icon=":material/memory:"),
         st.Page(navigation.DRIFT, title="Drift", icon=":material/troubleshoot:"),
         st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
+        st.Page(navigation.TRACE, title="Trace", icon=":material/route:"),
     ]
     page = st.navigation(pages)
     with guarded():

@@ -78,5 +78,6 @@ def _print_rows(lineage: Lineage) -> None:
         if again := replayed.get(row.index):
             cells += [again.replayed, again.logged_label, again.replayed_label]
         rows.append(cells)
-    shown = f"Records {answer.skipped + 1} to {answer.skipped + len(rows)} of {answer.records:,}"
-    print_table(shown if rows else f"Records after {answer.records:,}", header, rows)
+    last = f"to {rows[-1][0]}" if rows else "on"
+    title = f"Records {'' if rows else 'from '}{answer.skipped} {last}, {answer.records:,} in all"
+    print_table(title, header, rows)

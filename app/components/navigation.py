@@ -13,6 +13,7 @@ EXPERIMENTS = "views/experiments.py"
 RESOURCES = "views/resources.py"
 DRIFT = "views/drift.py"
 SERVING = "views/serving.py"
+TRACE = "views/trace.py"
 
 
 def link_to_data(label: str, *, problem: str, batch_id: str) -> None:
@@ -52,3 +53,9 @@ def link_to_serving(label: str, *, problem: str) -> None:
     """Draws a link to Serving."""
     query = {"problem": problem}
     st.page_link(SERVING, label=label, icon=":material/bolt:", query_params=query)
+
+
+def link_to_trace(label: str, *, request_id: str) -> None:
+    """Draws a link to Trace with one answer in view."""
+    query = {"request": request_id}
+    st.page_link(TRACE, label=label, icon=":material/route:", query_params=query)

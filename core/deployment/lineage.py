@@ -18,6 +18,8 @@ from core.domain import (
 from core.errors import NotFoundError
 from core.params_inference import InferenceLogParams
 
+#: Records that are shown at once.
+PAGE_ROWS = 100
 _UNKNOWN, _DIRTY = "unknown", "-dirty"
 #: A replica that has trouble writing tries for a while; until then nobody is alarmed.
 _GRACE_S = 10.0
@@ -28,6 +30,8 @@ class Missing:
     """A link that cannot be shown, and why, in one sentence."""
 
     missing: str
+    #: Nothing was lost: there never was one, and none is needed.
+    is_expected: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def request_behind(
     A rollback has none: then it is the one by which the version came to Production before.
     """
     if isinstance(promotion, Missing):
-        return Missing("Without a promotion there is no request.")
+        return Missing("Without a promotion there is no request.", promotion.is_expected)
     if promotion.request_id is not None:
         found = next((one for one in requests if one.id == promotion.request_id), None)
         return found or Missing(f"Request {promotion.request_id} is not in the database.")
@@ -170,7 +174,9 @@ def request_behind(
         is_its = request.status is RequestStatus.APPROVED and request.version == promotion.version
         if is_its and request.decided_at is not None and request.decided_at <= promotion.since:
             return request
-    return Missing(f"A promotion by the rule {promotion.rule!r} needs no request.")
+    return Missing(
+        f"A promotion by the rule {promotion.rule!r} needs no request.", is_expected=True
+    )
 
 
 def approvals_of(request: PromotionRequest | Missing) -> tuple[Approval, ...]:
@@ -185,7 +191,7 @@ def approvals_of(request: PromotionRequest | Missing) -> tuple[Approval, ...]:
 def evidence_behind(request: PromotionRequest | Missing) -> EvidenceRef | Missing:
     """Where a request's frozen evidence lies."""
     if isinstance(request, Missing):
-        return Missing("Without a request there is no evidence.")
+        return Missing("Without a request there is no evidence.", request.is_expected)
     if not request.evidence_path:
         return Missing("The request was opened by a release that froze no evidence.")
     return EvidenceRef(request.evidence_path, request.evidence_sha256)

@@ -46,7 +46,9 @@ def chain(lineage: Lineage) -> tuple[Link, ...]:
 
 
 def _link(title: str, found: _T | Missing, say: Callable[[_T], Link]) -> Link:
-    return Link(title, (), (found.missing,)) if isinstance(found, Missing) else say(found)
+    if not isinstance(found, Missing):
+        return say(found)
+    return Link(title, (found.missing,)) if found.is_expected else Link(title, (), (found.missing,))
 
 
 def _answer(lineage: Lineage) -> Link:

@@ -19,6 +19,7 @@ from core.data.log_tables import fit
 from core.data.tables import ROW_ID, contract_columns
 from core.deployment.inference_log import PROBABILITY, REQUEST_ID, VERSION, InferenceLog, schema_of
 from core.deployment.lineage import (
+    PAGE_ROWS,
     LearnedBatch,
     Lineage,
     LoggedAnswer,
@@ -44,8 +45,6 @@ from core.promotion.promotions import PromotionService
 from core.scoring.bundle import BundleRef, obtain_bundle, require_contract
 from core.training.tracking import learned_rows
 
-#: Records that are shown at once.
-PAGE_ROWS = 100
 _OWN_COLUMNS = frozenset({REQUEST_ID, ROW_ID, AT, VERSION, PROBABILITY})
 _T = TypeVar("_T")
 

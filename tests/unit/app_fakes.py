@@ -60,6 +60,7 @@ from core.training.report import (
 )
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
+from tests.unit.app_trace_values import FakeTracing
 from tests.unit.app_watching_fakes import FakeAlerts, FakeChecks
 
 if TYPE_CHECKING:
@@ -670,6 +671,7 @@ class FakeCore:
     sweeps: FakeSweeps
     promotions: FakePromotions
     serving: FakeServing
+    tracing: FakeTracing
     monitoring: FakeChecks
     alerts: FakeAlerts
     batches: FakeBatches
@@ -699,6 +701,7 @@ def make_core(*runs: Run, production: int | None = None) -> FakeCore:
         sweeps=FakeSweeps(params),
         promotions=FakePromotions(None if production is None else make_promotion(production)),
         serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
+        tracing=FakeTracing(),
         monitoring=FakeChecks(),
         alerts=FakeAlerts(),
         batches=FakeBatches(),

@@ -104,7 +104,7 @@ def test_a_rollback_leads_to_the_request_by_which_the_version_came_before() -> N
     rejected = replace(request("r5", 2, 5), status=RequestStatus.REJECTED)
     assert request_behind(rollback, (later, rejected, other, earlier)) == earlier
     assert request_behind(rollback, (later, rejected, other)) == Missing(
-        "A promotion by the rule 'rollback' needs no request."
+        "A promotion by the rule 'rollback' needs no request.", is_expected=True
     )
 
 
@@ -120,7 +120,9 @@ def test_approvals_are_those_of_an_approved_request() -> None:
 def test_evidence_is_where_the_request_says() -> None:
     assert evidence_behind(request("r1", 2)) == EvidenceRef("evidence/r.json", "e" * 64)
     assert isinstance(evidence_behind(replace(request("r1", 2), evidence_path="")), Missing)
-    assert isinstance(evidence_behind(Missing("?")), Missing)
+    for is_expected in (False, True):
+        gone = evidence_behind(Missing("?", is_expected))
+        assert gone == Missing("Without a request there is no evidence.", is_expected)
 
 
 def test_code_is_the_commit_and_what_differed_from_it() -> None:
