@@ -114,14 +114,14 @@ class InferenceLog:
         ids of the whole log are read first: 0.4 s for 3.6 million rows of 90 days, where the
         other way takes 0.01 s.
         """
-        is_its = pc.field(REQUEST_ID) == request_id
+        its_rows = pc.field(REQUEST_ID) == request_id
         made = made_at(request_id)
         for problem in self._logged():
             store = self._store(problem)
-            since = made or _time_of(store.read(columns=(REQUEST_ID,), where=is_its))
+            since = made or _time_of(store.read(columns=(REQUEST_ID,), where=its_rows))
             if since is None:
                 continue
-            rows = store.read(span=Span(since, since + RESOLUTION), where=is_its)
+            rows = store.read(span=Span(since, since + RESOLUTION), where=its_rows)
             if rows is not None:
                 return LoggedRequest(problem, rows.sort_by(ROW_ID))
         return None
