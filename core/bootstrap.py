@@ -129,11 +129,16 @@ def connect_tracking(settings: Settings) -> Tracking:
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
 
 
+def connect_labels(settings: Settings) -> LabelLog:
+    """Builds the door to late labels, which are files."""
+    return LabelLog(labels_folder(settings.home))
+
+
 def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
     """Builds the doors to what was answered and to late labels; both are files."""
     contracts = {name: problem.contract for name, problem in problems.items()}
     log = InferenceLog(inference_folder(settings.home), contracts)
-    return Arrivals(log, LateLabels(LabelLog(labels_folder(settings.home))))
+    return Arrivals(log, LateLabels(connect_labels(settings)))
 
 
 def connect_cluster(settings: Settings) -> RayCluster:
@@ -143,7 +148,7 @@ def connect_cluster(settings: Settings) -> RayCluster:
 
 def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     """Builds the reader of the labelled rows of batches."""
-    return partial(read_labelled, settings.home, LabelLog(labels_folder(settings.home)))
+    return partial(read_labelled, settings.home, connect_labels(settings))
 
 
 def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
@@ -218,7 +223,7 @@ def assemble(
     )
     watching = _watching(settings, params, problems, adapters, promotions, runs)
     arrivals = connect_arrivals(settings, problems)
-    labels = LabelLog(labels_folder(home))
+    labels = connect_labels(settings)
     return Pilothouse(
         settings=settings,
         params=params,
