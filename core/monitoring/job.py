@@ -30,7 +30,7 @@ from core.monitoring.report import Compared, DriftReport, Side
 from core.monitoring.sampling import times
 from core.problems import load_problem
 from core.problems.contract import Problem
-from core.scoring.bundle import BundleRef, bundles_folder, obtain_bundle
+from core.scoring.bundle import BundleRef, fetch_bundle, read_bundle
 from core.scoring.scorer import Scorer
 from core.settings import load_settings, silence_vendors
 from core.training.artifacts import read_value
@@ -66,7 +66,7 @@ class _Version:
     ) -> None:
         found = registry.get(problem.name, spec.version)
         ref = BundleRef(problem=problem.name, version=spec.version, url=registry.files_url(found))
-        model, facts = obtain_bundle(ref, bundles_folder(home))
+        model, facts = read_bundle(fetch_bundle(ref, home / "bundles"))
         self._contract, self._number = problem.contract, spec.version
         self.threshold = facts.threshold
         self._scorer = Scorer(problem, model)

@@ -85,8 +85,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made.tracker.tag(run.id, {"data_version": "md5:abc"})
     monkeypatch.setattr(job, "Scorer", FakeScorer)
     # The bundle's hash is of other weights than the fake's; nobody looks at the model here.
+    monkeypatch.setattr(job, "fetch_bundle", lambda ref, cache: Path(ref.url))
     facts = made.registry.folder / "plums" / "1"
-    monkeypatch.setattr(job, "obtain_bundle", lambda ref, cache: _bundle(facts))
+    monkeypatch.setattr(job, "read_bundle", lambda _: _bundle(facts))
     yield made
     made.close()
 
