@@ -74,10 +74,14 @@ def _print_rows(lineage: Lineage) -> None:
     header += ["replayed", "label", "replayed label"] if replayed else []
     rows = []
     for row in answer.rows:
-        cells: list[object] = [row.index, *row.features.values(), row.probability]
+        cells: list[object] = [row.index, *map(_plain, row.features.values()), row.probability]
         if again := replayed.get(row.index):
             cells += [again.replayed, again.logged_label, again.replayed_label]
         rows.append(cells)
     last = f"to {rows[-1][0]}" if rows else "on"
     title = f"Records {'' if rows else 'from '}{answer.skipped} {last}, {answer.records:,} in all"
     print_table(title, header, rows)
+
+
+def _plain(value: float | str | None) -> str | None:
+    return f"{value:g}" if isinstance(value, float) else value

@@ -260,5 +260,7 @@ def test_the_command_speaks_to_machines_and_people(world: World, run: Run) -> No
     text = _invoke(request_id, "--replay").stdout
     for fact in ("Model version", "decided by ann", "needs no request", "Records 0 to 1, 2 in all"):
         assert fact in text
+    assert " 30 " in text
+    assert "30.0" not in text
     assert "The same: 2 records, greatest difference 0.0e+00" in text
     assert "Records from 5 on, 2 in all: none" in _invoke(request_id, "--skip", "5").stdout
