@@ -26,7 +26,7 @@ from core.data.labels import LabelLog, labels_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
-from core.deployment.tracing import Scores, TracingService
+from core.deployment.tracing import TracingService, build_scorer
 from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
 from core.monitoring.arrivals import Arrivals, LateLabels
@@ -105,14 +105,6 @@ def build_detector() -> Detector:
     from core.adapters.nannyml_detector import NannymlDetector
 
     return NannymlDetector()
-
-
-def build_scorer(problem: Problem, model: bytes) -> Scores:
-    """Builds what scores records with a version's ONNX file."""
-    # onnxruntime takes a while to import, and most processes never score.
-    from core.scoring.scorer import Scorer
-
-    return Scorer(problem, model)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,14 @@ class Scores(Protocol):
 BuildScorer = Callable[[Problem, bytes], Scores]
 
 
+def build_scorer(problem: Problem, model: bytes) -> Scores:
+    """Builds what scores records with a version's ONNX file."""
+    # onnxruntime takes a while to import, and most processes never score.
+    from core.scoring.scorer import Scorer
+
+    return Scorer(problem, model)
+
+
 class TracingService:
     """Answers by their request ids. ``cache`` is the folder of bundles that were fetched."""
 

@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.bootstrap import build_scorer
 from core.data.segments import SegmentLimits, SegmentWriter
 from core.deployment.inference_log import InferenceLog, segments_folder
 from core.deployment.replay import Replay
-from core.deployment.tracing import TracingService
+from core.deployment.tracing import TracingService, build_scorer
 from core.domain import ModelVersion
 from core.problems.contract import Field, FieldType
 from core.scoring.bundle import BundleRef
