@@ -43,6 +43,7 @@ def main() -> None:
         st.Page(navigation.DRIFT, title="Drift", icon=":material/troubleshoot:"),
         st.Page(navigation.APPROVALS, title="Approvals", icon=":material/how_to_reg:"),
         st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
+        st.Page(navigation.TRACE, title="Trace", icon=":material/route:"),
         st.Page(navigation.AUDIT, title="Audit", icon=":material/history_edu:"),
     ]
     page = st.navigation(pages)

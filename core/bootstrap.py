@@ -27,6 +27,7 @@ from core.data.labels import LabelLog, labels_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.deployment.tracing import TracingService, build_scorer
 from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
 from core.monitoring.arrivals import Arrivals, LateLabels
@@ -48,6 +49,7 @@ from core.promotion.promotions import PromotionService
 from core.promotion.settings_watch import SettingsWatch, in_force
 from core.promotion.trail import AuditTrail
 from core.promotion.turn import Turn
+from core.scoring.bundle import bundles_folder
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
 from core.training.adaptive import Proposer
@@ -78,6 +80,7 @@ class Pilothouse:
     monitoring: MonitoringService
     watch: WatchService
     serving: ServingService
+    tracing: TracingService
     reconciler: Reconciler
     upkeep: LogUpkeep
     health: HealthService
@@ -132,11 +135,16 @@ def connect_tracking(settings: Settings) -> Tracking:
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
 
 
+def connect_labels(settings: Settings) -> LabelLog:
+    """Builds the door to late labels, which are files."""
+    return LabelLog(labels_folder(settings.home))
+
+
 def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
     """Builds the doors to what was answered and to late labels; both are files."""
     contracts = {name: problem.contract for name, problem in problems.items()}
     log = InferenceLog(inference_folder(settings.home), contracts)
-    return Arrivals(log, LateLabels(LabelLog(labels_folder(settings.home))))
+    return Arrivals(log, LateLabels(connect_labels(settings)))
 
 
 def connect_cluster(settings: Settings) -> RayCluster:
@@ -146,7 +154,7 @@ def connect_cluster(settings: Settings) -> RayCluster:
 
 def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     """Builds the reader of the labelled rows of batches."""
-    return partial(read_labelled, settings.home, LabelLog(labels_folder(settings.home)))
+    return partial(read_labelled, settings.home, connect_labels(settings))
 
 
 def connect_trail(settings: Settings, database: Database, identities: Identities) -> AuditTrail:
@@ -265,7 +273,7 @@ def assemble(
         settings, params, problems, adapters, promotions, runs, labelled, trail
     )
     arrivals = connect_arrivals(settings, problems)
-    labels = LabelLog(labels_folder(home))
+    labels = connect_labels(settings)
     return Pilothouse(
         settings=settings,
         params=params,
@@ -286,6 +294,17 @@ def assemble(
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
+        tracing=TracingService(
+            problems,
+            arrivals.log,
+            params.serving.inference_log,
+            database,
+            tracker,
+            adapters.registry,
+            promotions,
+            build_scorer,
+            bundles_folder(home),
+        ),
         reconciler=reconciler,
         upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days, trail),
         health=HealthService(settings),

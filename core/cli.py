@@ -19,6 +19,7 @@ from core import (
     cli_services,
     cli_simulate,
     cli_sweeps,
+    cli_trace,
 )
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
@@ -43,6 +44,7 @@ cli_alerts.register(app)
 cli_audit.register(app)
 cli_retrain.register(app)
 cli_simulate.register(app)
+cli_trace.register(app)
 
 
 def main() -> None:

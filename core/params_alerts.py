@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from core.frozen import Frozen
 from core.monitoring.schedule import require_cron
 
 Cron = Annotated[str, AfterValidator(require_cron)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AlertParams(_Frozen):
+class AlertParams(Frozen):
     """When alerts are raised, and how they are sent."""
 
     cooldown_hours: float = Field(
@@ -27,7 +24,7 @@ class AlertParams(_Frozen):
     retry_most_s: float = Field(gt=0, description="Most seconds between two attempts.")
 
 
-class ScheduleParams(_Frozen):
+class ScheduleParams(Frozen):
     """When checks start by themselves."""
 
     checks: dict[str, Cron] = Field(
@@ -35,7 +32,7 @@ class ScheduleParams(_Frozen):
     )
 
 
-class RetrainingParams(_Frozen):
+class RetrainingParams(Frozen):
     """When a model is trained again without being asked: triggers, then conditions."""
 
     critical_drift: bool = Field(description="Retrain when the last check found critical drift.")

@@ -6,7 +6,9 @@ import re
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from core.frozen import Frozen
 
 ContinuousMethod = Literal["jensen_shannon", "kolmogorov_smirnov", "wasserstein", "hellinger"]
 CategoricalMethod = Literal["jensen_shannon", "chi2", "l_infinity", "hellinger"]
@@ -28,11 +30,7 @@ def period_of(text: str) -> timedelta:
     return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ChunkParams(_Frozen):
+class ChunkParams(Frozen):
     """How rows are cut along time."""
 
     number: int = Field(ge=1, description="Chunks that the rows of a check are cut into.")
@@ -50,7 +48,7 @@ class ChunkParams(_Frozen):
         return period
 
 
-class DriftParams(_Frozen):
+class DriftParams(Frozen):
     """When the world counts as changed."""
 
     bins: int = Field(ge=2, le=100, description="Most bins of a number.")
@@ -84,7 +82,7 @@ class DriftParams(_Frozen):
         return self
 
 
-class QualityParams(_Frozen):
+class QualityParams(Frozen):
     """When data counts as damaged. Shares of rows, 0 to 1."""
 
     missing_warning: float = Field(
@@ -114,7 +112,7 @@ class QualityParams(_Frozen):
         return self
 
 
-class PerformanceParams(_Frozen):
+class PerformanceParams(Frozen):
     """When the model counts as worse, and when its estimate is believed."""
 
     metrics: tuple[Metric, ...] = Field(
@@ -144,7 +142,7 @@ class PerformanceParams(_Frozen):
         return self
 
 
-class MonitoringParams(_Frozen):
+class MonitoringParams(Frozen):
     """What a check looks at and what it minds."""
 
     window: str = Field(

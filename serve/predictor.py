@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from core.deployment.endpoint import EndpointConfig
-from core.errors import ConflictError, InvalidInputError, Offence, TrainingError
+from core.deployment.request_ids import new_request_id
+from core.errors import InvalidInputError, Offence
 from core.problems import load_problem
 from core.problems.contract import Contract, Problem
-from core.scoring.bundle import BundleFacts, BundleRef, fetch_bundle, read_bundle
+from core.scoring.bundle import BundleFacts, BundleRef, obtain_bundle, require_contract
 from core.scoring.scorer import Scorer
 from serve.labels import LabelDecoder
 from serve.recorder import Answered, Record
@@ -62,10 +60,10 @@ class LoadedModel:
             Prediction(label.positive if value >= threshold else label.negative, value)
             for value in probabilities.tolist()
         ]
-        request_id, version = uuid.uuid4().hex, self.ref.version
+        at_us = time.time_ns() // 1000
+        request_id, version = new_request_id(at_us), self.ref.version
         answer = msgspec.json.encode(PredictAnswer(request_id, version, predictions))
         if record is not None:
-            at_us = time.time_ns() // 1000
             name = self.problem.name
             record(Answered(name, request_id, at_us, version, columns, probabilities))
         return answer
@@ -97,15 +95,8 @@ def load_model(ref: BundleRef, config: EndpointConfig) -> LoadedModel:
             answer, or the bundle does not fit this code.
     """
     problem = load_problem(ref.problem, config.packages)
-    model, facts = _read(ref, config.cache)
-    if facts.problem != ref.problem:
-        raise ConflictError(f"The bundle holds a model of {facts.problem}, not {ref.problem}.")
-    if facts.contract_fingerprint != problem.contract.fingerprint():
-        raise ConflictError(
-            f"Version {ref.version} was trained under another contract of {ref.problem} "
-            "than the one of this code.",
-            fix="Train a new version, or run the code that the version was trained with.",
-        )
+    model, facts = obtain_bundle(ref, config.cache)
+    require_contract(facts, ref, problem)
     loaded = LoadedModel(
         ref=ref,
         facts=facts,
@@ -165,16 +156,6 @@ def signature(contract: Contract) -> dict[str, Any]:
         "ignored": contract.identifiers,
         "label": label,
     }
-
-
-def _read(ref: BundleRef, cache: Path) -> tuple[bytes, BundleFacts]:
-    folder = fetch_bundle(ref, cache)
-    try:
-        return read_bundle(folder)
-    except TrainingError:
-        # A damaged copy heals itself; a bundle damaged at its source fails in the fetch.
-        shutil.rmtree(folder, ignore_errors=True)
-        return read_bundle(fetch_bundle(ref, cache))
 
 
 def _unscorable(rows: list[int]) -> InvalidInputError:

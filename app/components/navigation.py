@@ -15,6 +15,7 @@ DRIFT = "views/drift.py"
 APPROVALS = "views/approvals.py"
 SERVING = "views/serving.py"
 AUDIT = "views/audit.py"
+TRACE = "views/trace.py"
 #: The part of Approvals that shows Production over time, as the address names it.
 HISTORY_VIEW = "Production over time"
 
@@ -68,3 +69,9 @@ def link_to_serving(label: str, *, problem: str) -> None:
     """Draws a link to Serving."""
     query = {"problem": problem}
     st.page_link(SERVING, label=label, icon=":material/bolt:", query_params=query)
+
+
+def link_to_trace(label: str, *, request_id: str) -> None:
+    """Draws a link to Trace with one answer in view."""
+    query = {"request": request_id}
+    st.page_link(TRACE, label=label, icon=":material/route:", query_params=query)

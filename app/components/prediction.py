@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import charts
-from app.components import words
+from app.components import navigation, words
 from app.components.failures import Failure, attempt, show_failure
 from core.domain import PredictionAnswer, ServedVersion
 from core.problems.contract import Contract, Field, FieldType, ReducedInput, Value
@@ -196,3 +196,4 @@ def _show_answer(answer: PredictionAnswer, contract: Contract, threshold: float 
             f"{contract.label.name} = {answer.label} · model version v{answer.model_version} · "
             f"answered in {answer.latency_ms:.1f} ms · request `{answer.request_id}`"
         )
+        navigation.link_to_trace("Trace this answer", request_id=answer.request_id)

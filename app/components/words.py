@@ -157,3 +157,8 @@ def approve_command(request_id: str) -> str:
 def reject_command(request_id: str) -> str:
     """The command that rejects a promotion request."""
     return f'pilothouse promote reject {request_id} --reason "…"'
+
+
+def trace_command(request_id: str) -> str:
+    """The command that traces an answer and scores it again."""
+    return f"pilothouse trace {request_id} --replay"

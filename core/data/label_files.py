@@ -79,17 +79,13 @@ def _indexes(values: pd.Series, offences: list[Offence]) -> npt.NDArray[np.int64
 
 
 def _values(values: pd.Series, label: Label, offences: list[Offence]) -> npt.NDArray[np.float64]:
-    known = {str(label.positive): 1.0, str(label.negative): 0.0}
-    found = values.map(_text).map(known).astype("float64")
+    # Data frames write 1 as 1.0 where a value is missing; the contract reads both alike.
+    texts = values.astype(str)
+    known = {text: label.read(text) for text in texts.unique()}
+    found = texts.map(known).astype("float64")
     said = f"must be {label.negative} or {label.positive}"
     _note(str(values.name), found.isna(), said, offences)
     return np.asarray(found, dtype=np.float64)
-
-
-def _text(value: object) -> str:
-    """A value as the contract spells it: data frames with missing values write 1 as 1.0."""
-    is_whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if isinstance(value, float) and is_whole else value)
 
 
 def _note(name: str, wrong: pd.Series, said: str, offences: list[Offence]) -> None:

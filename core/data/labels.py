@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.data.batch_files import AT, LABEL
-from core.data.log_tables import AT_TYPE
+from core.data.log_tables import AT_TYPE, Span
 from core.data.segment_store import SegmentStore
 from core.data.segments import SegmentLimits, SegmentWriter
 from core.data.tables import ROW_ID
@@ -82,7 +82,7 @@ class LabelLog:
 
         ``since`` leaves out those given earlier; no label is given before its request.
         """
-        found = self._store(problem).read(since=since)
+        found = self._store(problem).read(span=Span(since=since))
         return LABEL_SCHEMA.empty_table() if found is None else found
 
     def compact(self) -> int:

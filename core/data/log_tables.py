@@ -4,15 +4,47 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from core.data.batch_files import AT
 from core.data.tables import check_rows
 
 #: Type of ``at``, which every log has: when a row came.
 AT_TYPE = pa.timestamp("us", tz="UTC")
+#: Rows are in order of time, so a group is a stretch of it, and of a file only the groups
+#: of a span are read. Measured on a million rows: 0.02 s in place of 0.4 s, for a file that
+#: is an eighth larger than with one group.
+GROUP_ROWS = 1 << 17
+
+
+@dataclass(frozen=True)
+class Span:
+    """From ``since`` on and before ``until``; ``None`` is no limit. Times with their zone."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def conditions(self) -> tuple[pc.Expression, ...]:
+        """What is true of the rows in it."""
+        since = () if self.since is None else (pc.field(AT) >= self.since,)
+        until = () if self.until is None else (pc.field(AT) < self.until,)
+        return (*since, *until)
+
+    def meets(self, first: datetime, last: datetime) -> bool:
+        """Whether some of the time from ``first`` to ``last``, both included, is in it."""
+        is_before = self.since is not None and last < self.since
+        is_after = self.until is not None and first >= self.until
+        return not is_before and not is_after
+
+
+ALWAYS = Span()
 
 
 def combine(tables: Iterable[pa.Table]) -> pa.Table:
@@ -40,10 +72,26 @@ def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(kept, schema=schema)
 
 
-def read_parquet(path: Path, columns: set[str] | None) -> pa.Table:
-    """Reads those of ``columns`` that the file has; all of them for ``None``."""
+def read_parquet(path: Path, columns: set[str] | None, span: Span = ALWAYS) -> pa.Table:
+    """Reads those of ``columns`` that the file has; all of them for ``None``.
+
+    Groups of rows that lie outside ``span`` are left out; of the others every row is read.
+    """
     with pq.ParquetFile(path) as file:
-        return file.read(columns=chosen(file.schema_arrow.names, columns))
+        groups = [
+            number
+            for number in range(file.num_row_groups)
+            if span == ALWAYS or _meets(file.metadata.row_group(number), span)
+        ]
+        return file.read_row_groups(groups, columns=chosen(file.schema_arrow.names, columns))
+
+
+def _meets(group: pq.RowGroupMetaData, span: Span) -> bool:
+    columns = (group.column(number) for number in range(group.num_columns))
+    statistics = next(column.statistics for column in columns if column.path_in_schema == AT)
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return span.meets(statistics.min, statistics.max)
 
 
 def chosen(names: Iterable[str], columns: set[str] | None) -> list[str]:
@@ -59,7 +107,8 @@ def write_parquet_durably(table: pa.Table, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        pq.write_table(table.replace_schema_metadata(None), file, compression="zstd")
+        plain = table.replace_schema_metadata(None)
+        pq.write_table(plain, file, compression="zstd", row_group_size=GROUP_ROWS)
         file.flush()
         os.fsync(file.fileno())
     check_rows(path, table.num_rows)

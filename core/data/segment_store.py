@@ -23,6 +23,8 @@ import pyarrow.compute as pc
 
 from core.data.batch_files import AT
 from core.data.log_tables import (
+    ALWAYS,
+    Span,
     chosen,
     combine,
     read_parquet,
@@ -67,7 +69,7 @@ class SegmentStore:
     def read(
         self,
         *,
-        since: datetime | None = None,
+        span: Span = ALWAYS,
         last_rows: int | None = None,
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
@@ -75,24 +77,23 @@ class SegmentStore:
         """Returns the rows in order of time; ``None`` where there is none.
 
         Args:
-            since: no row before it.
+            span: no row outside it; days and groups of rows outside it are not read.
             last_rows: no more than so many, the latest.
             columns: only these, where the rows have them, and ``at``.
             where: only rows of which it is true.
         """
-        conditions = [] if where is None else [where]
-        if since is not None:
-            conditions.append(pc.field(AT) >= since)
+        conditions = [*span.conditions, *(() if where is None else (where,))]
         wanted = None if columns is None else {*columns, AT}
         with self._locked(exclusive=False):
             manifest = self._manifest()
             tables = [_kept(table, conditions) for table in self._segment_tables(manifest, wanted)]
             for day, files in self._days(manifest):
-                is_before = since is not None and day < since.astimezone(UTC).date()
-                if is_before or (last_rows is not None and _rows_after(day, tables) >= last_rows):
+                if last_rows is not None and _rows_after(day, tables) >= last_rows:
                     break
+                if not span.meets(*_ends_of(day)):
+                    continue
                 tables = [
-                    *(_kept(read_parquet(file, wanted), conditions) for file in files),
+                    *(_kept(read_parquet(file, wanted, span), conditions) for file in files),
                     *tables,
                 ]
         if not any(table.num_rows for table in tables):
@@ -258,8 +259,14 @@ def _kept(table: pa.Table, conditions: Sequence[pc.Expression]) -> pa.Table:
 
 def _rows_after(day: date, tables: Sequence[pa.Table]) -> int:
     """Rows later than any of that day; a segment may hold older ones as well."""
-    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-    return sum(int(pc.sum(pc.greater_equal(table[AT], end)).as_py() or 0) for table in tables)
+    _, end = _ends_of(day)
+    return sum(int(pc.sum(pc.greater(table[AT], end)).as_py() or 0) for table in tables)
+
+
+def _ends_of(day: date) -> tuple[datetime, datetime]:
+    """First and last microsecond of a day."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return start, start + timedelta(days=1, microseconds=-1)
 
 
 def _whole_rows(segment: Path) -> pa.Table | None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from core.frozen import Frozen
 from core.params import ServingParams
 from core.params_inference import InferenceLogParams
 from core.scoring.bundle import BundleRef
@@ -24,24 +25,20 @@ DEPLOYMENT = "endpoint"
 IMPORT_PATH = "serve.deployment:application"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ProblemModels(_Frozen):
+class ProblemModels(Frozen):
     """Versions of one problem that a replica holds."""
 
     production: BundleRef
 
 
-class InferenceLogConfig(_Frozen):
+class InferenceLogConfig(Frozen):
     """Where answered predictions are kept, and how."""
 
     folder: Path
     log: InferenceLogParams
 
 
-class EndpointConfig(_Frozen):
+class EndpointConfig(Frozen):
     """The ``user_config``: everything a replica knows, since it reads no environment."""
 
     #: Problem name -> its versions.
@@ -69,14 +66,14 @@ class EndpointConfig(_Frozen):
         return self.max_body_mb * 1024 * 1024
 
 
-class HttpOptions(_Frozen):
+class HttpOptions(Frozen):
     """Where Ray's proxy listens; fixed once Serve has started."""
 
     host: str
     port: int
 
 
-class Autoscaling(_Frozen):
+class Autoscaling(Frozen):
     """Ray Serve's autoscaling; delays are far below Ray's, which suit machines, not replicas.
 
     A replica needs no CPU of its own and is up in seconds, so it may come after
@@ -91,13 +88,13 @@ class Autoscaling(_Frozen):
     look_back_period_s: float = 10.0
 
 
-class ActorOptions(_Frozen):
+class ActorOptions(Frozen):
     """What a replica reserves. Zero CPUs: Spark's executors need all that Ray declares."""
 
     num_cpus: float = 0.0
 
 
-class Deployment(_Frozen):
+class Deployment(Frozen):
     """Ray Serve's description of the one deployment.
 
     The shutdown times are those that let a replica go without a failed request.
@@ -112,7 +109,7 @@ class Deployment(_Frozen):
     user_config: EndpointConfig
 
 
-class Application(_Frozen):
+class Application(Frozen):
     """Ray Serve's description of the one application."""
 
     name: str = APPLICATION
@@ -121,7 +118,7 @@ class Application(_Frozen):
     deployments: tuple[Deployment, ...]
 
 
-class ServeConfig(_Frozen):
+class ServeConfig(Frozen):
     """The whole body of ``PUT /api/serve/applications/``."""
 
     proxy_location: Literal["HeadOnly"] = "HeadOnly"

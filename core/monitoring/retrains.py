@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
@@ -30,7 +27,7 @@ from core.problems import require_problem
 from core.promotion.identity import RETRAINER
 from core.promotion.promotions import PromotionService
 from core.training.runs import CAUSE, RunService
-from core.training.tracking import BATCHES_FILE
+from core.training.tracking import learned_rows
 
 LOG = logging.getLogger(__name__)
 #: Kinds of alerts that a retrain may answer; bad data it does not.
@@ -197,12 +194,10 @@ class RetrainingService:
         good = [run for run in self._retrains(problem) if run.status not in ended]
         if not good:
             return {}
-        with tempfile.TemporaryDirectory() as scratch:
-            try:
-                text = self._tracker.read_file(good[0].id, BATCHES_FILE, Path(scratch))
-            except NotFoundError:  # it had none, or has not read them yet
-                return {}
-        return {entry["id"]: int(entry["rows"]) for entry in json.loads(text)}
+        try:
+            return learned_rows(self._tracker, good[0].id)
+        except NotFoundError:  # it had none, or has not read them yet
+            return {}
 
     def _retrains(self, problem: str) -> tuple[Run, ...]:
         runs = self._database.runs(problem, MOST_RUNS)

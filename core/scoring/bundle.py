@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.errors import NotFoundError, TrainingError, UnavailableError
+from core.errors import ConflictError, NotFoundError, TrainingError, UnavailableError
+from core.problems.contract import Problem
 
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "bundle.json"
@@ -51,6 +52,11 @@ class BundleRef(BaseModel):
     url: str
 
 
+def bundles_folder(home: Path) -> Path:
+    """Where versions that were fetched are kept; may be deleted."""
+    return home / "bundles"
+
+
 def write_bundle(folder: Path, model: bytes, facts: BundleFacts) -> None:
     """Writes a bundle into an existing or new folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +86,39 @@ def read_bundle(folder: Path) -> tuple[bytes, BundleFacts]:
             fix="Delete the cached copy so that it is fetched again.",
         )
     return model, facts
+
+
+def obtain_bundle(ref: BundleRef, cache: Path) -> tuple[bytes, BundleFacts]:
+    """Returns the exact bytes of a version's model, and its facts, from the cache or the registry.
+
+    Raises:
+        UnavailableError: the registry does not answer and there is no local copy.
+        NotFoundError: the registry has no such bundle.
+        TrainingError: the bundle is damaged where it comes from.
+    """
+    folder = fetch_bundle(ref, cache)
+    try:
+        return read_bundle(folder)
+    except TrainingError:
+        # A damaged copy heals itself; a bundle damaged at its source fails in the fetch.
+        shutil.rmtree(folder, ignore_errors=True)
+        return read_bundle(fetch_bundle(ref, cache))
+
+
+def require_contract(facts: BundleFacts, ref: BundleRef, problem: Problem) -> None:
+    """Refuses a bundle that this code would feed with other columns than it was trained on.
+
+    Raises:
+        ConflictError: it is another problem's, or was trained under another contract.
+    """
+    if facts.problem != ref.problem:
+        raise ConflictError(f"The bundle holds a model of {facts.problem}, not {ref.problem}.")
+    if facts.contract_fingerprint != problem.contract.fingerprint():
+        raise ConflictError(
+            f"Version {ref.version} was trained under another contract of {ref.problem} "
+            "than the one of this code.",
+            fix="Train a new version, or run the code that the version was trained with.",
+        )
 
 
 def fetch_bundle(ref: BundleRef, cache: Path) -> Path:

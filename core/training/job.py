@@ -24,7 +24,7 @@ from core.problems.contract import Problem
 from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.provenance import code_digest, environment_snapshot
+from core.training.provenance import Provenance, code_digest, environment_snapshot
 from core.training.recorded_job import do_recorded
 from core.training.spark_work import SparkTask, run_stages
 from core.training.tracking import register_version, track_batches, track_resources, track_run
@@ -74,7 +74,6 @@ def _execute(
     tell = _Teller(spec.run_id, tracker)
     connect_ray(RayConnection("auto", f"run-{spec.run_id}"))
     digest = code_digest(packages)
-    tracker.tag(spec.run_id, {"code_digest": digest})
     plan = SparkPlan(spec.profile, spec.training.spark, digest)
     with SparkLease(f"run-{spec.run_id}", plan) as lease:
         # Spark starts meanwhile, where no warm session was found.
@@ -98,8 +97,7 @@ def _execute(
         problem,
         report,
         ws,
-        spec.git_commit,
-        environment_snapshot(java_version()),
+        Provenance(spec.git_commit, digest, environment_snapshot(java_version())),
     )
     register_version(tracker, tracking.registry, problem, facts, ws)
     tell.end()

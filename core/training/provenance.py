@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,16 @@ from core.settings import CODE_ROOT
 BUILD_COMMIT_FILE = "BUILD_COMMIT"
 GIT_TIMEOUT_S = 10
 PACKAGES = ("ray", "raydp", "pyspark", "mlflow", "dvc", "onnx", "onnxruntime", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a run came from. ``environment`` is that of ``environment_snapshot``."""
+
+    git_commit: str
+    #: That of ``code_digest``: what ran, also where tracked files differed from the commit.
+    code_digest: str
+    environment: Mapping[str, str]
 
 
 def git_commit(root: Path = CODE_ROOT) -> str:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from core.frozen import Frozen
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Frozen):
+class Estimate(Frozen):
     """A metric on the holdout with its bootstrap interval."""
 
     value: float
@@ -19,14 +15,14 @@ class Estimate(_Frozen):
     high: float
 
 
-class Curve(_Frozen):
+class Curve(Frozen):
     """Points of a curve, in drawing order; both tuples have the same length."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
-class Confusion(_Frozen):
+class Confusion(Frozen):
     """Counts at the decision threshold."""
 
     true_positive: int
@@ -35,7 +31,7 @@ class Confusion(_Frozen):
     false_negative: int
 
 
-class CalibrationBin(_Frozen):
+class CalibrationBin(Frozen):
     """One bin of predicted probability."""
 
     mean_predicted: float
@@ -43,14 +39,14 @@ class CalibrationBin(_Frozen):
     rows: int
 
 
-class FeatureWeight(_Frozen):
+class FeatureWeight(Frozen):
     """How much a feature counts; shares that add up to 1 for trees, otherwise signed."""
 
     feature: str
     weight: float
 
 
-class Candidate(_Frozen):
+class Candidate(Frozen):
     """One point of the search with its cross-validation."""
 
     index: int
@@ -67,7 +63,7 @@ class Candidate(_Frozen):
     pruned: bool = False
 
 
-class ParityResult(_Frozen):
+class ParityResult(Frozen):
     """How far the exported model is from Spark."""
 
     rows: int
@@ -75,7 +71,7 @@ class ParityResult(_Frozen):
     tolerance: float
 
 
-class ColumnSummary(_Frozen):
+class ColumnSummary(Frozen):
     """Missingness and imputation of one input, measured on the training part."""
 
     column: str
@@ -85,7 +81,7 @@ class ColumnSummary(_Frozen):
     fill_value: float | str | None
 
 
-class EvaluationReport(_Frozen):
+class EvaluationReport(Frozen):
     """The result of a run.
 
     ``metrics`` holds auc, accuracy, precision, recall, f1, log_loss, brier on the fixed

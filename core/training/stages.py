@@ -38,7 +38,12 @@ from core.services.programs import mlflow
 from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
 from core.training import pipeline
 from core.training.job import java_version
-from core.training.provenance import code_digest, environment_snapshot, git_commit
+from core.training.provenance import (
+    Provenance,
+    code_digest,
+    environment_snapshot,
+    git_commit,
+)
 from core.training.spark_work import SparkTask, run_stages
 from core.training.tracking import track_run
 from core.training.workspace import Workspace
@@ -89,12 +94,12 @@ def _evaluate(settings: Settings, params: Params, problem: Problem, ws: Workspac
     with _tracking_server(settings):
         tracker = connect_tracking(settings).tracker
         tags = {"problem": problem.name, "profile": params.profile}
-        tags["code_digest"] = code_digest(settings.packages)
         run_id = tracker.create(
             problem.name, f"{problem.name}-dvc", {**tags, "started_by": settings.operator}
         )
         snapshot = environment_snapshot(java_version())
-        track_run(tracker, run_id, problem, report, ws, git_commit(), snapshot)
+        provenance = Provenance(git_commit(), code_digest(settings.packages), snapshot)
+        track_run(tracker, run_id, problem, report, ws, provenance)
         tracker.finish(run_id, RunStatus.FINISHED)
 
 

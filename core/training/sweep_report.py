@@ -5,17 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
+from core.frozen import Frozen
 from core.params import Profile
 from core.training.usage import Usage
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SweepMeasurement(_Frozen):
+class SweepMeasurement(Frozen):
     """One family searched once with one profile, on a session that was warm.
 
     ``seconds`` is wall time of preprocessing, search, final fit and export;
@@ -35,7 +30,7 @@ class SweepMeasurement(_Frozen):
     usage: Usage
 
 
-class BoostingPoint(_Frozen):
+class BoostingPoint(Frozen):
     """A boosted ensemble cut after so many iterations, cross-validated.
 
     ``seconds`` is its share, by iterations, of what the longest ensemble of its depth
@@ -48,7 +43,7 @@ class BoostingPoint(_Frozen):
     seconds: float
 
 
-class SweepReport(_Frozen):
+class SweepReport(Frozen):
     """A whole sweep. A profile is oversubscribed with more cores than ``physical_cores``."""
 
     problem: str
@@ -72,14 +67,14 @@ class Topic(StrEnum):
     BOOSTING = "boosting"
 
 
-class Reason(_Frozen):
+class Reason(Frozen):
     """One sentence of the advice, with the figure behind it in words."""
 
     topic: Topic
     text: str
 
 
-class Advice(_Frozen):
+class Advice(Frozen):
     """Which profile and family to use next, and why; ``reasons`` is never empty."""
 
     profile: str

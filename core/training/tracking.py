@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
@@ -13,6 +15,7 @@ from core.data.labelled import LabelledBatch
 from core.data.tables import file_md5
 from core.problems.contract import Problem
 from core.scoring.bundle import BundleFacts
+from core.training.provenance import Provenance
 from core.training.report import Candidate, EvaluationReport
 from core.training.usage import Usage
 from core.training.workspace import Workspace, write_json
@@ -31,8 +34,7 @@ def track_run(
     problem: Problem,
     report: EvaluationReport,
     ws: Workspace,
-    git_commit: str,
-    environment: Mapping[str, str],
+    provenance: Provenance,
 ) -> BundleFacts:
     """Logs parameters, metrics, candidates, data version, environment and all artifacts."""
     data_version = f"md5:{file_md5(ws.raw)}"
@@ -59,9 +61,10 @@ def track_run(
         run_id,
         {
             "data_version": data_version,
-            "git_commit": git_commit,
+            "git_commit": provenance.git_commit,
+            "code_digest": provenance.code_digest,
             "family": report.family,
-            "environment": json.dumps(environment),
+            "environment": json.dumps(dict(provenance.environment)),
         },
     )
     onnx = ws.onnx.read_bytes()
@@ -72,7 +75,7 @@ def track_run(
         threshold=report.threshold,
         run_id=run_id,
         data_version=data_version,
-        git_commit=git_commit,
+        git_commit=provenance.git_commit,
         metrics=metrics,
         model_sha256=hashlib.sha256(onnx).hexdigest(),
     )
@@ -85,6 +88,17 @@ def track_batches(
     if batches:
         write_json(ws.batches, [{"id": b.id, "rows": b.trainable.num_rows} for b in batches])
         tracker.log_files(run_id, ws.batches, "data")
+
+
+def learned_rows(tracker: RunTracker, run_id: str) -> dict[str, int]:
+    """Id of each batch that a run learned from -> how many of its rows.
+
+    Raises:
+        NotFoundError: it learned from none, or has not read them yet, or was deleted.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        text = tracker.read_file(run_id, BATCHES_FILE, Path(scratch))
+    return {entry["id"]: int(entry["rows"]) for entry in json.loads(text)}
 
 
 def _candidate_metrics(candidate: Candidate) -> dict[str, float]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from core.frozen import Frozen
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Phase(_Frozen):
+class Phase(Frozen):
     """A named part of the work; seconds count from its beginning."""
 
     name: str
@@ -17,7 +13,7 @@ class Phase(_Frozen):
     end_s: float
 
 
-class UsagePoint(_Frozen):
+class UsagePoint(Frozen):
     """CPU and memory at one moment, summed over processes.
 
     Cores are CPU seconds per second since the point before. A memory page that two
@@ -31,7 +27,7 @@ class UsagePoint(_Frozen):
     executor_rss_mb: float
 
 
-class StageCost(_Frozen):
+class StageCost(Frozen):
     """One stage of Spark, by Spark's own numbers; sums over its tasks."""
 
     id: int
@@ -51,7 +47,7 @@ class StageCost(_Frozen):
     skew: float | None
 
 
-class Usage(_Frozen):
+class Usage(Frozen):
     """The bill of one piece of work that had ``cores`` executor cores.
 
     ``core_seconds`` is CPU time of the driver and all executors while they were watched,

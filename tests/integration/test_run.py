@@ -17,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from core.data.tables import file_md5
 from core.services.layout import TAG, layout_of
 from core.settings import CODE_ROOT
 from core.training.report import EvaluationReport
@@ -33,6 +34,7 @@ PASSENGER = {
     "Embarked": "S",
 }
 QUICK_LR = ("--set", "search.families=[lr]", "--set", "search.trials=1")
+LOGGED_S = 60.0
 DATA_FILES = (
     "raw.parquet",
     "validated.parquet",
@@ -98,6 +100,30 @@ def test_the_first_model_serves_by_the_rule_bootstrap(installation: Installation
     assert answer["model_version"] >= 1
     assert 0 < answer["predictions"][0]["probability"] < 1
     assert answer["predictions"][0]["label"] in (0, 1)
+
+
+def test_an_answer_is_traced_to_its_run_and_replayed(installation: Installation) -> None:
+    records = [PASSENGER, {**PASSENGER, "Age": None, "Name": "Rice, Master. Eugene"}]
+    url = f"{installation.settings.serving_url}/predict/titanic"
+    answer = httpx.post(url, json={"records": records}).json()
+    # Waits for the replica to write it: asking takes longer than it does.
+    asked = ("trace", answer["request_id"], "--replay")
+    deadline = time.monotonic() + LOGGED_S
+    while installation.command(*asked).returncode and time.monotonic() < deadline:
+        time.sleep(1)
+    found = installation.ask(*asked)
+    told = [(row["logged"], row["logged_label"]) for row in found["replay"]["rows"]]
+    assert told == [(one["probability"], one["label"]) for one in answer["predictions"]]
+    assert found["replay"]["same"], found["replay"]["summary"]
+    assert found["answer"]["rows"][1]["features"]["Title"] == "Master"
+    assert found["version"]["version"] == answer["model_version"]
+    run = installation.ask("runs", "show", found["run"]["id"])["run"]
+    assert (run["model_version"], run["started_by"]) == (answer["model_version"], "tester")
+    raw = installation.settings.home / "runs" / run["id"] / "workspace" / "raw.parquet"
+    assert found["data"]["data_version"] == f"md5:{file_md5(raw)}"
+    assert found["code"]["git_commit"]
+    assert re.fullmatch("[0-9a-f]{64}", found["code"]["digest"])
+    assert found["promotion"]["run_id"] == run["id"]
 
 
 def test_a_run_leaves_everything_in_mlflow(installation: Installation) -> None:

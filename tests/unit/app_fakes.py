@@ -63,6 +63,7 @@ from tests.unit.app_promotion_fakes import (
     run_id,
 )
 from tests.unit.app_promotion_fakes import make_request as make_request
+from tests.unit.app_trace_values import FakeTracing
 from tests.unit.app_watching_fakes import FakeAlerts, FakeChecks
 
 if TYPE_CHECKING:
@@ -621,6 +622,7 @@ class FakeCore:
     promotions: FakePromotions
     evidence: FakeEvidence
     serving: FakeServing
+    tracing: FakeTracing
     monitoring: FakeChecks
     alerts: FakeAlerts
     batches: FakeBatches
@@ -652,6 +654,7 @@ def make_core(*runs: Run, production: int | None = None) -> FakeCore:
         promotions=FakePromotions([] if production is None else [make_promotion(production)]),
         evidence=FakeEvidence(),
         serving=FakeServing(ServingStatus(Health.HEALTHY, 1, served)),
+        tracing=FakeTracing(),
         monitoring=FakeChecks(),
         alerts=FakeAlerts(),
         batches=FakeBatches(),

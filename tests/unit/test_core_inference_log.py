@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.data.log_tables import AT_TYPE
+from core.data.log_tables import AT_TYPE, Span, read_parquet, write_parquet_durably
 from core.data.segments import SegmentLimits, SegmentWriter, segments_in
 from core.deployment.inference_log import InferenceLog, row_schema, segments_folder
+from core.deployment.request_ids import new_request_id
 from core.problems.contract import Contract, Field, FieldType, Label
 from tests.unit.core_fakes import PROBLEM
 
@@ -261,3 +262,75 @@ def test_compaction_neither_loses_nor_doubles_rows(
         table = pq.read_table(path)
         assert set(table["version"].to_pylist()) == {int(path.stem[1:].split("-")[0])}
         assert {str(at.date()) for at in table["at"].to_pylist()} == {path.parent.name}
+
+
+def asked(
+    number: int, at: datetime, *, problem_rows: int = 2, request_id: str = ""
+) -> pa.RecordBatch:
+    """A request of some records, as a replica would log it."""
+    at_us = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    table = rows([number] * problem_rows).to_pydict()
+    table["request_id"] = [request_id or new_request_id(at_us)] * problem_rows
+    table["row_id"] = list(range(problem_rows))
+    table["at"] = [at] * problem_rows
+    return pa.record_batch(table, schema=SCHEMA)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["telling its time", "random"])
+def test_a_request_is_found_by_its_id_wherever_it_lies(tmp_path: Path, *, old: bool) -> None:
+    log = InferenceLog(tmp_path, PLUMS)
+    random = "0123456789ab4cdef0123456789abcde" if old else ""
+    wanted = asked(7, DAY + timedelta(days=1), problem_rows=3, request_id=random)
+    request_id = wanted["request_id"][0].as_py()
+    # Neighbours of the same millisecond, and another problem's folder before it.
+    near = asked(8, DAY + timedelta(days=1, microseconds=999))
+    other = SegmentWriter(segments_folder(tmp_path, "apples"), "x", LARGE)
+    other.append(near)
+    other.close()
+    assert log.find(request_id) is None
+    writer = write(
+        tmp_path, asked(1, DAY), asked(2, DAY + timedelta(days=2)), wanted, near, close=False
+    )
+    for finish in (lambda: None, writer.close, log.compact):
+        finish()
+        found = log.find(request_id)
+        assert found is not None
+        assert found.problem == "plums"
+        assert found.rows["row_id"].to_pylist() == [0, 1, 2]
+        assert found.rows["weight"].to_pylist() == [7.0] * 3
+    assert log.find(new_request_id(0)) is None
+    log.prune(DAY + timedelta(days=30), 1)
+    assert log.find(request_id) is None
+
+
+def test_no_day_is_read_but_that_of_the_request(tmp_path: Path) -> None:
+    log = InferenceLog(tmp_path, PLUMS)
+    wanted = asked(5, DAY + timedelta(days=2))
+    write(tmp_path, *(asked(day, DAY + timedelta(days=day, minutes=1)) for day in range(5)), wanted)
+    log.compact()
+    for file in tmp_path.rglob("*.parquet"):
+        if file.parent.name != f"{DAY + timedelta(days=2):%Y-%m-%d}":
+            file.write_bytes(b"whoever reads this fails")
+    found = log.find(wanted["request_id"][0].as_py())
+    assert found is not None
+    assert found.rows["weight"].to_pylist() == [5.0, 5.0]
+
+
+@pytest.mark.parametrize("group", [1, 3, 100])
+def test_groups_of_rows_outside_a_span_are_left_out(tmp_path: Path, group: int) -> None:
+    file = tmp_path / "rows.parquet"
+    with patch("core.data.log_tables.GROUP_ROWS", group):
+        write_parquet_durably(pa.table(rows(list(range(10)))), file)
+    every = {
+        number: read_parquet(file, None, Span(since=at(number), until=at(number + 1)))
+        for number in range(10)
+    }
+    assert all(number in table["weight"].to_pylist() for number, table in every.items())
+    assert [table.num_rows for table in every.values()][:9] == [min(group, 10)] * 9
+    assert read_parquet(file, None, Span(until=at(0))).num_rows == 0
+    assert read_parquet(file, None, Span(since=at(10))).num_rows == 0
+    assert read_parquet(file, {"weight"}).num_rows == 10
+
+
+def at(number: int) -> datetime:
+    return DAY + timedelta(seconds=number)

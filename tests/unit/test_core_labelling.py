@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
+from core.data.label_files import read_labels
 from core.data.label_join import LabelsReport, labels_sentence
 from core.domain import Batch, Check, RunStatus
 from core.errors import DataContractError, NotFoundError
@@ -115,3 +119,40 @@ class TestArrivals:
         core.watch.check_arrivals([PROBLEM.name])
         (check,) = core.monitoring.list(PROBLEM.name)
         assert (check.batch_id, check.started_by) == (batch.id, "arrival")
+
+
+#: What a file may hold for a label of 1 and 0, and how it is read; ``None`` is refused.
+SPELLED: tuple[tuple[object, float | None], ...] = (
+    (1, 1.0),
+    (0, 0.0),
+    (1.0, 1.0),
+    ("1", 1.0),
+    ("1.0", 1.0),
+    ("0.0", 0.0),
+    ("01", None),
+    ("1.5", None),
+    (1.5, None),
+    ("yes", None),
+    ("", None),
+    (None, None),
+    ("nan", None),
+    (2, None),
+)
+
+
+@pytest.mark.parametrize(("given", "read"), SPELLED, ids=repr)
+def test_a_label_in_a_file_is_read_as_the_contract_reads_it(
+    tmp_path: Path, given: object, read: float | None
+) -> None:
+    contract = replace(PROBLEM.contract, label=replace(LABEL, positive=1, negative=0))
+    assert contract.label.read(given) == read
+    parquet = tmp_path / "labels.parquet"
+    columns = {"batch_id": ["b", "b"], "row_id": [0, 1], LABEL.name: [given, None]}
+    pq.write_table(pa.table(columns).slice(0, 1), parquet)
+    # In a CSV every value is a text.
+    for file in (parquet, _labels(tmp_path, ("b", 0, given))):
+        if read is None:
+            with pytest.raises(DataContractError, match="must be 0 or 1"):
+                read_labels(file, contract)
+        else:
+            assert read_labels(file, contract)["label"].to_pylist() == [read]

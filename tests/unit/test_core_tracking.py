@@ -19,6 +19,7 @@ from core.domain import RunStatus
 from core.errors import NotFoundError, UnavailableError
 from core.scoring.bundle import BundleFacts
 from core.training.figures import MAX_WEIGHTS, draw_figures
+from core.training.provenance import Provenance
 from core.training.report import EvaluationReport, FeatureWeight
 from core.training.tracking import (
     COURSES,
@@ -33,6 +34,7 @@ from tests.unit.core_fakes import PROBLEM, FakeRegistry, FakeTracker, World, mak
 
 ONNX = b"weights"
 ENVIRONMENT = {"host": "here", "java": "17"}
+PROVENANCE = Provenance("abc123", "d" * 64, ENVIRONMENT)
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def ws(tmp_path: Path) -> Workspace:
 def _tracked(tracker: FakeTracker, ws: Workspace) -> BundleFacts:
     adapter: Any = tracker
     run_id = tracker.create(PROBLEM.name, "run", {})
-    return track_run(adapter, run_id, PROBLEM, report_of(), ws, "abc123", ENVIRONMENT)
+    return track_run(adapter, run_id, PROBLEM, report_of(), ws, PROVENANCE)
 
 
 def usage_of() -> Usage:
@@ -156,6 +158,7 @@ class TestTracking:
         )
         assert run.tags["data_version"] == f"md5:{file_md5(ws.raw)}"
         assert (run.tags["git_commit"], run.tags["family"]) == ("abc123", "gbt")
+        assert run.tags["code_digest"] == "d" * 64
         assert json.loads(run.tags["environment"]) == ENVIRONMENT
         assert tracker.candidates == {facts.run_id: ["000-lr", "001-gbt"]}
         for name in (REPORT_FILE, "report/figures/roc.csv", "data/columns.json"):

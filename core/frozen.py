@@ -1,0 +1,11 @@
+"""The base of values at the edges: parameters, files and messages."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """Never changed once read, and refused if it has a field that nobody declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
