@@ -250,7 +250,7 @@ def _watching(
     batches, checks = BatchRecords(database), CheckRecords(database)
     alert_records = AlertRecords(database)
     monitoring = MonitoringService(
-        params.monitoring,
+        params,
         problems,
         checks,
         batches,
