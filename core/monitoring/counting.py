@@ -81,8 +81,11 @@ class ArrivedPieces:
 
     def tally(self, plans: Sequence[ColumnPlan]) -> Mapping[str, Tally]:
         """Counts all rows by a plan."""
-        task = CountTask(self.batch.path, self.problem, self.version, self.model, tuple(plans))
-        return self.count(task, self.batch.pieces, self.on_share)
+        return self.count(self.task(plans), self.batch.pieces, self.on_share)
+
+    def task(self, plans: Sequence[ColumnPlan]) -> CountTask:
+        """What has to be known to count the batch by a plan."""
+        return CountTask(self.batch.path, self.problem, self.version, self.model, tuple(plans))
 
     def sample(self, rows: int, seed: int) -> pa.Table:
         """At most so many rows, in order of time."""
