@@ -109,6 +109,22 @@ class TestStart:
         assert world.pilothouse.monitoring.list("plums") == ()
         assert _start(world, "b1").status is RunStatus.QUEUED
 
+    def test_a_batch_for_which_there_is_no_spark_holds_up_no_other(self, world: World) -> None:
+        _finish(world, _start(world, "b1"))
+        world.add_batch("b2", rows=world.pilothouse.params.monitoring.in_memory_rows + 1)
+        world.add_batch("b3")
+        world.cluster.cpus = 0.5
+        watch, monitoring = world.pilothouse.watch, world.pilothouse.monitoring
+        watch.check_arrivals(["plums"])
+        newest = monitoring.list("plums")[0]
+        assert newest.batch_id == "b3"
+        _finish(world, newest)
+        with pytest.raises(ResourceError, match="b2"):
+            watch.check_arrivals(["plums"])
+        world.cluster.cpus = 4
+        watch.check_arrivals(["plums"])
+        assert monitoring.list("plums")[0].batch_id == "b2"
+
     @pytest.mark.parametrize(
         ("given", "window"), [(None, "24h"), ("6h", "6h"), ("5000 rows", "5000 rows")]
     )
