@@ -15,6 +15,8 @@ from core.adapters.spark_shipping import ship_by_value
 from core.domain import Stage
 from core.errors import TrainingError
 
+#: Under which progress is told once Spark is there.
+WORK_STAGE = Stage.EVALUATE
 #: Pieces that each core gets between two words of progress: more leave no core idle while
 #: the last one is done, fewer are heard of sooner.
 PIECES_A_CORE = 3
@@ -47,7 +49,7 @@ def reduce_pieces(spark: SparkSession, work: PieceWork, on_progress: OnProgress)
     total, step = len(work.pieces), work.cores * PIECES_A_CORE
     merged: list[Any] = []
     for begin in range(0, total, step):
-        on_progress(Stage.EVALUATE, begin / total, f"{begin} of {total} pieces")
+        on_progress(WORK_STAGE, begin / total, f"{begin} of {total} pieces")
         some = work.pieces[begin : begin + step]
         spread = spark.sparkContext.parallelize(some, len(some))
         try:

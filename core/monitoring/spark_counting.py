@@ -9,7 +9,7 @@ from functools import partial
 from core.adapters.raydp import RayConnection, connect_ray
 from core.adapters.spark_holder import SparkPlan
 from core.adapters.spark_lease import SparkLease
-from core.adapters.spark_pieces import PieceWork, reduce_pieces
+from core.adapters.spark_pieces import WORK_STAGE, PieceWork, reduce_pieces
 from core.data.batch_pieces import Piece
 from core.domain import Stage
 from core.monitoring.columns import Tallies, merge_tallies
@@ -39,7 +39,8 @@ def spark_counting(check_id: str, spark: SparkSpec, packages: Sequence[str]) -> 
             )
 
             def on_progress(stage: Stage, share: float, message: str) -> None:
-                on_share(share, f"Spark: {message}" if message else stage.value)
+                doing = "counting values on Spark, " if stage is WORK_STAGE else f"{stage.value}: "
+                on_share(share, f"{doing}{message}")
 
             counted: Tallies = lease.run(reduce_pieces, work, on_progress)
             return counted

@@ -74,9 +74,11 @@ class StoredBatch:
         choice = choose(self._ids_among(among), most, seed)
         parts = []
         for piece in self.pieces:
-            rows = read_piece(self.path, piece)
-            ids = _ids(rows)
-            parts.append(rows.filter(pa.array(among[ids] & choice.holds(ids))))
+            ids = _ids(read_piece(self.path, piece, [ROW_ID]))
+            chosen = among[ids] & choice.holds(ids)
+            # Of a piece without chosen rows nothing else is read; the first has the columns.
+            if chosen.any() or not parts:
+                parts.append(read_piece(self.path, piece).filter(pa.array(chosen)))
         return in_order_of_time(
             self.labels.join(self.problem, pa.concat_tables(parts), self.batch_id)
         )
