@@ -43,7 +43,7 @@ from core.training.workspace import Workspace
 
 CORES = 2
 CHECK_ID = "0" * 32
-ONE_MODEL = {"search.families": "[gbt]", "search.trials": "1"}
+ONE_MODEL = {"search.families": "[rf]", "search.trials": "1"}
 #: One row of so many gets its label later.
 LABELLED_EVERY = 10
 LABELS_AT_ONCE = 250_000

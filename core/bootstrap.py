@@ -32,7 +32,8 @@ from core.monitoring.arrivals import Arrivals, LateLabels
 from core.monitoring.checks import MonitoringService
 from core.monitoring.detector import Detector
 from core.monitoring.reference import References
-from core.monitoring.retrains import RetrainingService
+from core.monitoring.retrains import RetrainingService, TrainableRows
+from core.monitoring.stored_batch import open_batch
 from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
@@ -133,6 +134,14 @@ def connect_cluster(settings: Settings) -> RayCluster:
 def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     """Builds the reader of the labelled rows of batches."""
     return partial(read_labelled, settings.home, LabelLog(labels_folder(settings.home)))
+
+
+def connect_trainable_rows(settings: Settings) -> TrainableRows:
+    """Builds the counter of the rows of batches that may be learned from."""
+    late = LateLabels(LabelLog(labels_folder(settings.home)))
+    return lambda problem, batch_id: (
+        open_batch(settings.home, problem, batch_id, late).trainable_rows
+    )
 
 
 def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
@@ -270,7 +279,7 @@ def _watching(
         promotions,
         monitoring,
         batches,
-        connect_labelled_rows(settings),
+        connect_trainable_rows(settings),
     )
     watch = WatchService(
         params.schedule, monitoring, checks, batches, alerts, retraining, promotions

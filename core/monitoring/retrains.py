@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.mlflow import RunTracker
-from core.data.labelled import ReadLabelled
 from core.domain import Alert, AlertKind, Check, Run, RunStatus
 from core.errors import NotFoundError
 from core.monitoring.ports import Batches, Checks
@@ -37,6 +36,8 @@ LOG = logging.getLogger(__name__)
 ANSWERED = (AlertKind.DRIFT, AlertKind.ESTIMATED_LOSS, AlertKind.REALIZED_LOSS)
 #: How often the policy is asked between checks: labels arrive and times come.
 EVERY = timedelta(seconds=30)
+#: Problem and batch id -> labelled rows that may be learned from.
+TrainableRows = Callable[[str, str], int]
 MOST_RUNS = 1000
 MOST_BATCHES = 10_000
 
@@ -63,7 +64,7 @@ class RetrainingService:
         promotions: PromotionService,
         checks: Checks,
         batches: Batches,
-        labelled_rows: ReadLabelled,
+        trainable_rows: TrainableRows,
     ) -> None:
         self._policy = policy
         self._problems = problems
@@ -74,7 +75,7 @@ class RetrainingService:
         self._promotions = promotions
         self._checks = checks
         self._batches = batches
-        self._labelled_rows = labelled_rows
+        self._trainable_rows = trainable_rows
         self._asked: dict[str, datetime] = {}
         #: Of the last check of each problem: its report does not change and is far away.
         self._seen: dict[str, Seen] = {}
@@ -166,10 +167,7 @@ class RetrainingService:
         oldest_first = sorted(
             self._batches.list(problem, MOST_BATCHES), key=lambda batch: (batch.added_at, batch.id)
         )
-        counted = {
-            batch.id: int(self._labelled_rows(problem, batch.id).trainable.num_rows)
-            for batch in oldest_first
-        }
+        counted = {batch.id: self._trainable_rows(problem, batch.id) for batch in oldest_first}
         rows = {batch_id: count for batch_id, count in counted.items() if count}
         used = self._used(problem)
         new = sum(max(0, count - used.get(batch_id, 0)) for batch_id, count in rows.items())

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from core.data.batch_files import AT, LABEL
 from core.data.batch_pieces import Piece, cut_pieces, read_piece, read_pieces
+from core.data.held_back import held_back
 from core.data.tables import ROW_ID
 from core.monitoring.arrivals import LateLabels, require_batch_file
 from core.monitoring.sampling import Keys, Span, choose, in_order_of_time, span
@@ -51,6 +52,11 @@ class StoredBatch:
             marks[ids[(ids >= 0) & (ids < self.rows)]] = True
         return marks
 
+    @property
+    def trainable_rows(self) -> int:
+        """Labelled rows without those that are held back for judging candidates."""
+        return int(np.count_nonzero(~held_back(self.batch_id, np.flatnonzero(self.is_labelled))))
+
     @cached_property
     def span(self) -> Span | None:
         """When the first and the last row happened; ``None`` where that is not known of all."""
@@ -72,7 +78,7 @@ class StoredBatch:
 
     def _sample(self, among: Marks, most: int, seed: int) -> pa.Table:
         choice = choose(self._ids_among(among), most, seed)
-        parts = []
+        parts: list[pa.Table] = []
         for piece in self.pieces:
             ids = _ids(read_piece(self.path, piece, [ROW_ID]))
             chosen = among[ids] & choice.holds(ids)

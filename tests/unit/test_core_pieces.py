@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.data.batch_files import batch_file
 from core.data.batch_pieces import Piece, cut_pieces, read_piece
+from core.data.labelled import read_labelled
 from core.data.labels import GIVEN_SCHEMA, LabelLog
 from core.data.tables import write_table
 from core.errors import NotFoundError
@@ -44,6 +45,8 @@ ROW = st.tuples(
     st.floats(0, 1),
 )
 ROWS = st.lists(ROW, min_size=1, max_size=60)
+#: However busy the machine is.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _table(rows: list[tuple[float | None, float | None, str | None, float]]) -> pa.Table:
@@ -65,6 +68,7 @@ def _plans(reference: pa.Table) -> tuple[ColumnPlan, ...]:
 
 
 class TestMerge:
+    @UNTIMED
     @given(ROWS, ROWS, st.lists(st.integers(0, 60), max_size=6), st.randoms(use_true_random=False))
     def test_parts_of_any_split_in_any_order_are_the_whole(
         self, then: list[tuple], now: list[tuple], cuts: list[int], random: Random
@@ -80,6 +84,7 @@ class TestMerge:
         told = [compare_columns(plans, base, one, {}, POLICY.drift) for one in (whole, merged)]
         assert told[0] == told[1]
 
+    @UNTIMED
     @given(ROWS, ROWS, ROWS)
     def test_it_is_associative_and_commutative(
         self, first: list[tuple], second: list[tuple], third: list[tuple]
@@ -105,6 +110,7 @@ class TestMerge:
 
 
 class TestChoice:
+    @UNTIMED
     @given(
         st.sets(st.integers(0, 2**40), min_size=1, max_size=200),
         st.integers(1, 220),
@@ -225,6 +231,12 @@ class TestStoredBatch:
         assert sample.combine_chunks().equals(labelled.combine_chunks())
         few = batch.labelled_sample(50, 7)
         assert few.combine_chunks().equals(draw(labelled, 50, 7).combine_chunks())
+
+    def test_what_may_be_learned_from_is_counted_as_it_is_read(self, tmp_path: Path) -> None:
+        batch = self._open(tmp_path, _batch_table(1000), *LATE)
+        read = read_labelled(tmp_path, LabelLog(tmp_path / "labels"), "plums", "b1")
+        assert batch.trainable_rows == read.trainable.num_rows
+        assert 0 < batch.trainable_rows < read.table.num_rows
 
     def test_its_span_is_that_of_the_whole(self, tmp_path: Path) -> None:
         table = _batch_table(1000)
