@@ -34,7 +34,8 @@ from core.monitoring.arrivals import Arrivals, LateLabels
 from core.monitoring.checks import MonitoringService
 from core.monitoring.detector import Detector
 from core.monitoring.reference import References
-from core.monitoring.retrains import RetrainingService
+from core.monitoring.retrains import RetrainingService, TrainableRows
+from core.monitoring.stored_batch import open_batch
 from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
@@ -172,6 +173,14 @@ def connect_trail(settings: Settings, database: Database, identities: Identities
     return trail
 
 
+def connect_trainable_rows(settings: Settings) -> TrainableRows:
+    """Builds the counter of the rows of batches that may be learned from."""
+    late = LateLabels(connect_labels(settings))
+    return lambda problem, batch_id: (
+        open_batch(settings.home, problem, batch_id, late).trainable_rows
+    )
+
+
 def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
     """Builds the door to those who are told of alerts; ``None`` where nobody is.
 
@@ -268,9 +277,9 @@ def assemble(
         trail,
         lambda problem: references.of(problem).table,
     )
-    labelled = connect_labelled_rows(settings)
+    trainable = connect_trainable_rows(settings)
     watching = assemble_watching(
-        settings, params, problems, adapters, promotions, runs, labelled, trail
+        settings, params, problems, adapters, promotions, runs, trainable, trail
     )
     arrivals = connect_arrivals(settings, problems)
     labels = connect_labels(settings)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
-from core.data.labelled import ReadLabelled
 from core.monitoring.alerts import AlertService
 from core.monitoring.checks import MonitoringService
-from core.monitoring.retrains import RetrainingService
+from core.monitoring.retrains import RetrainingService, TrainableRows
 from core.monitoring.watching import WatchService
 from core.params import Params
 from core.problems.contract import Problem
@@ -42,7 +41,7 @@ def assemble_watching(
     adapters: Adapters,
     promotions: PromotionService,
     runs: RunService,
-    labelled: ReadLabelled,
+    trainable: TrainableRows,
     trail: AuditTrail,
 ) -> Watching:
     """Puts the services together that watch what arrives and what is answered."""
@@ -50,7 +49,7 @@ def assemble_watching(
     batches, checks = BatchRecords(database), CheckRecords(database)
     alert_records = AlertRecords(database)
     monitoring = MonitoringService(
-        params.monitoring,
+        params,
         problems,
         checks,
         batches,
@@ -73,7 +72,7 @@ def assemble_watching(
         promotions,
         monitoring,
         batches,
-        labelled,
+        trainable,
     )
     watch = WatchService(
         params.schedule, monitoring, checks, batches, alerts, retraining, promotions

@@ -154,6 +154,9 @@ class MonitoringParams(Frozen):
         ge=1000, description="Rows of each side that NannyML looks at; more are sampled."
     )
     seed: int = Field(ge=0, description="Seed of the sample.")
+    in_memory_rows: int = Field(
+        ge=1, description="Rows of a batch that a check holds in memory; more are counted by Spark."
+    )
     chunks: ChunkParams
     drift: DriftParams
     quality: QualityParams

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -81,8 +82,18 @@ class BatchComparison:
     columns: tuple[ColumnComparison, ...]
 
 
-def compare_tables(first: pa.Table, second: pa.Table, contract: Contract) -> BatchComparison:
-    """Compares two tables laid out as ``batch_files`` says; ``at`` may be absent.
+class Rows(Protocol):
+    """One of the two sides: a ``pyarrow.Table``, or what reads a column when it is asked for."""
+
+    num_rows: int
+    column_names: list[str]
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column of all rows."""
+
+
+def compare_tables(first: Rows, second: Rows, contract: Contract) -> BatchComparison:
+    """Compares two tables laid out as ``batch_files`` says, column by column; ``at`` may be absent.
 
     The bins of a number are the first table's deciles, stretched to the range of both.
     """
@@ -91,7 +102,7 @@ def compare_tables(first: pa.Table, second: pa.Table, contract: Contract) -> Bat
     return BatchComparison(_facts(first), _facts(second), tuple(columns))
 
 
-def _facts(table: pa.Table) -> TableFacts:
+def _facts(table: Rows) -> TableFacts:
     ends = {"min": None, "max": None}
     if AT in table.column_names:
         ends = pc.min_max(table.column(AT)).as_py()
@@ -99,7 +110,7 @@ def _facts(table: pa.Table) -> TableFacts:
     return TableFacts(table.num_rows, labelled, ends["min"], ends["max"])
 
 
-def _compare_field(field: Field, first: pa.Table, second: pa.Table) -> ColumnComparison:
+def _compare_field(field: Field, first: Rows, second: Rows) -> ColumnComparison:
     pair = (first.column(field.name), second.column(field.name))
     if field.type is FieldType.CATEGORY:
         counts = [_count(values) for values in pair]
@@ -112,7 +123,7 @@ def _compare_field(field: Field, first: pa.Table, second: pa.Table) -> ColumnCom
     return _compared(field.name, field.type.value, field.unit, pair, named)
 
 
-def _compare_label(label: Label, first: pa.Table, second: pa.Table) -> ColumnComparison:
+def _compare_label(label: Label, first: Rows, second: Rows) -> ColumnComparison:
     pair = (first.column(LABEL), second.column(LABEL))
     ones = [int(pc.sum(values).as_py() or 0) for values in pair]
     zeros = [len(values) - values.null_count - one for values, one in zip(pair, ones, strict=True)]

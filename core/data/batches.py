@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.adapters.database_batches import BatchRecords
 from core.adapters.dvc import DataVersions
@@ -18,6 +17,7 @@ from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batch_files import batch_file, batches_folder
 from core.data.given_file import open_given, receive, sha256_of, shown_name, state_of
 from core.data.incoming import Incoming, Preparation
+from core.data.stored_rows import StoredRows
 from core.domain import Batch
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from core.problems import require_problem
@@ -163,23 +163,19 @@ class BatchService:
         """
         return self._records.get(batch_id)
 
-    def rows(self, batch_id: str) -> pa.Table:
-        """The rows of a batch, as ``batch_files`` says.
+    def rows(self, batch_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """These columns of the rows of a batch, or all, as ``batch_files`` says.
 
         Raises:
             NotFoundError: there is no such batch, or its file is gone.
         """
-        batch = self._records.get(batch_id)
-        try:
-            return pq.ParquetFile(batch_file(self._home, batch.problem, batch.id)).read()
-        except (OSError, pa.ArrowException) as exc:
-            raise NotFoundError(
-                f"The rows of batch {batch.id} are gone from {batches_folder(self._home)}.",
-                fix="`dvc checkout` in that folder brings back what is in DVC's cache.",
-            ) from exc
+        return self._stored(self._records.get(batch_id)).table(columns)
+
+    def _stored(self, batch: Batch) -> StoredRows:
+        return StoredRows(self._home, batch.problem, batch.id)
 
     def compare(self, batch_id: str, other: str) -> BatchComparison:
-        """Holds a batch against another one, or against the ``reference``.
+        """Holds a batch against another one, or against the ``reference``, column by column.
 
         The other comes first: it is what the bins of numbers are made of.
 
@@ -190,7 +186,7 @@ class BatchService:
         batch = self._records.get(batch_id)
         contract = self._problem(batch.problem).contract
         if other == REFERENCE:
-            return compare_tables(self._reference_of(batch.problem), self.rows(batch_id), contract)
+            return compare_tables(self._reference_of(batch.problem), self._stored(batch), contract)
         held_against = self._records.get(other)
         if held_against.problem != batch.problem:
             raise InvalidInputError(
@@ -198,7 +194,7 @@ class BatchService:
                 f"{held_against.problem}.",
                 fix="Compare batches of one problem.",
             )
-        return compare_tables(self.rows(held_against.id), self.rows(batch_id), contract)
+        return compare_tables(self._stored(held_against), self._stored(batch), contract)
 
     def _reference_of(self, problem: str) -> pa.Table:
         if self._reference is None:

@@ -7,23 +7,21 @@ judge that model later.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import numpy.typing as npt
+
+from core.data.row_hashes import row_hashes
 
 FRACTION = 0.2
 SEED = 2026
 #: Row ids from here on belong to batches, below to the problem's source.
 BATCH_ROW_IDS = 2**32
-_U64 = np.uint64
 
 
 def held_back(batch_id: str, row_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which rows of a batch are kept for judging candidates.
 
-    Each row is hashed to a number in [0, 1) by SplitMix64 (Steele, Lea and Flood, "Fast
-    splittable pseudorandom number generators", OOPSLA 2014), begun at a hash of the batch.
+    Each row is hashed to a number in [0, 1); see ``row_hashes``.
 
     Args:
         batch_id: the batch.
@@ -32,15 +30,8 @@ def held_back(batch_id: str, row_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.b
     Returns:
         Shape (rows,); true for about a fifth of them.
     """
-    name = hashlib.blake2b(f"{SEED}/{batch_id}".encode(), digest_size=8).digest()
-    # Arithmetic on uint64 arrays wraps, as the generator wants.
-    state = _U64(int.from_bytes(name, "little")) + (row_ids.astype(_U64) + _U64(1)) * _U64(
-        0x9E3779B97F4A7C15
-    )
-    state = (state ^ (state >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> _U64(27))) * _U64(0x94D049BB133111EB)
-    state = state ^ (state >> _U64(31))
-    share: npt.NDArray[np.float64] = (state >> _U64(11)).astype(np.float64) / 2.0**53
+    hashes = row_hashes(f"{SEED}/{batch_id}", row_ids)
+    share: npt.NDArray[np.float64] = (hashes >> np.uint64(11)).astype(np.float64) / 2.0**53
     return share < FRACTION
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.adapters.database_batches import BatchRecords
+from core.data.batch_files import LABEL
 from core.data.given_file import shown_name
 from core.data.label_files import read_labels
 from core.data.label_join import LabelsReport, join, labels_sentence
@@ -23,8 +24,8 @@ from core.problems.contract import Problem
 from core.promotion.audit import Action
 from core.promotion.trail import AuditTrail
 
-#: Rows of a batch by its id.
-BatchRows = Callable[[str], pa.Table]
+#: Some columns of the rows of a batch, by its id.
+BatchRows = Callable[[str, Sequence[str]], pa.Table]
 _REQUEST_ID = "request_id"
 
 
@@ -88,7 +89,11 @@ class LabelService:
     def _report(self, problem: str, sources: list[str], batches: list[str]) -> LabelsReport:
         """What has become so far of all labels of these sources."""
         reports = [
-            join(self.rows_of(one), self.labels.labels_of(problem, one), source=one).report
+            join(
+                self.rows_of(one, (ROW_ID, LABEL)),
+                self.labels.labels_of(problem, one),
+                source=one,
+            ).report
             for one in batches
         ]
         others = pa.array([one for one in sources if one not in set(batches)], pa.string())

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,10 +75,23 @@ class LabelLog:
                 fix="Make room on the disk, then send them again.",
             ) from exc
 
-    def labels_of(self, problem: str, source: str) -> pa.Table:
-        """Labels of one request or batch in the order they were given: ``LABEL_SCHEMA``."""
-        found = self._store(problem).read(where=pc.field(SOURCE) == source)
+    def labels_of(
+        self, problem: str, source: str, row_ids: pa.ChunkedArray | None = None
+    ) -> pa.Table:
+        """Labels of one request or batch in the order they were given: ``LABEL_SCHEMA``.
+
+        ``row_ids`` leaves out those of other rows.
+        """
+        where = pc.field(SOURCE) == source
+        if row_ids is not None:
+            where &= pc.field(ROW_ID).isin(row_ids)
+        found = self._store(problem).read(where=where)
         return LABEL_SCHEMA.empty_table() if found is None else found
+
+    def row_ids_of(self, problem: str, source: str) -> Iterator[npt.NDArray[np.int64]]:
+        """Yields the row id of every label of one request or batch, in parts."""
+        found = self._store(problem).each([SOURCE, ROW_ID], pc.field(SOURCE) == source)
+        return (table.column(ROW_ID).to_numpy() for table in found)
 
     def labels(self, problem: str, *, since: datetime | None = None) -> pa.Table:
         """All labels of a problem in the order they were given: ``LABEL_SCHEMA``.

@@ -101,6 +101,22 @@ class SegmentStore:
         merged = combine(tables).sort_by(AT)
         return merged if last_rows is None else merged.slice(max(0, merged.num_rows - last_rows))
 
+    def each(self, columns: Sequence[str], where: pc.Expression) -> Iterator[pa.Table]:
+        """Yields rows of one file after another, in no order, so that one is in memory.
+
+        Args:
+            columns: these and ``at``; ``where`` looks at no others.
+            where: only rows of which it is true.
+        """
+        wanted = {*columns, AT}
+        with self._locked(exclusive=False):
+            manifest = self._manifest()
+            for table in self._segment_tables(manifest, wanted):
+                yield table.filter(where)
+            for _, files in self._days(manifest):
+                for file in files:
+                    yield read_parquet(file, wanted).filter(where)
+
     def compact(self) -> int:
         """Moves closed segments into Parquet files; returns how many it moved.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from core.data.batch_files import AT, LABEL, batch_file
+from core.data.batch_files import AT, batch_file
 from core.data.label_join import join
 from core.data.labels import LabelLog
-from core.data.tables import contract_columns, read_table
+from core.data.tables import ROW_ID, contract_columns, read_table
 from core.deployment.inference_log import VERSION, InferenceLog
 from core.errors import InvalidInputError, NotFoundError
 from core.monitoring.report import PROBABILITY
@@ -40,9 +40,14 @@ class LateLabels:
         ``batch_id`` is ``None`` for rows of the inference log, in order of time.
         """
         if batch_id is not None:
-            return join(rows, self._log.labels_of(problem, batch_id), source=batch_id).table
+            labels = self._log.labels_of(problem, batch_id, rows.column(ROW_ID))
+            return join(rows, labels, source=batch_id).table
         first = rows.column(AT)[0].as_py() if rows.num_rows else None
         return join(rows, self._log.labels(problem, since=first)).table
+
+    def row_ids(self, problem: str, batch_id: str) -> Iterator[npt.NDArray[np.int64]]:
+        """Yields the row id of every late label of a batch, in parts."""
+        return self._log.row_ids_of(problem, batch_id)
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,11 @@ def require_window(window: str) -> str:
     return window
 
 
-def batch_rows(home: Path, problem: str, batch_id: str, labels: LateLabels) -> pa.Table:
-    """Rows of a batch in order of time, with every label that is known by now.
+def require_batch_file(home: Path, problem: str, batch_id: str) -> Path:
+    """Returns the file of a batch.
 
     Raises:
-        NotFoundError: the batch's file is gone.
+        NotFoundError: it is gone.
     """
     path = batch_file(home, problem, batch_id)
     if not path.is_file():
@@ -79,6 +84,16 @@ def batch_rows(home: Path, problem: str, batch_id: str, labels: LateLabels) -> p
             f"The rows of batch {batch_id} are not on this machine.",
             fix="`pilothouse batch list` shows what there is.",
         )
+    return path
+
+
+def batch_rows(home: Path, problem: str, batch_id: str, labels: LateLabels) -> pa.Table:
+    """Rows of a batch in order of time, with every label that is known by now.
+
+    Raises:
+        NotFoundError: the batch's file is gone.
+    """
+    path = require_batch_file(home, problem, batch_id)
     return in_order_of_time(labels.join(problem, read_table(path), batch_id))
 
 
@@ -124,10 +139,3 @@ def _scored(table: pa.Table, contract: Contract, score: Score) -> npt.NDArray[np
     starts = range(0, table.num_rows, SCORED_AT_ONCE)
     parts = [table.slice(start, SCORED_AT_ONCE) for start in starts]
     return np.concatenate([score(dict(contract_columns(part, contract))) for part in parts])
-
-
-def labelled(table: pa.Table) -> pa.Table:
-    """The rows whose label is known."""
-    if LABEL not in table.column_names:
-        return table.slice(0, 0)
-    return table.filter(table.column(LABEL).is_valid())

@@ -20,10 +20,11 @@ from core.errors import (
 )
 from core.monitoring.arrivals import require_window
 from core.monitoring.job_spec import LOG_FILE, REPORT_FILE, CheckSpec, check_folder, command_of
+from core.monitoring.large_batches import session_for
 from core.monitoring.outcome import merged
 from core.monitoring.reference import nothing_in_production
 from core.monitoring.report import DriftReport
-from core.params_monitoring import MonitoringParams
+from core.params import Params
 from core.problems import require_problem
 from core.promotion.audit import Action
 from core.promotion.promotions import PromotionService
@@ -41,7 +42,7 @@ class MonitoringService:
 
     def __init__(
         self,
-        params: MonitoringParams,
+        params: Params,
         problems: Collection[str],
         records: CheckRecords,
         batches: BatchRecords,
@@ -92,6 +93,7 @@ class MonitoringService:
             InvalidInputError: both batch and window are given, or the window is not
                 understood.
             ConflictError: the same rows are being checked.
+            ResourceError: the batch needs Spark, and the cluster cannot give it.
             UnavailableError: Ray or MLflow does not answer.
         """
         with self._trail.act(
@@ -110,13 +112,14 @@ class MonitoringService:
             raise nothing_in_production(problem)
         batch = None if batch_id is None else self._batch(problem, batch_id)
         if batch is None:
-            window = require_window(window or self._params.window)
+            window = require_window(window or self._params.monitoring.window)
         self._refuse_second(problem, batch_id, window)
         return self._start(production, batch, window, act)
 
     def _start(
         self, production: Promotion, batch: Batch | None, window: str | None, act: Act
     ) -> Check:
+        spark = None if batch is None else session_for(batch, self._params, self._cluster)
         problem, started_at = production.problem, datetime.now(UTC)
         subject = {"batch": batch.id} if batch is not None else {"window": window or ""}
         tags = {"problem": problem, "started_by": act.actor, **subject}
@@ -152,7 +155,8 @@ class MonitoringService:
             batch_id=check.batch_id,
             data_version="" if batch is None else batch.data_version,
             window=window,
-            monitoring=self._params,
+            monitoring=self._params.monitoring,
+            spark=spark,
             earlier=self._earlier(check),
         )
         try:
@@ -182,7 +186,8 @@ class MonitoringService:
                 )
 
     def _earlier(self, check: Check) -> tuple[str, ...]:
-        most = max(self._params.drift.psi_checks - 1, self._params.performance.past_checks)
+        params = self._params.monitoring
+        most = max(params.drift.psi_checks - 1, params.performance.past_checks)
         same = [
             one.id
             for one in self.list(check.problem, MOST_EARLIER)

@@ -1,7 +1,7 @@
 """Each column by itself: planned from the reference, counted on both sides, compared.
 
-Counting is the only step that touches the rows that arrived. ``tally`` does it with numpy and
-pyarrow; whatever else counts by the same plan gives the same report.
+Counting is the only step that touches the rows that arrived. ``tally`` does it for a table;
+what was counted of parts of the rows is put together by ``merge_tallies``, in any order.
 """
 
 from __future__ import annotations
@@ -48,6 +48,18 @@ class Tally:
     histogram: Histogram
     counts: ColumnCounts
 
+    def merge(self, other: Tally) -> Tally:
+        """Both together, as if their rows had been counted at once.
+
+        Raises:
+            ValueError: they were counted by different plans.
+        """
+        return Tally(self.histogram.merge(other.histogram), self.counts.merge(other.counts))
+
+
+#: Column -> what was counted of it.
+Tallies = Mapping[str, Tally]
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -81,9 +93,20 @@ def plan_columns(
     return (*plans, ColumnPlan(PROBABILITY, numeric_bins(probability, most_bins), None))
 
 
-def tally(table: pa.Table, plans: Sequence[ColumnPlan]) -> dict[str, Tally]:
-    """Counts a side's rows: column -> what was counted."""
+def tally(table: pa.Table, plans: Sequence[ColumnPlan]) -> Tallies:
+    """Counts a side's rows."""
     return {plan.column: _tally(table.column(plan.column), plan) for plan in plans}
+
+
+def merge_tallies(one: Tallies, other: Tallies) -> Tallies:
+    """What was counted of two parts of a side's rows, by the same plans.
+
+    Raises:
+        ValueError: the plans differ.
+    """
+    if one.keys() != other.keys():
+        raise ValueError("tallies of different columns cannot be merged")
+    return {column: one[column].merge(other[column]) for column in one}
 
 
 def _tally(column: pa.ChunkedArray, plan: ColumnPlan) -> Tally:
@@ -105,8 +128,8 @@ def numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 def compare_columns(
     plans: Sequence[ColumnPlan],
-    reference: Mapping[str, Tally],
-    analysis: Mapping[str, Tally],
+    reference: Tallies,
+    analysis: Tallies,
     before: Mapping[str, Sequence[float]],
     params: DriftParams,
 ) -> Compared:
@@ -114,7 +137,7 @@ def compare_columns(
 
     Args:
         plans: of every input, and of the probability as the last.
-        reference: column -> what was counted.
+        reference: what was counted.
         analysis: the same of what arrived.
         before: PSI of earlier checks, newest first, by column.
         params: the limits.
@@ -144,8 +167,8 @@ def _by_distance(drift: ColumnDrift) -> tuple[float, float, str]:
 
 def _drift(
     plan: ColumnPlan,
-    reference: Mapping[str, Tally],
-    analysis: Mapping[str, Tally],
+    reference: Tallies,
+    analysis: Tallies,
     before: Sequence[float],
     params: DriftParams,
 ) -> ColumnDrift:

@@ -30,7 +30,7 @@ from core.monitoring.report_performance import (
     MetricPerformance,
     PastError,
 )
-from core.monitoring.sampling import build_sample, draw, known_labels, times
+from core.monitoring.sampling import Span, build_sample, draw, known_labels, span, times
 from core.monitoring.verdict import Measured, judge
 from core.monitoring.verdict_performance import assess_estimator, reported_error
 from core.params_monitoring import MonitoringParams
@@ -51,11 +51,15 @@ class Arrived(Protocol):
     def labelled_rows(self) -> int:
         """Rows whose label is known."""
 
+    @property
+    def span(self) -> Span | None:
+        """When the first and the last row happened; ``None`` where that is not known of all."""
+
     def tally(self, plans: Sequence[ColumnPlan]) -> Mapping[str, Tally]:
-        """Counts all rows by a plan."""
+        """Counts all rows by a plan; however that is done, it gives what ``tally`` would."""
 
     def sample(self, rows: int, seed: int) -> pa.Table:
-        """At most so many rows, in order of time.
+        """At most so many rows, those of ``draw``, in order of time.
 
         They hold the contract's fields and ``probability``, and ``label`` and ``at`` where
         these are known.
@@ -77,6 +81,11 @@ class ArrivedTable:
     def labelled_rows(self) -> int:
         """Rows whose label is known."""
         return known_labels(self.table)
+
+    @property
+    def span(self) -> Span | None:
+        """When the first and the last row happened."""
+        return span(self.table)
 
     def tally(self, plans: Sequence[ColumnPlan]) -> Mapping[str, Tally]:
         """Counts all rows by a plan."""

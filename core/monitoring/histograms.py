@@ -1,7 +1,7 @@
 """How the values of a column are spread over bins. Pure functions of values.
 
-Bins are made from the reference alone; rows are then counted into them, by numpy here or by
-Spark elsewhere, and everything that looks at distributions takes the counts.
+Bins are made from the reference alone; rows are then counted into them, at once or piece by
+piece, and everything that looks at distributions takes the counts.
 """
 
 from __future__ import annotations
@@ -59,6 +59,17 @@ class Histogram:
     def missing(self) -> int:
         """Rows without a value."""
         return self.counts[-1]
+
+    def merge(self, other: Histogram) -> Histogram:
+        """Both together, as if their rows had been counted at once.
+
+        Raises:
+            ValueError: the bins differ.
+        """
+        if self.bins != other.bins:
+            raise ValueError("histograms with different bins cannot be merged")
+        counts = zip(self.counts, other.counts, strict=True)
+        return Histogram(self.bins, tuple(one + more for one, more in counts))
 
 
 def bin_limit(most: int, reference_rows: int, analysis_rows: int) -> int:

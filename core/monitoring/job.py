@@ -1,7 +1,8 @@
 """The process of one check: what a Ray Job starts.
 
 Like a run's process it reads its specification from the command line, tells MLflow how far
-it is, and leaves a log that outlives the cluster. It needs no Spark.
+it is, and leaves a log that outlives the cluster. It needs Spark only where memory is not to
+hold the rows of a batch.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,16 +20,16 @@ from core.adapters.mlflow_registry import ModelRegistry
 from core.bootstrap import Tracking, build_detector, connect_arrivals, connect_tracking
 from core.domain import Progress, Stage
 from core.errors import NotFoundError
-from core.monitoring.arrivals import Arrivals, batch_rows, labelled, window_rows, with_probability
-from core.monitoring.chunks import as_datetime
-from core.monitoring.examine import ArrivedTable, Findings, examine
+from core.monitoring.arrivals import Arrivals, batch_rows, window_rows, with_probability
+from core.monitoring.counting import ArrivedPieces, Count
+from core.monitoring.examine import Arrived, ArrivedTable, Findings, Tell, examine
 from core.monitoring.figures import draw_check
 from core.monitoring.history import read_history
 from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, CheckSpec, check_folder
 from core.monitoring.outcome import check_metrics, check_tags
 from core.monitoring.reference import reference_table
 from core.monitoring.report import Compared, DriftReport, Side
-from core.monitoring.sampling import times
+from core.monitoring.stored_batch import open_batch
 from core.problems import load_problem
 from core.problems.contract import Problem
 from core.scoring.bundle import read_bundle
@@ -37,6 +39,8 @@ from core.training.artifacts import read_value
 from core.training.recorded_job import do_recorded
 
 LOG = logging.getLogger(__name__)
+#: Percent of a check between which rows are counted on Spark.
+COUNTING = (20, 30)
 
 
 def main() -> int:
@@ -50,7 +54,15 @@ def main() -> int:
     def work() -> None:
         problem = load_problem(spec.problem, settings.packages)
         arrivals = connect_arrivals(settings, {spec.problem: problem})
-        report = run_check(spec, problem, settings.home, tracking, arrivals)
+        with ExitStack() as stack:
+            count = None
+            if spec.spark is not None:
+                # Ray and Spark take seconds to import, and most checks need neither.
+                from core.monitoring.spark_counting import spark_counting
+
+                counting = spark_counting(spec.check_id, spec.spark, settings.packages)
+                count = stack.enter_context(counting)
+            report = run_check(spec, problem, settings.home, tracking, arrivals, count)
         track_check(tracking.tracker, spec, report)
         LOG.info("%s", report.verdict.summary)
 
@@ -66,52 +78,45 @@ class _Version:
     ) -> None:
         found = registry.get(problem.name, spec.version)
         model, facts = read_bundle(registry.fetch(found, home / "bundles"))
-        self._contract, self._number = problem.contract, spec.version
-        self.threshold = facts.threshold
+        self._contract = problem.contract
+        self.number, self.model, self.threshold = spec.version, model, facts.threshold
         self._scorer = Scorer(problem, model)
 
     def told(self, rows: pa.Table) -> tuple[pa.Table, int]:
         """Rows with this version's probability, and how many were scored anew."""
-        return with_probability(rows, self._contract, self._number, self._scorer.probabilities)
+        return with_probability(rows, self._contract, self.number, self._scorer.probabilities)
 
 
 def run_check(
-    spec: CheckSpec, problem: Problem, home: Path, tracking: Tracking, arrivals: Arrivals
+    spec: CheckSpec,
+    problem: Problem,
+    home: Path,
+    tracking: Tracking,
+    arrivals: Arrivals,
+    count: Count | None,
 ) -> DriftReport:
     """Does what the specification says and returns the report.
+
+    ``count`` counts pieces of a batch that memory is not to hold; ``None`` where it is.
 
     Raises:
         NotFoundError: batch, version or reference is gone.
         UnavailableError: MLflow does not answer.
     """
     tracker = tracking.tracker
-
-    def tell(percent: int, message: str) -> None:
-        LOG.info("%d %%: %s", percent, message)
-        tracker.report_progress(spec.check_id, Progress(Stage.EVALUATE, percent, message))
-
-    def batch(batch_id: str) -> pa.Table:
-        return batch_rows(home, spec.problem, batch_id, arrivals.labels)
-
+    tell = _Teller(spec.check_id, tracker)
     tell(2, "reading the rows")
     reference = reference_table(tracker, spec.run_id, home)
-    if spec.batch_id is not None:
-        rows = batch(spec.batch_id)
-    else:
-        window = spec.window or spec.monitoring.window
-        rows = window_rows(arrivals.log, spec.problem, window, spec.started_at, arrivals.labels)
-    tell(8, "scoring the rows")
     version = _Version(problem, spec, tracking.registry, home)
-    scored, rescored = version.told(rows)
+    arrived, rescored = _arrived(spec, problem, home, arrivals, version, count, tell)
     tell(15, "reading earlier checks")
     history = read_history(
         _earlier(spec, tracker),
         spec.batch_id,
-        lambda batch_id: version.told(labelled(batch(batch_id)))[0],
+        lambda batch_id: _labelled(spec, home, arrivals, version, batch_id),
         version.threshold,
         spec.monitoring,
     )
-    arrived = ArrivedTable(scored)
     findings = examine(
         spec.check_id,
         problem.contract,
@@ -124,8 +129,66 @@ def run_check(
         tell,
     )
     tell(95, "writing the report")
-    compared = _compared(spec, tracker, reference, scored, findings, rescored)
+    compared = _compared(spec, tracker, reference, arrived, findings, rescored)
     return _report(compared, findings, arrived.labelled_rows)
+
+
+class _Teller:
+    """Tells the log and MLflow how far the check is; nothing is said twice."""
+
+    def __init__(self, check_id: str, tracker: RunTracker) -> None:
+        self._check_id = check_id
+        self._tracker = tracker
+        self._said = (0, "")
+
+    def __call__(self, percent: int, message: str) -> None:
+        if (percent, message) == self._said:
+            return
+        self._said = (percent, message)
+        LOG.info("%d %%: %s", percent, message)
+        progress = Progress(Stage.EVALUATE, percent, message)
+        self._tracker.report_progress(self._check_id, progress)
+
+
+def _arrived(
+    spec: CheckSpec,
+    problem: Problem,
+    home: Path,
+    arrivals: Arrivals,
+    version: _Version,
+    count: Count | None,
+    tell: Tell,
+) -> tuple[Arrived, int]:
+    """What arrived, and how many of its rows were scored anew."""
+    if spec.batch_id is None:
+        window = spec.window or spec.monitoring.window
+        rows = window_rows(arrivals.log, spec.problem, window, spec.started_at, arrivals.labels)
+    elif count is None:
+        rows = batch_rows(home, spec.problem, spec.batch_id, arrivals.labels)
+    else:
+        begin, end = COUNTING
+        batch = open_batch(home, spec.problem, spec.batch_id, arrivals.labels)
+        return ArrivedPieces(
+            batch=batch,
+            problem=problem,
+            version=version.number,
+            model=version.model,
+            told=lambda rows: version.told(rows)[0],
+            count=count,
+            on_share=lambda share, doing: tell(begin + round(share * (end - begin)), doing),
+        ), 0
+    tell(8, "scoring the rows")
+    scored, rescored = version.told(rows)
+    return ArrivedTable(scored), rescored
+
+
+def _labelled(
+    spec: CheckSpec, home: Path, arrivals: Arrivals, version: _Version, batch_id: str
+) -> pa.Table:
+    """Labelled rows of an earlier batch with their probability, a sample where it has many."""
+    batch = open_batch(home, spec.problem, batch_id, arrivals.labels)
+    rows = batch.labelled_sample(spec.monitoring.sample_rows, spec.monitoring.seed)
+    return version.told(rows)[0]
 
 
 def _earlier(spec: CheckSpec, tracker: RunTracker) -> list[DriftReport]:
@@ -144,12 +207,11 @@ def _compared(
     spec: CheckSpec,
     tracker: RunTracker,
     reference: pa.Table,
-    rows: pa.Table,
+    arrived: Arrived,
     findings: Findings,
     rescored: int,
 ) -> Compared:
-    at = times(rows)
-    has_span = at is not None and at.size > 0
+    first_at, last_at = arrived.span or (None, None)
     return Compared(
         check_id=spec.check_id,
         problem=spec.problem,
@@ -165,10 +227,10 @@ def _compared(
         ),
         analysis=Side(
             data_version=spec.data_version,
-            rows=rows.num_rows,
+            rows=arrived.rows,
             sampled_rows=findings.analysis_sample,
-            first_at=as_datetime(at[0]) if at is not None and has_span else None,
-            last_at=as_datetime(at[-1]) if at is not None and has_span else None,
+            first_at=first_at,
+            last_at=last_at,
         ),
         seed=spec.monitoring.seed,
         rescored_rows=rescored,

@@ -9,12 +9,22 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from core.params import Profile, SparkParams
 from core.params_monitoring import MonitoringParams
 
 LOG_FILE = "check.log"
 #: Artifacts of the check's run in MLflow.
 FOLDER = "monitoring"
 REPORT_FILE = f"{FOLDER}/report.json"
+
+
+class SparkSpec(BaseModel):
+    """What a check's session of Spark is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Profile
+    params: SparkParams
 
 
 class CheckSpec(BaseModel):
@@ -33,6 +43,8 @@ class CheckSpec(BaseModel):
     data_version: str
     window: str | None
     monitoring: MonitoringParams
+    #: Set where memory is not to hold the rows: Spark counts them.
+    spark: SparkSpec | None
     #: Ids of earlier checks of the same version that have finished, newest first.
     earlier: tuple[str, ...]
 

@@ -25,6 +25,18 @@ class ColumnCounts:
     #: Rows with a number outside the usual range.
     out_of_range: int = 0
 
+    def merge(self, other: ColumnCounts) -> ColumnCounts:
+        """Both together, as if their rows had been counted at once."""
+        categories = dict(self.categories)
+        for value, rows in other.categories.items():
+            categories[value] = categories.get(value, 0) + rows
+        return ColumnCounts(
+            rows=self.rows + other.rows,
+            missing=self.missing + other.missing,
+            categories=categories,
+            out_of_range=self.out_of_range + other.out_of_range,
+        )
+
 
 def usual_range(
     declared: tuple[float, float] | None, reference: npt.NDArray[np.float64]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.mlflow import RunTracker
-from core.data.labelled import ReadLabelled
 from core.domain import Alert, AlertKind, Check, Run, RunStatus
 from core.errors import NotFoundError
 from core.monitoring.ports import Batches, Checks
@@ -34,6 +33,8 @@ LOG = logging.getLogger(__name__)
 ANSWERED = (AlertKind.DRIFT, AlertKind.ESTIMATED_LOSS, AlertKind.REALIZED_LOSS)
 #: How often the policy is asked between checks: labels arrive and times come.
 EVERY = timedelta(seconds=30)
+#: Problem and batch id -> labelled rows that may be learned from.
+TrainableRows = Callable[[str, str], int]
 MOST_RUNS = 1000
 MOST_BATCHES = 10_000
 
@@ -60,7 +61,7 @@ class RetrainingService:
         promotions: PromotionService,
         checks: Checks,
         batches: Batches,
-        labelled_rows: ReadLabelled,
+        trainable_rows: TrainableRows,
     ) -> None:
         self._policy = policy
         self._problems = problems
@@ -71,7 +72,7 @@ class RetrainingService:
         self._promotions = promotions
         self._checks = checks
         self._batches = batches
-        self._labelled_rows = labelled_rows
+        self._trainable_rows = trainable_rows
         self._asked: dict[str, datetime] = {}
         #: By check: its report does not change and is far away.
         self._seen: dict[str, Seen] = {}
@@ -179,10 +180,7 @@ class RetrainingService:
         oldest_first = sorted(
             self._batches.list(problem, MOST_BATCHES), key=lambda batch: (batch.added_at, batch.id)
         )
-        counted = {
-            batch.id: int(self._labelled_rows(problem, batch.id).trainable.num_rows)
-            for batch in oldest_first
-        }
+        counted = {batch.id: self._trainable_rows(problem, batch.id) for batch in oldest_first}
         rows = {batch_id: count for batch_id, count in counted.items() if count}
         used = self._used(problem)
         new = sum(max(0, count - used.get(batch_id, 0)) for batch_id, count in rows.items())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from core.domain import Check
-from core.errors import ConflictError, PilothouseError
+from core.errors import ConflictError, PilothouseError, ResourceError
 from core.monitoring.alerting import moved_aliases
 from core.monitoring.alerts import AlertService
 from core.monitoring.ports import CheckQueue, Checks, NewBatches
@@ -83,8 +83,18 @@ class WatchService:
         waiting = self._batches.unchecked(problem)
         if not waiting or self._promotions.production(problem) is None:
             return
-        if not any(check.status.is_active for check in self._checks.list(problem)):
-            self._checks.start(problem, batch_id=waiting[0].id, actor=ARRIVAL)
+        if any(check.status.is_active for check in self._checks.list(problem)):
+            return
+        failure: ResourceError | None = None
+        for batch in waiting:
+            try:
+                self._checks.start(problem, batch_id=batch.id, actor=ARRIVAL)
+                return
+            except ResourceError as exc:
+                # It has more rows than memory is to hold; another one may have fewer.
+                failure = failure or exc
+        if failure is not None:
+            raise failure
 
     def is_considered(self, check_id: str) -> bool:
         """Whether alerts have looked at a finished check."""

@@ -257,6 +257,13 @@ class Problem:
         """Model inputs that are categories: contract fields, then derived ones."""
         return tuple(name for name, type_ in self._features() if not type_.is_numeric)
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules that its functions are from, sorted."""
+        functions = [feature.compute for feature in self.derived]
+        texts = [source.reduce for source in self.contract.reduced]
+        return tuple(sorted({one.__module__ for one in (*functions, *texts)}))
+
     def _features(self) -> list[tuple[str, FieldType]]:
         given = [(f.name, f.type) for f in self.contract.fields if f.feature]
         return given + [(d.name, d.type) for d in self.derived]

@@ -18,13 +18,11 @@ name as a path into a struct.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
-from pyspark import cloudpickle
 from pyspark.ml import Pipeline, PipelineModel, Transformer
 from pyspark.ml.feature import (
     Imputer,
@@ -40,6 +38,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
+from core.adapters.spark_shipping import ship_by_value
 from core.errors import TrainingError
 from core.problems.contract import Columns, Problem
 from core.training.report import ColumnSummary
@@ -77,9 +76,7 @@ def add_derived(frame: DataFrame, problem: Problem) -> DataFrame:
         for batch in batches:
             yield _extend_batch(batch, names, problem)
 
-    for feature in problem.derived:
-        # By value, because executors need not be able to import the problem's package.
-        cloudpickle.register_pickle_by_value(sys.modules[feature.compute.__module__])
+    ship_by_value(problem.modules)
     numbered = frame.toDF(*[field.name for field in passing])
     mapped = numbered.mapInArrow(extend, StructType(passing + adding))
     return mapped.toDF(*names, *[d.name for d in problem.derived])

@@ -470,10 +470,10 @@ class World:
     receiver: FakeReceiver
     pilothouse: Pilothouse
 
-    def add_batch(self, batch_id: str, problem: str = "plums") -> Batch:
+    def add_batch(self, batch_id: str, problem: str = "plums", rows: int = 100) -> Batch:
         """Records a batch whose rows nobody will read."""
         added, version = datetime.now(UTC), f"md5:{batch_id}"
-        batch = Batch(batch_id, problem, "a.csv", batch_id, version, 100, 0, "ann", added)
+        batch = Batch(batch_id, problem, "a.csv", batch_id, version, rows, 0, "ann", added)
         BatchRecords(self.pilothouse.database).add(batch)
         return batch
 

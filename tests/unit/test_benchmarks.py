@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks import search
+from benchmarks import large_check, search
 from benchmarks.candidates import GRIDS, our_trials, recipe_candidates
 from benchmarks.outcome import FamilyOutcome, SearchOutcome
 from benchmarks.report import Section, Target, Timing, render, replace_figures
@@ -88,3 +88,21 @@ def test_searches_are_held_against_the_targets(
     section = search.judge(outcomes(ours_s, ours_auc, tpe_auc))
     assert [target.is_reached for target in section.targets] == reached
     assert "missed" in render(section, "") or all(reached)
+
+
+def _large(found: str, spark_mb: float = 1000.0) -> dict[str, object]:
+    held = {"own_mb": 500.0, "spark_mb": spark_mb, "all_mb": 3000.0, "start_seconds": 20.0}
+    return {"seconds": 5.0, "found": found, "labelled": 10, **held}
+
+
+@pytest.mark.parametrize(
+    ("on_spark", "spark_mb", "reached"),
+    [("same", 1000, [True, True]), ("other", 1000, [False, True]), ("same", 4000, [True, False])],
+)
+def test_large_checks_have_to_agree_and_to_stay_small(
+    on_spark: str, spark_mb: float, reached: list[bool]
+) -> None:
+    many = [_large("of many", spark_mb), _large("of many", 10.0)]
+    section = large_check.judge(_large(""), [_large("same")], _large(on_spark), many)
+    assert [target.is_reached for target in section.targets] == reached
+    assert "Spark's driver and executors" in section.timings[2].note

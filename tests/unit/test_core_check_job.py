@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.bootstrap import Tracking, connect_arrivals
 from core.data.batch_files import batch_file
+from core.data.batch_pieces import Piece, cut_pieces
 from core.data.labels import GIVEN_SCHEMA, LabelLog, labels_folder
 from core.data.tables import write_table
 from core.domain import Level, RunStatus
 from core.errors import NotFoundError
 from core.monitoring import job
 from core.monitoring.arrivals import Arrivals, with_probability
+from core.monitoring.columns import Tallies
+from core.monitoring.counting import CountTask, OnShare, count_here
 from core.monitoring.job_spec import REPORT_FILE, CheckSpec
 from core.monitoring.report import DriftReport, Topic
 from core.problems.contract import Columns
@@ -96,13 +100,17 @@ def _check(world: World, number: int, *, earlier: tuple[str, ...] = (), **of: An
         data_version="md5:1",
         window=of.get("window"),
         monitoring=QUICK,
+        # That there is no Spark here is no matter: pieces are counted by ``count_here``.
+        spark=None,
         earlier=earlier,
     )
     settings = world.pilothouse.settings
     arrivals: Arrivals = connect_arrivals(settings, {"plums": PROBLEM})
     tracker: Any = world.tracker
     registry: Any = world.registry
-    report = job.run_check(spec, PROBLEM, settings.home, Tracking(tracker, registry), arrivals)
+    doors = Tracking(tracker, registry)
+    count = of.get("count")
+    report = job.run_check(spec, PROBLEM, settings.home, doors, arrivals, count)
     job.track_check(tracker, spec, report)
     world.tracker.finish(check_id, RunStatus.FINISHED)
     return report
@@ -163,6 +171,36 @@ def test_labels_that_came_late_tell_of_the_last_check(world: World) -> None:
     (past,) = second.estimator.past
     assert (past.check_id, past.rows) == (first.compared.check_id, 1000)
     assert past.error > 0.3
+
+
+def test_a_check_in_pieces_reports_what_one_in_memory_reports(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampled = QUICK.model_copy(update={"sample_rows": 1000})
+    monkeypatch.setattr("tests.unit.test_core_check_job.QUICK", sampled)
+    home = world.pilothouse.settings.home
+    _deliver(world, "b1", _rows(1000, mean=56.0, seed=3))
+    first = _check(world, 1, batch_id="b1")
+    table = _without_labels(_rows(3000, mean=58.0, seed=5))
+    pq.write_table(table, batch_file(home, "plums", "b2"), row_group_size=128)
+    log = LabelLog(labels_folder(home))
+    late = {"source": ["b2"] * 600, "row_id": list(range(600)), "label": [1.0, 0.0] * 300}
+    log.append("plums", pa.table(late, schema=GIVEN_SCHEMA), by="ann")
+    log.close()
+
+    def count(task: CountTask, pieces: Sequence[Piece], on_share: OnShare) -> Tallies:
+        on_share(0.5, "half of it")
+        return count_here(task, [*reversed(cut_pieces(task.path, 500))], on_share)
+
+    earlier = (first.compared.check_id,)
+    whole = _check(world, 2, batch_id="b2", earlier=earlier)
+    pieces = _check(world, 2, batch_id="b2", earlier=earlier, count=count)
+    assert whole.verdict.level is Level.CRITICAL
+    assert (whole.labelled_rows, whole.compared.analysis.sampled_rows) == (600, 1000)
+    assert whole.estimator is not None
+    assert len(whole.estimator.past) == 2
+    ids = [report.compared.check_id for report in (whole, pieces)]
+    assert pieces.model_dump_json().replace(ids[1], ids[0]) == whole.model_dump_json()
 
 
 def test_an_empty_window_is_not_enough(world: World) -> None:

@@ -21,9 +21,17 @@ from core.errors import (
     InvalidInputError,
     NotFoundError,
     PilothouseError,
+    ResourceError,
     UnavailableError,
 )
-from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, CheckSpec, check_folder
+from core.monitoring.job_spec import (
+    FOLDER,
+    LOG_FILE,
+    REPORT_FILE,
+    CheckSpec,
+    SparkSpec,
+    check_folder,
+)
 from core.monitoring.outcome import check_metrics, check_tags
 from core.monitoring.reference import References
 from core.monitoring.report import DriftReport
@@ -82,6 +90,40 @@ class TestStart:
         assert (spec.version, spec.run_id) == (production.version, production.run_id)
         assert (spec.batch_id, spec.data_version, spec.earlier) == ("b1", "md5:b1", ())
         assert spec.monitoring == world.pilothouse.params.monitoring
+
+    def test_spark_counts_a_batch_that_memory_is_not_to_hold(self, world: World) -> None:
+        params = world.pilothouse.params
+        assert _spec(world, _start(world)).spark is None
+        world.add_batch("b2", rows=params.monitoring.in_memory_rows + 1)
+        spec = _spec(world, _start(world, "b2"))
+        assert spec.spark == SparkSpec(
+            profile=params.profile_named(params.profile), params=params.training.spark
+        )
+
+    def test_a_batch_for_which_there_is_no_spark_is_refused(self, world: World) -> None:
+        world.add_batch("b2", rows=world.pilothouse.params.monitoring.in_memory_rows + 1)
+        world.cluster.cpus = 0.5
+        with pytest.raises(ResourceError, match=r"b2 has [\d,]+ rows.* needs .* cores") as refused:
+            _start(world, "b2")
+        assert "monitoring.in_memory_rows" in refused.value.fix
+        assert world.pilothouse.monitoring.list("plums") == ()
+        assert _start(world, "b1").status is RunStatus.QUEUED
+
+    def test_a_batch_for_which_there_is_no_spark_holds_up_no_other(self, world: World) -> None:
+        _finish(world, _start(world, "b1"))
+        world.add_batch("b2", rows=world.pilothouse.params.monitoring.in_memory_rows + 1)
+        world.add_batch("b3")
+        world.cluster.cpus = 0.5
+        watch, monitoring = world.pilothouse.watch, world.pilothouse.monitoring
+        watch.check_arrivals(["plums"])
+        newest = monitoring.list("plums")[0]
+        assert newest.batch_id == "b3"
+        _finish(world, newest)
+        with pytest.raises(ResourceError, match="b2"):
+            watch.check_arrivals(["plums"])
+        world.cluster.cpus = 4
+        watch.check_arrivals(["plums"])
+        assert monitoring.list("plums")[0].batch_id == "b2"
 
     @pytest.mark.parametrize(
         ("given", "window"), [(None, "24h"), ("6h", "6h"), ("5000 rows", "5000 rows")]

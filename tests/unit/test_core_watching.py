@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from core.data.labelled import LabelledBatch
 from core.domain import AlertKind, Run, RunStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.report import Topic
@@ -329,10 +328,10 @@ class TestRetrain:
         it.batches.add("b1", 100)
         it.checks.find(CALM)
 
-        def read(problem: str, batch_id: str) -> LabelledBatch:
+        def read(problem: str, batch_id: str) -> int:
             raise AssertionError("batches may be large")
 
-        monkeypatch.setattr(it.retraining, "_labelled_rows", read)
+        monkeypatch.setattr(it.retraining, "_trainable_rows", read)
         assert it.retraining.retrain("plums", _now()).run is None
 
     def test_an_unknown_problem_is_not_found(self, it: Watched) -> None:

@@ -156,7 +156,7 @@ def watched(
         core.promotions,
         checks,
         batches,
-        batches.labelled,
+        lambda problem, batch_id: batches.labelled(problem, batch_id).trainable.num_rows,
     )
     schedule = ScheduleParams(checks={PROBLEM.name: cron})
     watch = WatchService(
