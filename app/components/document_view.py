@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components import words
-from core.domain import Approval, PromotionRequest
+from core.domain import Approval, Promotion, PromotionRequest
 from core.problems.contract import Problem
 from core.promotion.document import Document, Table, Text, Tone
 from core.promotion.documents import html_bytes, pdf_bytes
@@ -58,11 +58,13 @@ def show_documents(
     evidence: Evidence,
     request: PromotionRequest,
     approvals: Sequence[Approval],
+    promotion: Promotion | None,
 ) -> None:
     """Draws the buttons that take dossier and model card away; a file is made when asked for."""
     name = f"{problem.name}-v{request.version}"
     with st.container(horizontal=True):
-        _show_files("Dossier", f"{name}-dossier", dossier(problem, evidence, request, approvals))
+        whole = dossier(problem, evidence, request, approvals, promotion)
+        _show_files("Dossier", f"{name}-dossier", whole)
         _show_files("Model card", f"{name}-model-card", model_card(problem, evidence))
 
 

@@ -17,7 +17,7 @@ from app.components.gate_view import show_gates
 from app.components.rollout_view import show_rollout
 from app.components.status import request_badge
 from app.promotion.tables import against
-from core.domain import Approval, PromotionRequest, RequestStatus, Verdict
+from core.domain import Approval, Promotion, PromotionRequest, RequestStatus, Verdict
 from core.promotion.evidence import Evidence
 from core.promotion.evidence_words import Finding, headline
 from core.promotion.four_eyes import IN_FORCE
@@ -37,20 +37,25 @@ def show_request(core: Pilothouse, request: PromotionRequest) -> None:
     """Draws a request: verdict first, then gates, evidence, and the decision."""
     evidence = installation.evidence(request)
     approvals = attempt(lambda: core.promotions.approvals(request.id))
+    record = core.promotions.history(request.problem)
+    promotion = next((one for one in record if one.request_id == request.id), None)
     with st.container(border=True):
         _show_head(core, request)
         if request.status is not RequestStatus.OPEN:
             show_too_late(request)
-            _show_outcome(core, request)
+            _show_outcome(core, request, promotion)
         if isinstance(evidence, Failure):
             _show_unreadable(request, evidence)
         else:
             _show_headline(headline(evidence))
-        _show_four_eyes(core)
+        if request.status is RequestStatus.OPEN:
+            _show_four_eyes(core)
     st.subheader("Gates")
     show_gates(request.gates)
     if not isinstance(evidence, Failure):
-        _show_evidence(core, request, evidence, () if isinstance(approvals, Failure) else approvals)
+        _show_evidence(core, request, evidence)
+        given = () if isinstance(approvals, Failure) else approvals
+        show_documents(core.problems[request.problem], evidence, request, given, promotion)
     _show_approvals(core, request, approvals)
     if request.status is RequestStatus.OPEN:
         show_decision(core, request, evidence)
@@ -70,13 +75,19 @@ def _show_head(core: Pilothouse, request: PromotionRequest) -> None:
         st.markdown(f"Asked for because: {words.plain(request.request_reason)}")
 
 
-def _show_outcome(core: Pilothouse, request: PromotionRequest) -> None:
+def _show_outcome(core: Pilothouse, request: PromotionRequest, promotion: Promotion | None) -> None:
     status, by = request.status, words.plain(request.decided_by or "")
     reason = words.plain(request.reason or "")
     when = words.when(request.decided_at, datetime.now(UTC)) if request.decided_at else ""
     if status is RequestStatus.APPROVED:
         st.success(f"Approved by {by}, {when}: {reason}", icon=":material/check_circle:")
-        show_rollout(core, request)
+        if promotion is not None:
+            passed_over = "; ".join(promotion.passed_over) or "nothing"
+            st.caption(
+                f"Passed over: {words.plain(passed_over)}. Four eyes were "
+                f"{words.plain(promotion.four_eyes)}."
+            )
+            show_rollout(core, promotion)
     elif status is RequestStatus.REJECTED:
         st.info(
             f"Rejected by {by}, {when}: {reason} The version stays registered and does not serve.",
@@ -122,18 +133,12 @@ def _show_four_eyes(core: Pilothouse) -> None:
     st.caption(f"**Four eyes are {standing}**: {said}")
 
 
-def _show_evidence(
-    core: Pilothouse,
-    request: PromotionRequest,
-    evidence: Evidence,
-    approvals: Sequence[Approval],
-) -> None:
+def _show_evidence(core: Pilothouse, request: PromotionRequest, evidence: Evidence) -> None:
     problem = core.problems[request.problem]
     st.subheader("Evidence")
     show_evidence(problem, evidence)
     with st.expander("The frozen evidence itself", icon=":material/ac_unit:"):
         show_frozen(evidence, request.evidence_path, request.evidence_sha256)
-    show_documents(problem, evidence, request, approvals)
     run_ids = [model.run_id for model in (evidence.candidate, evidence.incumbent) if model]
     navigation.link_to_experiments("Compare both runs", problem=problem.name, run_ids=run_ids)
 
@@ -147,10 +152,11 @@ def _show_approvals(
     required = core.promotions.approvals_required
     if not approvals and (required == 1 or request.status is not RequestStatus.OPEN):
         return
-    st.subheader("Approvals so far")
+    is_open = request.status is RequestStatus.OPEN
+    st.subheader("Approvals so far" if is_open else "Approvals")
     now = datetime.now(UTC)
     for one in approvals:
         when = words.when(one.approved_at, now)
         st.markdown(f"- **{words.plain(one.approved_by)}**, {when}: {words.plain(one.reason)}")
-    if request.status is RequestStatus.OPEN:
+    if is_open:
         st.caption(f"{len(approvals)} of {words.count(required, 'approval')} given.")

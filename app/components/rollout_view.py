@@ -10,22 +10,19 @@ import streamlit as st
 from app.components import installation, words
 from app.components.failures import guarded
 from app.components.live import REFRESH_S
-from core.domain import Promotion, PromotionRequest
+from core.domain import Promotion
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 
-def show_rollout(core: Pilothouse, request: PromotionRequest) -> None:
-    """Draws whether an approved version serves; follows it until it does."""
-    record = core.promotions.history(request.problem)
-    own = next((one for one in record if one.request_id == request.id), None)
-    if own is None:
-        return
-    if own.id != record[0].id:
-        st.caption(f"Since then v{record[0].version} has become Production.")
-        return
-    show_switch(own)
+def show_rollout(core: Pilothouse, own: Promotion) -> None:
+    """Draws whether a promotion serves; follows it until it does."""
+    newest = core.promotions.history(own.problem)[0]
+    if own.id == newest.id:
+        show_switch(own)
+    else:
+        st.caption(f"Since then v{newest.version} has become Production.")
 
 
 def show_switch(promotion: Promotion) -> None:

@@ -139,6 +139,8 @@ class FakePromotions:
             since=datetime.now(UTC),
             request_id=request_id,
             live_at=None,
+            four_eyes=self.four_eyes,
+            passed_over=("slices: fail",),
         )
         self.record.insert(0, promotion)
         return Decided(decided, promotion, approvals, 0, self.four_eyes)

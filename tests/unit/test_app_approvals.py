@@ -127,6 +127,8 @@ class TestDeciding:
         assert core.promotions.record[0].version == 4
         assert core.promotions.record[0].reason == REASON
         assert "Approved by operator" in panel.success[0].value
+        said = texts(panel)
+        assert "Passed over: slices: fail. Four eyes were not in force: one local operator." in said
         bar = panel.get("progress")[0].proto.text
         assert "v4 is Production; replicas load it" in bar
 
