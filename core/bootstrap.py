@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.adapters.database import Database
-from core.adapters.database_audit import AuditRecords
 from core.adapters.database_batches import BatchRecords
-from core.adapters.database_decisions import DecisionRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
@@ -17,6 +15,7 @@ from core.adapters.nannyml import load_later, load_reference
 from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
 from core.adapters.serve import ServeClient
+from core.bootstrap_deciding import assemble_deciding
 from core.bootstrap_watching import assemble_watching
 from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
@@ -40,16 +39,12 @@ from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
-from core.promotion.audit_files import AnchorFile, load_key
-from core.promotion.carrying import Carrier
-from core.promotion.desk import Desk
 from core.promotion.identity import Identities, OneLocalOperator
 from core.promotion.measuring import EvidenceService
 from core.promotion.papers import Papers
 from core.promotion.promotions import PromotionService
 from core.promotion.settings_watch import SettingsWatch, in_force
 from core.promotion.trail import AuditTrail
-from core.promotion.turn import Turn
 from core.scoring.bundle import bundles_folder
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings, silence_vendors
@@ -158,21 +153,6 @@ def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     return partial(read_labelled, settings.home, connect_labels(settings))
 
 
-def connect_trail(settings: Settings, database: Database, identities: Identities) -> AuditTrail:
-    """Builds the audit trail; the first process of an installation makes its key and anchor.
-
-    Raises:
-        SetupError: the key cannot be read or made.
-        UnavailableError: the anchor of a new trail cannot be written.
-    """
-    key = load_key(settings.audit_key, settings.audit_anchor)
-    anchor = AnchorFile(settings.audit_anchor, key)
-    trail = AuditTrail(AuditRecords(database, key), anchor, key, identities)
-    if settings.audit_key_file:
-        trail.begin()
-    return trail
-
-
 def connect_trainable_rows(settings: Settings) -> TrainableRows:
     """Builds the counter of the rows of batches that may be learned from."""
     late = LateLabels(connect_labels(settings))
@@ -243,30 +223,10 @@ def assemble(
 ) -> Pilothouse:
     """Puts the services together over adapters, real ones or a test's."""
     home, database, tracker = settings.home, adapters.database, adapters.tracker
-    evidence = EvidenceService(
-        params,
-        problems,
-        tracker,
-        adapters.registry,
-        BatchRecords(database),
-        connect_labelled_rows(settings),
-        home,
+    deciding = assemble_deciding(
+        settings, params, problems, adapters, connect_labelled_rows(settings)
     )
-    trail = connect_trail(settings, database, adapters.identities)
-    records = DecisionRecords(database, trail)
-    reconciler = Reconciler(params.problems, records, adapters.registry, adapters.serving)
-    promotions = PromotionService(
-        Desk(
-            params.promotion,
-            database,
-            records,
-            adapters.registry,
-            evidence,
-            adapters.identities,
-            trail,
-            Carrier(records, adapters.registry, reconciler, Turn(home / "decisions.lock")),
-        )
-    )
+    promotions, trail = deciding.promotions, deciding.trail
     runs = RunService(params, problems, database, tracker, adapters.cluster, home, trail)
     references = References(promotions, tracker, home)
     batches = BatchService(
@@ -295,9 +255,9 @@ def assemble(
         labels=LabelService(
             problems, BatchRecords(database), batches.rows, labels, arrivals.log, trail
         ),
-        evidence=evidence,
+        evidence=deciding.evidence,
         promotions=promotions,
-        papers=Papers(problems, tracker, evidence, promotions),
+        papers=deciding.papers,
         alerts=watching.alerts,
         monitoring=watching.monitoring,
         retraining=watching.retraining,
@@ -314,7 +274,7 @@ def assemble(
             build_scorer,
             bundles_folder(home),
         ),
-        reconciler=reconciler,
+        reconciler=deciding.reconciler,
         upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days, trail),
         health=HealthService(settings),
         audit=trail,

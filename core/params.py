@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from core.errors import InvalidInputError, NotFoundError, Offence
+from core.frozen import Frozen
 from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 from core.params_inference import InferenceLogParams
 from core.params_monitoring import MonitoringParams
 from core.params_promotion import PromotionParams
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Profile(_Frozen):
+class Profile(Frozen):
     """Spark's resources: totals over the executors; the driver is apart."""
 
     name: str
@@ -49,7 +46,7 @@ class Profile(_Frozen):
         return self.memory_mb // self.executors
 
 
-class SplitParams(_Frozen):
+class SplitParams(Frozen):
     """How rows are divided; the same seed gives the same rows."""
 
     seed: int = Field(ge=0, description="Seed of every random choice of a run.")
@@ -57,7 +54,7 @@ class SplitParams(_Frozen):
     folds: int = Field(ge=2, le=10, description="Folds of the cross-validation.")
 
 
-class SearchParams(_Frozen):
+class SearchParams(Frozen):
     """Which candidates are tried."""
 
     families: tuple[Literal["lr", "rf", "gbt", "xgb"], ...] = Field(
@@ -79,7 +76,7 @@ class SearchParams(_Frozen):
         return self
 
 
-class EvaluationParams(_Frozen):
+class EvaluationParams(Frozen):
     """How the chosen model is measured."""
 
     threshold_rule: Literal["accuracy", "f1", "youden"] = Field(
@@ -93,7 +90,7 @@ class EvaluationParams(_Frozen):
     parity_records: int = Field(ge=1, description="Generated records in the comparison with Spark.")
 
 
-class SparkParams(_Frozen):
+class SparkParams(Frozen):
     """How Spark runs on Ray."""
 
     rows_per_partition: int = Field(ge=1, description="Rows up to which one partition holds all.")
@@ -106,7 +103,7 @@ class SparkParams(_Frozen):
     driver_memory_mb: int = Field(ge=512, description="Memory of the Spark driver in MiB.")
 
 
-class TrainingParams(_Frozen):
+class TrainingParams(Frozen):
     """Everything that decides the outcome of a run, except the data and the problem."""
 
     split: SplitParams
@@ -115,7 +112,7 @@ class TrainingParams(_Frozen):
     spark: SparkParams
 
 
-class ServingParams(_Frozen):
+class ServingParams(Frozen):
     """How Ray Serve answers."""
 
     min_replicas: int = Field(ge=1, description="Fewest replicas.")
@@ -133,7 +130,7 @@ class ServingParams(_Frozen):
         return self
 
 
-class Params(_Frozen):
+class Params(Frozen):
     """The whole of params.yaml."""
 
     problems: tuple[str, ...] = Field(min_length=1, description="Problems of this installation.")
@@ -244,7 +241,7 @@ def _yaml_value(key: str, text: str) -> object:
         ) from exc
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Model = TypeVar("_Model", bound=Frozen)
 
 
 def _validated(model: type[_Model], data: object, *, what: str) -> _Model:

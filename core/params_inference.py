@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.frozen import Frozen
 
 
-class InferenceLogParams(BaseModel):
+class InferenceLogParams(Frozen):
     """How answered predictions are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(description="Whether answered predictions are kept.")
     flush_s: float = Field(

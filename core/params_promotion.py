@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.frozen import Frozen
 
 
-class PromotionParams(BaseModel):
+class PromotionParams(Frozen):
     """Limits of the gates and of the evidence; rates, losses and errors are 0 to 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     auc_margin: float = Field(
         description="AUC a candidate must have above the incumbent's on the same rows."

@@ -179,15 +179,6 @@ def request_behind(
     )
 
 
-def approvals_of(request: PromotionRequest | Missing) -> tuple[Approval, ...]:
-    """Who said yes to a request, when and why."""
-    if isinstance(request, Missing) or request.status is not RequestStatus.APPROVED:
-        return ()
-    if request.decided_by is None or request.decided_at is None:
-        return ()
-    return (Approval(request.id, request.decided_by, request.decided_at, request.reason or ""),)
-
-
 def evidence_behind(request: PromotionRequest | Missing) -> EvidenceRef | Missing:
     """Where a request's frozen evidence lies."""
     if isinstance(request, Missing):

@@ -27,7 +27,6 @@ from core.deployment.lineage import (
     Missing,
     TrainingData,
     TrainingRun,
-    approvals_of,
     code_behind,
     evidence_behind,
     made_production,
@@ -131,7 +130,9 @@ class TracingService:
             promotion=promotion,
             promotion_remark=remark_on(history, answer.version, answer.at),
             request=request,
-            approvals=approvals_of(request),
+            approvals=()
+            if isinstance(request, Missing)
+            else self._promotions.approvals(request.id),
             evidence=evidence_behind(request),
             replay=_link(lambda: self._replay(problem, version, logged.rows, skip))
             if replay

@@ -7,8 +7,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from core.frozen import Frozen
 from core.params import Profile, SparkParams
 from core.params_monitoring import MonitoringParams
 
@@ -18,19 +17,15 @@ FOLDER = "monitoring"
 REPORT_FILE = f"{FOLDER}/report.json"
 
 
-class SparkSpec(BaseModel):
+class SparkSpec(Frozen):
     """What a check's session of Spark is given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: Profile
     params: SparkParams
 
 
-class CheckSpec(BaseModel):
+class CheckSpec(Frozen):
     """Everything a check's process has to know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     check_id: str
     problem: str

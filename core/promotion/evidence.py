@@ -13,18 +13,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from core.domain import GateResult, Level, Verdict
 from core.errors import ConflictError
+from core.frozen import Frozen
 from core.training.report import CalibrationBin, Confusion, Estimate
 
 #: Raised when a field changes its meaning; readers know what they read by it.
 FORMAT: Literal[1] = 1
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Finite(Frozen):
+    """JSON knows neither infinity nor NaN; what cannot be told is ``None``."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class RowSet(StrEnum):
@@ -35,14 +38,14 @@ class RowSet(StrEnum):
     BOTH = "both together"
 
 
-class BatchRows(_Frozen):
+class BatchRows(_Finite):
     """Rows of one batch."""
 
     id: str
     rows: int
 
 
-class ModelIdentity(_Frozen):
+class ModelIdentity(_Finite):
     """One of the two models: what it is, where it comes from, how it did on its holdout.
 
     Texts are empty and values ``None`` where they are not known.
@@ -78,7 +81,7 @@ class ModelIdentity(_Frozen):
     calibration: tuple[CalibrationBin, ...]
 
 
-class Difference(_Frozen):
+class Difference(_Finite):
     """Candidate minus incumbent with a paired percentile bootstrap interval."""
 
     value: float
@@ -99,7 +102,7 @@ class AucDifference(Difference):
     confidence: float
 
 
-class RowsComparison(_Frozen):
+class RowsComparison(_Finite):
     """Both models on one set of rows."""
 
     rows_of: RowSet
@@ -116,14 +119,14 @@ class RowsComparison(_Frozen):
     note: str = ""
 
 
-class Rates(_Frozen):
+class Rates(_Finite):
     """Precision and recall of one model at its own threshold, 0 to 1; None where undefined."""
 
     precision: float | None
     recall: float | None
 
 
-class ClassRates(_Frozen):
+class ClassRates(_Finite):
     """Both models on one class of the label."""
 
     #: Whether it is the positive class.
@@ -139,7 +142,7 @@ class ClassRates(_Frozen):
     verdict: Verdict
 
 
-class SliceRates(_Frozen):
+class SliceRates(_Finite):
     """Both models, on the positive class, on the rows where ``column`` is ``value``."""
 
     column: str
@@ -155,7 +158,7 @@ class SliceRates(_Frozen):
     too_small: bool
 
 
-class Calibration(_Frozen):
+class Calibration(_Finite):
     """Expected calibration error of both, 0 to 1; see ``core.monitoring.calibration``."""
 
     rows: int
@@ -166,7 +169,7 @@ class Calibration(_Frozen):
     by_chance: float
 
 
-class Judged(_Frozen):
+class Judged(_Finite):
     """Both models beyond their AUC, on the rows ``rows_of``."""
 
     rows_of: RowSet
@@ -176,7 +179,7 @@ class Judged(_Frozen):
     calibration: Calibration
 
 
-class Latency(_Frozen):
+class Latency(_Finite):
     """Milliseconds one model takes in this process, without HTTP."""
 
     single_p50_ms: float
@@ -185,7 +188,7 @@ class Latency(_Frozen):
     thousand_p95_ms: float
 
 
-class LatencyComparison(_Frozen):
+class LatencyComparison(_Finite):
     """Both models timed in turns, call by call, in one process."""
 
     candidate: Latency
@@ -195,7 +198,7 @@ class LatencyComparison(_Frozen):
     thousand_repetitions: int
 
 
-class TrainingCost(_Frozen):
+class TrainingCost(_Finite):
     """What the run of a version has cost; see ``core.training.usage``."""
 
     core_seconds: float | None
@@ -204,14 +207,14 @@ class TrainingCost(_Frozen):
     profile: str
 
 
-class Costs(_Frozen):
+class Costs(_Finite):
     """Training cost of both."""
 
     candidate: TrainingCost
     incumbent: TrainingCost | None
 
 
-class Parity(_Frozen):
+class Parity(_Finite):
     """How far the candidate, as it would serve, is from the Spark pipeline it came from.
 
     ``spark_difference`` is the largest one between Spark and the export, measured by the run
@@ -230,7 +233,7 @@ class Parity(_Frozen):
         return self.spark_difference + self.served_difference
 
 
-class DriftedFeature(_Frozen):
+class DriftedFeature(_Finite):
     """A column that stands out in the check behind a retrain."""
 
     column: str
@@ -238,7 +241,7 @@ class DriftedFeature(_Frozen):
     level: Level
 
 
-class Cause(_Frozen):
+class Cause(_Finite):
     """What has led to the run, where the retraining policy has started it."""
 
     #: The last check before it; empty where there was none.
@@ -256,7 +259,7 @@ class Cause(_Frozen):
     features: tuple[DriftedFeature, ...]
 
 
-class Evidence(_Frozen):
+class Evidence(_Finite):
     """Everything that a decision on a candidate rests on."""
 
     format: Literal[1] = FORMAT

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
-
+from core.frozen import Frozen
 from core.training.report import Candidate, FeatureWeight, ParityResult
 
 
-class FitResult(BaseModel):
+class FitResult(Frozen):
     """The search's outcome, the chosen model's threshold, weights and parity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     problem: str
     family: str

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from core.frozen import Frozen
 from core.params import Profile, TrainingParams
 
 LOG_FILE = "run.log"
 
 
-class RunSpec(BaseModel):
+class RunSpec(Frozen):
     """Everything a run's process has to know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
     problem: str

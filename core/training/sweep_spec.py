@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from core.frozen import Frozen
 from core.params import Profile, TrainingParams
 
 LOG_FILE = "sweep.log"
@@ -14,10 +13,8 @@ FOLDER = "sweep"
 REPORT_FILE, ADVICE_FILE = f"{FOLDER}/sweep.json", f"{FOLDER}/advice.json"
 
 
-class SweepSpec(BaseModel):
+class SweepSpec(Frozen):
     """Everything a sweep's process has to know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sweep_id: str
     problem: str

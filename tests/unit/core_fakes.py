@@ -17,7 +17,8 @@ from core.adapters.database import Database
 from core.adapters.database_batches import BatchRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
-from core.bootstrap import Pilothouse, assemble, connect_trail
+from core.bootstrap import Pilothouse, assemble
+from core.bootstrap_deciding import connect_trail
 from core.data.tables import ROW_ID, contract_columns, file_md5
 from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError

@@ -10,7 +10,6 @@ import pytest
 from core.deployment.lineage import (
     EvidenceRef,
     Missing,
-    approvals_of,
     code_behind,
     evidence_behind,
     made_production,
@@ -18,7 +17,7 @@ from core.deployment.lineage import (
     remark_on,
     request_behind,
 )
-from core.domain import Approval, Promotion, PromotionRequest, RequestStatus
+from core.domain import Promotion, PromotionRequest, RequestStatus
 from core.params_inference import InferenceLogParams
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -106,15 +105,6 @@ def test_a_rollback_leads_to_the_request_by_which_the_version_came_before() -> N
     assert request_behind(rollback, (later, rejected, other)) == Missing(
         "A promotion by the rule 'rollback' needs no request.", is_expected=True
     )
-
-
-def test_approvals_are_those_of_an_approved_request() -> None:
-    approved = request("r1", 2, 3)
-    yes = Approval("r1", "ann", hours(3), "better on every slice")
-    assert approvals_of(approved) == (yes,)
-    assert approvals_of(replace(approved, status=RequestStatus.OPEN)) == ()
-    assert approvals_of(replace(approved, decided_by=None)) == ()
-    assert approvals_of(Missing("?")) == ()
 
 
 def test_evidence_is_where_the_request_says() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from core.adapters.database import Database
 from core.adapters.database_audit import AuditRecords, _take_turns
-from core.bootstrap import connect_trail
+from core.bootstrap_deciding import connect_trail
 from core.data.label_count import record_http_labels
 from core.data.labels import BY_HTTP, GIVEN_SCHEMA, LabelLog
 from core.errors import ConflictError, PilothouseError, RefusedError, SetupError, UnavailableError
