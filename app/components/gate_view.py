@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.components import words
-from app.components.status import verdict_badge
+from app.components.status import verdict_mark
 from core.domain import GateResult, Verdict
 
 _ORDER = (Verdict.FAIL, Verdict.CANNOT_TELL, Verdict.PASS)
@@ -18,8 +18,6 @@ def show_gates(gates: Sequence[GateResult]) -> None:
     if not gates:
         st.caption("No gate has judged this version.")
     for gate in sorted(gates, key=lambda one: _ORDER.index(one.verdict)):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            verdict_badge(gate.verdict)
-            hard = " (hard)" if gate.hard else ""
-            said = f"**{words.plain(gate.gate)}**{hard}: {words.plain(gate.reason)}"
-            st.markdown(said, width="stretch")
+        hard = " (hard)" if gate.hard else ""
+        said = f"**{words.plain(gate.gate)}**{hard}: {words.plain(gate.reason)}"
+        st.markdown(f"{verdict_mark(gate.verdict)} {said}")

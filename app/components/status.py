@@ -61,10 +61,10 @@ def run_badge(status: RunStatus) -> None:
     st.badge(status.value.capitalize(), color=colour, icon=icon)
 
 
-def verdict_badge(verdict: Verdict) -> None:
-    """Draws a gate's verdict as word, sign and colour."""
+def verdict_mark(verdict: Verdict) -> str:
+    """A gate's verdict as word, sign and colour, to stand in a line of Markdown."""
     colour, icon = _VERDICT[verdict]
-    st.badge(verdict.value.capitalize(), color=colour, icon=icon)
+    return f":{colour}-badge[{icon} {verdict.value.capitalize()}]"
 
 
 def level_badge(level: Level) -> None:
