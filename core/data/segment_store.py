@@ -22,14 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.data.batch_files import AT
-from core.data.log_tables import (
-    ALWAYS,
-    Span,
-    chosen,
-    combine,
-    read_parquet,
-    write_parquet_durably,
-)
+from core.data.log_tables import ALWAYS, Span, chosen, combine, read_parquet, write_parquet_durably
 from core.data.segments import is_live, read_segment, remove_unborn, segments_in
 
 LOG = logging.getLogger(__name__)

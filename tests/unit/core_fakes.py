@@ -210,6 +210,12 @@ class FakeRegistry:
     url: str = "http://registry"
     plug: Plug = field(default_factory=lambda: Plug("MLflow"))
     versions: dict[tuple[str, int], ModelVersion] = field(default_factory=dict)
+    _last_numbers: dict[str, int] = field(default_factory=dict)
+
+    def next_number(self, problem: str) -> int:
+        """A number that no version has or had, as MLflow gives them."""
+        self._last_numbers[problem] = self._last_numbers.get(problem, 0) + 1
+        return self._last_numbers[problem]
 
     def register(
         self,
@@ -222,7 +228,7 @@ class FakeRegistry:
     ) -> int:
         self.plug.check()
         self.tracker.get(facts.run_id)
-        number = len(self.list(problem.name)) + 1
+        number = self.next_number(problem.name)
         write_bundle(self.folder / problem.name / str(number), onnx_bytes, facts)
         self.versions[problem.name, number] = ModelVersion(
             problem=problem.name,

@@ -165,7 +165,7 @@ class TestDecide:
         assert records.request("q1") == _decided("bob", first)
         assert (records.promotions("plums"), records.approvals("q1")) == ((), ())
         assert _trail(database) == ["ann", "ann"]
-        database.save_run(replace(RUN, status=RunStatus.FINISHED))
+        database.save_active_run(replace(RUN, status=RunStatus.FINISHED))
         assert [run.id for run in database.unconsidered_runs()] == ["r1"]
 
     def test_a_superseded_request_names_the_one_in_its_place(
