@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from core.domain import Approval, Promotion, PromotionRequest, RequestStatus
 from core.errors import ConflictError
@@ -70,3 +71,15 @@ def not_open(request: PromotionRequest) -> ConflictError:
         f"Promotion request {request.id} is not open any more: {what}.",
         fix="`pilothouse promote list` shows what became of it.",
     )
+
+
+def closed_as(
+    request: PromotionRequest,
+    status: RequestStatus,
+    reason: str,
+    actor: str,
+    at: datetime | None = None,
+) -> PromotionRequest:
+    """A request that is open no more; ``at`` is now unless told otherwise."""
+    when = at or datetime.now(UTC)
+    return replace(request, status=status, reason=reason, decided_by=actor, decided_at=when)

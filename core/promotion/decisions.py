@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from core.domain import Approval, GateResult, Promotion, PromotionRequest, RequestStatus
 from core.errors import ConflictError, NotFoundError, RefusedError
 from core.promotion.audit import Action, AuditEntry, Outcome
-from core.promotion.change import Change, Seen, not_open
+from core.promotion.change import Change, Seen, closed_as, not_open
 from core.promotion.desk import Desk, new_id
 from core.promotion.four_eyes import Hands, objection, standing
 from core.promotion.gates import hard_failures, soft_reservations
@@ -79,7 +79,7 @@ class Decisions:
             request = self._desk.records.request(request_id)
             if request.status is not RequestStatus.OPEN:
                 raise not_open(request)
-            decided = _decided(request, RequestStatus.REJECTED, reason, actor)
+            decided = closed_as(request, RequestStatus.REJECTED, reason, actor)
             entry = self._entry(Action.REQUEST_REJECTED, request, actor, reason)
             self._desk.carrier.decide(Change(request.problem, (entry,), closed=(decided,)))
         return decided
@@ -120,7 +120,7 @@ class Decisions:
             self._desk.registry.get(request.problem, request.version)
             return self._desk.evidence.read(request).gates
         except (ConflictError, NotFoundError) as exc:
-            stale = _decided(request, RequestStatus.STALE, exc.message, actor)
+            stale = closed_as(request, RequestStatus.STALE, exc.message, actor)
             entry = self._entry(Action.REQUEST_STALE, request, actor, "", exc.message)
             self._desk.carrier.decide(Change(request.problem, (entry,), closed=(stale,)))
             raise ConflictError(
@@ -149,7 +149,7 @@ class Decisions:
         closed: tuple[PromotionRequest, ...] = ()
         promotion = None
         if missing <= 0:
-            request = _decided(request, RequestStatus.APPROVED, reason, actor, now)
+            request = closed_as(request, RequestStatus.APPROVED, reason, actor, now)
             closed = (request,)
             promotion = _promotion(request, four_eyes, _passed_over(gates))
             entries.append(self._told(promotion, request))
@@ -213,14 +213,3 @@ def _promotion(
         four_eyes=four_eyes,
         passed_over=passed_over,
     )
-
-
-def _decided(
-    request: PromotionRequest,
-    status: RequestStatus,
-    reason: str,
-    actor: str,
-    at: datetime | None = None,
-) -> PromotionRequest:
-    when = at or datetime.now(UTC)
-    return replace(request, status=status, reason=reason, decided_by=actor, decided_at=when)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from core.domain import Promotion, RequestStatus
-from core.errors import PilothouseError
+from core.errors import NotFoundError, PilothouseError
 from core.promotion.audit import Action, AuditEntry
-from core.promotion.change import Change, Unfinished
+from core.promotion.change import Change, Unfinished, closed_as
 from core.promotion.desk import Desk
 from core.promotion.identity import WORKER
 from core.promotion.ports import Obstacle
@@ -86,6 +86,8 @@ class Repairs:
     def note_aliases(self, problem: str) -> tuple[AliasDrift, ...]:
         """Looks for aliases that somebody has moved; each move is told of once.
 
+        A version that was deleted takes its alias along: a request for it becomes stale.
+
         Nothing is moved back and nothing is deployed: that is for a person.
 
         Raises:
@@ -96,6 +98,7 @@ class Repairs:
             if not mine or current is None or self._desk.records.unfinished().of(problem).problems:
                 # Somebody is at work on them, or will be.
                 return ()
+            self._close_deleted(problem)
             drift = self._desk.carrier.alias_drift(problem)
             said = " ".join(one.said() for one in drift)
             if said != self._desk.records.told_of_aliases(problem):
@@ -106,6 +109,22 @@ class Repairs:
                 )
                 self._desk.records.decide(Change(problem, (entry,)))
         return drift
+
+    def _close_deleted(self, problem: str) -> None:
+        for request in self._desk.records.requests(problem, open_only=True):
+            try:
+                self._desk.registry.get(problem, request.version)
+            except NotFoundError as exc:
+                stale = closed_as(request, RequestStatus.STALE, exc.message, WORKER)
+                entry = self._desk.entry(
+                    Action.REQUEST_STALE,
+                    problem,
+                    request.version,
+                    actor=WORKER,
+                    request_id=request.id,
+                    detail=exc.message,
+                )
+                self._desk.carrier.decide(Change(problem, (entry,), closed=(stale,)))
 
     def _undo(self, current: Promotion, obstacle: Obstacle) -> None:
         seconds = self._desk.params.undo_after_s
