@@ -21,12 +21,12 @@ from tests.unit.test_promotion_properties import require_whole, settle
 @pytest.mark.parametrize(
     ("step", "decided"),
     [
-        ("read", False),
+        pytest.param("read", False, marks=pytest.mark.long),
         # In the transaction, after its first row.
         ("after append_in", False),
         ("before set_alias", True),
-        ("after set_alias", True),
-        ("before deploy", True),
+        pytest.param("after set_alias", True, marks=pytest.mark.long),
+        pytest.param("before deploy", True, marks=pytest.mark.long),
     ],
 )
 def test_an_approval_survives_sigkill(tmp_path: Path, step: str, decided: bool) -> None:

@@ -323,6 +323,7 @@ def test_a_second_run_is_refused_and_a_cancelled_one_leaves_no_work_in_spark(
     assert "stage: ingest" in log
 
 
+@pytest.mark.long
 def test_a_run_whose_spark_dies_begins_anew_on_a_fresh_session(
     installation: Installation,
 ) -> None:
@@ -349,6 +350,7 @@ def test_a_run_whose_spark_dies_begins_anew_on_a_fresh_session(
     assert not killed.is_running()
 
 
+@pytest.mark.long
 def test_an_idle_session_that_is_not_kept_leaves_no_jvm(installation: Installation) -> None:
     run = installation.ask(
         "run", "titanic", *QUICK_LR, "--set", "spark.idle_minutes=0", "--profile", "1c-1g", "--wait"
