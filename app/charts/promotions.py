@@ -21,6 +21,11 @@ RULE_COLOURS = {
 }
 _ROW = 26
 _LEGEND = 30
+#: The day where one begins, else the time of 24 hours, as everywhere in the panel.
+_CLOCK = (
+    "utchours(datum.value) + utcminutes(datum.value) == 0 ? utcFormat(datum.value, '%d %b') : "
+    "utcFormat(datum.value, seconds(datum.value) == 0 ? '%H:%M' : '%H:%M:%S')"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,12 @@ def timeline_chart(periods: Sequence[Period]) -> alt.LayerChart:
         ),
     )
     base = alt.Chart(frame).encode(
-        x=alt.X(begin, title="Time (UTC)", scale=alt.Scale(type="utc")),
+        x=alt.X(
+            begin,
+            title="Time (UTC)",
+            scale=alt.Scale(type="utc"),
+            axis=alt.Axis(labelExpr=_CLOCK, labelOverlap=True),
+        ),
         y=alt.Y("version:N", title=None, sort=order),
         color=colour,
         tooltip=[
