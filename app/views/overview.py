@@ -169,6 +169,7 @@ def _show_serving_version(problem: Problem, production: Promotion) -> None:
             "Evaluation", problem=problem.name, run_ids=[production.run_id]
         )
         navigation.link_to_serving("Try a prediction", problem=problem.name)
+        navigation.link_to_history("What served when", problem=problem.name)
 
 
 def _show_last_check(core: Pilothouse, problem: Problem) -> None:

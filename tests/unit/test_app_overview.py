@@ -43,6 +43,7 @@ def test_open_request_leads_to_its_evidence(monkeypatch: pytest.MonkeyPatch) -> 
     assert "Waiting for approval: 1" in said
     links = {one.proto.label: one.proto.query_string for one in panel.get("page_link")}
     assert links["Evidence and decision"] == "request=req-2"
+    assert links["What served when"] == "problem=titanic&view=Production+over+time"
     assert "1 candidate waits for approval" in links
 
 
