@@ -83,9 +83,10 @@ def _show_advice(
     elif status.health is Health.DOWN:
         message = status.detail or "Nothing answers."
         show_failure(Failure(message, "`make up` starts what is missing.", calm=True))
-    elif served is None or served.version != production.version:
+    elif production.live_at and (served is None or served.version != production.version):
+        # Until it has answered once, the switch itself is shown below.
         st.warning(
-            f"Production is v{production.version}, but replicas do not answer with it yet. "
+            f"Production is v{production.version}, but replicas do not answer with it. "
             "The worker brings them in line by itself, normally within a minute.",
             icon=":material/sync:",
         )

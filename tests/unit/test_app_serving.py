@@ -104,6 +104,9 @@ def test_advice_fits_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core(make_run(2), production=2)
     core.serving.state = ServingStatus(Health.HEALTHY, 1, ())
     assert "Production is v2, but replicas" in texts(open_panel(monkeypatch, core, "serving"))
+    core.promotions.record[0] = replace(core.promotions.record[0], live_at=None)
+    said = texts(open_panel(monkeypatch, core, "serving"))
+    assert "but replicas" not in said, "a switch that goes on is not a fault"
     core.serving.state = ServingStatus(Health.DOWN, 0, (), "Ray does not answer.")
     assert "**Ray does not answer.**" in texts(open_panel(monkeypatch, core, "serving"))
 
