@@ -7,7 +7,8 @@ from core.domain import Batch
 from core.errors import ResourceError
 from core.monitoring.job_spec import SparkSpec
 from core.params import Params
-from core.training.preflight import NodeCapacity, check_profile
+from core.training.jobs import node_capacities
+from core.training.preflight import check_profile
 
 
 def session_for(batch: Batch, params: Params, cluster: RayCluster) -> SparkSpec | None:
@@ -23,7 +24,7 @@ def session_for(batch: Batch, params: Params, cluster: RayCluster) -> SparkSpec 
     if batch.rows <= most:
         return None
     profile = params.profile_named(params.profile)
-    nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in cluster.nodes()]
+    nodes = node_capacities(cluster)
     try:
         check_profile(profile, nodes)
     except ResourceError as exc:

@@ -120,11 +120,7 @@ class EvidenceService:
             self._batches.list(problem.name, MOST_BATCHES),
             lambda batch: self._labelled_rows(batch.problem, batch.id),
             self._params.promotion,
-            Resampling(
-                evaluation.bootstrap_samples,
-                evaluation.confidence,
-                self._params.training.split.seed,
-            ),
+            Resampling(evaluation.bootstrap_samples, evaluation.confidence, self._seed),
         )
 
     def _timed(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from core.scoring.scorer import Scorer
 from core.training.artifacts import read_holdout, read_value
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
-from core.training.tracking import BATCHES_FILE, REPORT_FILE
+from core.training.tracking import REPORT_FILE, learned_rows
 
 _Value = TypeVar("_Value")
 #: They have no base of their own.
@@ -125,12 +123,11 @@ class ModelReader:
         return read_value(self._tracker, run_id, REPORT_FILE, EvaluationReport, foreign=foreign)
 
     def _trained_on(self, run_id: str) -> tuple[BatchRows, ...]:
-        with tempfile.TemporaryDirectory() as scratch:
-            try:
-                text = self._tracker.read_file(run_id, BATCHES_FILE, Path(scratch))
-            except NotFoundError:  # it learned from the source alone
-                return ()
-        return tuple(BatchRows(id=one["id"], rows=one["rows"]) for one in json.loads(text))
+        try:
+            learned = learned_rows(self._tracker, run_id)
+        except NotFoundError:  # it learned from the source alone
+            return ()
+        return tuple(BatchRows(id=batch_id, rows=rows) for batch_id, rows in learned.items())
 
 
 def _identity(

@@ -10,11 +10,21 @@ from core.adapters.mlflow import RunTracker
 from core.adapters.ray import RayCluster
 from core.domain import RunStatus
 from core.errors import NotFoundError, UnavailableError
+from core.training.preflight import NodeCapacity
 
 STOP_TIMEOUT_S = 30.0
 STOP_POLL_S = 0.3
 #: A job that Ray does not know may be one that was not submitted yet.
 SUBMIT_GRACE_S = 30.0
+
+
+def node_capacities(cluster: RayCluster) -> list[NodeCapacity]:
+    """What each node of the cluster declares, as a preflight looks at it.
+
+    Raises:
+        UnavailableError: Ray does not answer.
+    """
+    return [NodeCapacity(node.cpus, node.memory_mb) for node in cluster.nodes()]
 
 
 def is_lost(

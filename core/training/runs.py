@@ -27,8 +27,8 @@ from core.promotion.audit import Action
 from core.promotion.trail import Act, AuditTrail
 from core.training.follower import JobFollower, JobRecords
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.jobs import tail_of
-from core.training.preflight import NodeCapacity, check_profile
+from core.training.jobs import node_capacities, tail_of
+from core.training.preflight import check_profile
 from core.training.provenance import git_commit
 
 #: Tag that says in words why a run was started.
@@ -116,7 +116,7 @@ class RunService:
         training = override_training(self._params.training, overrides)
         self._require_spaces(problem, training)
         self._refuse_second(problem)
-        nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in self._cluster.nodes()]
+        nodes = node_capacities(self._cluster)
         check_profile(chosen, nodes)
         started_at = datetime.now(UTC)
         run_id = self._tracker.create(

@@ -29,8 +29,8 @@ from core.promotion.audit import Action
 from core.promotion.trail import Act, AuditTrail
 from core.training.artifacts import read_value
 from core.training.follower import lost
-from core.training.jobs import end_job, is_lost, tail_of
-from core.training.preflight import NodeCapacity, check_profile
+from core.training.jobs import end_job, is_lost, node_capacities, tail_of
+from core.training.preflight import check_profile
 from core.training.provenance import git_commit
 from core.training.sweep_report import SweepReport
 from core.training.sweep_request import SweepRequest, read_request
@@ -102,7 +102,7 @@ class SweepService:
 
     def _start(self, problem: str, request: SweepRequest, act: Act) -> Sweep:
         self._refuse_second(problem)
-        nodes = [NodeCapacity(node.cpus, node.memory_mb) for node in self._cluster.nodes()]
+        nodes = node_capacities(self._cluster)
         for profile in request.profiles:
             check_profile(profile, nodes)
         started_at = datetime.now(UTC)

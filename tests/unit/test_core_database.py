@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from core.domain import Progress, Run, RunStatus, Stage
 from core.errors import ConflictError, NotFoundError, UnavailableError
 from core.promotion.change import Change
 from tests.unit.core_fakes import make_trail
+from tests.unit.races import race
 
 NOW = datetime(2026, 1, 31, 8, 15, 30, 123456, tzinfo=UTC)
 RUN = Run("r1", "plums", RunStatus.QUEUED, "2c-2g", "ann", NOW)
@@ -62,7 +63,7 @@ class TestSchema:
         engine.dispose()
 
     def test_threads_may_migrate_at_the_same_time(self, tmp_path: Path) -> None:
-        outcomes = _race(tmp_path, lambda database, _: database.migrate())
+        outcomes = race(_url(tmp_path), lambda database, _: database.migrate())
         assert outcomes == ["done", "done"]
 
     def test_a_second_process_waits_for_the_first_ones_migration(
@@ -125,8 +126,8 @@ class TestRuns:
 
     def test_of_two_who_start_at_once_one_wins(self, database: Database, tmp_path: Path) -> None:
         for problem in ("a", "b", "c"):
-            outcomes = _race(
-                tmp_path,
+            outcomes = race(
+                _url(tmp_path),
                 lambda own, index, name=problem: own.add_run(
                     replace(RUN, id=f"{name}{index}", problem=name)
                 ),
@@ -158,27 +159,3 @@ class TestRuns:
         records.decide(Change("plums", (), considered_run="1"))
         database.save_active_run(replace(database.run("1"), error="a late word"))
         assert [run.id for run in database.unconsidered_runs()] == ["2"]
-
-
-def _race(folder: Path, act: Callable[[Database, int], None]) -> list[str]:
-    """Two threads with a connection each act at the same time; how each fared."""
-    outcomes: list[str] = []
-    gate = threading.Barrier(2)
-
-    def attempt(index: int) -> None:
-        own = Database(_url(folder))
-        gate.wait()
-        try:
-            act(own, index)
-            outcomes.append("done")
-        except ConflictError as exc:
-            outcomes.append(type(exc).__name__)
-        finally:
-            own.close()
-
-    threads = [threading.Thread(target=attempt, args=(index,)) for index in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from core.errors import ConflictError, NotFoundError
 from core.promotion.audit import Action, AuditEntry
 from core.promotion.change import Change, Seen
 from tests.unit.core_fakes import make_trail
+from tests.unit.races import race
 
 NOW = datetime(2026, 1, 31, 8, 15, 30, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -281,24 +281,4 @@ def test_what_the_trail_says_of_aliases(records: DecisionRecords) -> None:
 
 
 def _race(folder: Path, act: Callable[[DecisionRecords, int], None]) -> list[str]:
-    """Two threads with a connection each act at the same time; how each fared."""
-    outcomes: list[str] = []
-    gate = threading.Barrier(2)
-
-    def attempt(index: int) -> None:
-        own = Database(_url(folder))
-        gate.wait()
-        try:
-            act(_records(own, folder), index)
-            outcomes.append("done")
-        except ConflictError as exc:
-            outcomes.append(type(exc).__name__)
-        finally:
-            own.close()
-
-    threads = [threading.Thread(target=attempt, args=(index,)) for index in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
+    return race(_url(folder), lambda database, index: act(_records(database, folder), index))
