@@ -235,6 +235,7 @@ def assemble(
         adapters.versions,
         home,
         trail,
+        params.intake,
         lambda problem: references.of(problem).table,
     )
     trainable = connect_trainable_rows(settings)
@@ -253,7 +254,14 @@ def assemble(
         sweeps=SweepService(params, problems, tracker, adapters.cluster, home, trail),
         batches=batches,
         labels=LabelService(
-            problems, BatchRecords(database), batches.rows, labels, arrivals.log, trail
+            problems,
+            BatchRecords(database),
+            batches.rows,
+            labels,
+            arrivals.log,
+            home,
+            params.intake,
+            trail,
         ),
         evidence=deciding.evidence,
         promotions=promotions,

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 @batch_app.command("add")
 def add_batch(
     problem: ProblemName,
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet file, up to 1 GiB.")],
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file, up to `intake.max_file_mb`.")],
     as_json: Json = False,
 ) -> None:
     """Check a file against the problem's contract and store its rows."""

@@ -17,6 +17,7 @@ from core.errors import InvalidInputError, NotFoundError, Offence
 from core.frozen import Frozen
 from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 from core.params_inference import InferenceLogParams
+from core.params_intake import IntakeParams
 from core.params_monitoring import MonitoringParams
 from core.params_promotion import PromotionParams
 
@@ -139,6 +140,7 @@ class Params(Frozen):
     )
     profile: str = Field(description="Profile a run takes unless told otherwise.")
     profiles: dict[str, Profile]
+    intake: IntakeParams
     training: TrainingParams
     serving: ServingParams
     promotion: PromotionParams

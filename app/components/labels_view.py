@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
 
@@ -29,14 +27,11 @@ def show_labels_upload(core: Pilothouse, problem: Problem) -> None:
     )
     if st.button("Add the labels", icon=":material/label:", disabled=given is None) and given:
         with guarded():
-            _add(core, problem, given.getvalue())
+            _add(core, problem, given, given.name)
     st.code(f"pilothouse batch labels {problem.name} FILE", language="bash")
 
 
-def _add(core: Pilothouse, problem: Problem, content: bytes) -> None:
-    with st.spinner("Joining the labels…"), tempfile.TemporaryDirectory() as folder:
-        # A name of our own: what a user calls a file never becomes a path.
-        file = Path(folder) / "labels"
-        file.write_bytes(content)
-        report = core.labels.add(problem.name, file, actor=core.settings.operator)
+def _add(core: Pilothouse, problem: Problem, content: BinaryIO, name: str) -> None:
+    with st.spinner("Joining the labels…"):
+        report = core.labels.add(problem.name, content, name=name, actor=core.settings.operator)
     st.success(labels_sentence(report), icon=":material/label:")

@@ -51,7 +51,8 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
         given = st.file_uploader(
             "New data",
             type=["csv", "parquet"],
-            help="CSV in UTF-8 with a header line and commas, or Parquet; up to 1 GB",
+            help="CSV in UTF-8 with a header line and commas, or Parquet; up to "
+            f"{core.params.intake.max_file_mb:,} MB",
         )
         st.caption(_what_is_asked(problem))
         if st.form_submit_button("Check and add", type="primary", icon=":material/upload_file:"):

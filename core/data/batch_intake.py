@@ -14,12 +14,17 @@ import pyarrow.parquet as pq
 
 from core.data.batch_files import AT, LABEL
 from core.data.ingest import reduce_texts
+from core.data.names import shown_name
 from core.data.reading import Chunk, GivenFile, without_rows
 from core.data.tables import ROW_ID, check_rows
-from core.data.validation import Checked, check, first_of, refusal
+from core.data.validation import MAX_OFFENCES, Checked, check, first_of, refusal
 from core.domain import SoftFinding
 from core.errors import DataContractError, Offence
 from core.problems.contract import Contract
+
+#: Longest name of an unknown column in a message, and how many of them are named there.
+_COLUMN_NAME = 80
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,18 @@ def _columns_to_read(given: GivenFile, contract: Contract) -> list[str]:
 
 
 def _wrong_columns(name: str, missing: list[str], unknown: list[str]) -> DataContractError:
+    strange = [shown_name(one, _COLUMN_NAME) if one else "" for one in unknown]
     said = [f"{', '.join(missing)} missing"] if missing else []
-    said += [f"{', '.join(repr(one) for one in unknown)} unknown"] if unknown else []
+    if strange:
+        more = f" and {len(strange) - _MOST_NAMED} more" if len(strange) > _MOST_NAMED else ""
+        named = ", ".join(repr(one) for one in strange[:_MOST_NAMED])
+        said += [f"{named}{more} unknown"]
     return DataContractError(
         f"The columns of {name} are not those of the contract: {'; '.join(said)}.",
         fix="Give the columns that the contract names and no others; nothing was stored.",
         offences=[
             *(Offence(one, "column is missing") for one in missing),
-            *(Offence(one or "(no name)", "column is unknown") for one in unknown),
+            *(Offence(one or "(no name)", "column is unknown") for one in strange[:MAX_OFFENCES]),
         ],
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +14,14 @@ from core.adapters.database_batches import BatchRecords
 from core.adapters.dvc import DataVersions
 from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batch_files import batch_file, batches_folder
-from core.data.given_file import open_given, receive, sha256_of, shown_name, state_of
-from core.data.incoming import Incoming, Preparation
+from core.data.given_file import open_given, receive, sha256_of, state_of
+from core.data.incoming import Incoming, Preparation, disk_errors
+from core.data.names import shown_name
 from core.data.stored_rows import StoredRows
+from core.data.turns import Turns, turns_folder
 from core.domain import Batch
-from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from core.errors import ConflictError, InvalidInputError, NotFoundError
+from core.params_intake import IntakeParams
 from core.problems import require_problem
 from core.problems.contract import Contract, Problem
 from core.promotion.audit import Action
@@ -29,8 +31,6 @@ from core.wording import count
 if TYPE_CHECKING:
     from core.data.batch_intake import Intake
 
-#: Largest file that is taken: 1 GiB.
-MAX_BYTES = 1 << 30
 #: What a batch is compared with when it is not another batch.
 REFERENCE = "reference"
 #: Shares of the whole work after which hashing and checking are done.
@@ -60,6 +60,7 @@ class BatchService:
         versions: DataVersions,
         home: Path,
         trail: AuditTrail,
+        limits: IntakeParams,
         reference: ReferenceRows | None = None,
     ) -> None:
         self._problems = problems
@@ -67,6 +68,8 @@ class BatchService:
         self._versions = versions
         self._home = home
         self._trail = trail
+        self._limits = limits
+        self._turns = Turns(turns_folder(home), limits)
         self._reference = reference
         self._incoming = Incoming(batches_folder(home) / "incoming")
 
@@ -94,8 +97,9 @@ class BatchService:
 
         Raises:
             NotFoundError: there is no such problem or file.
-            InvalidInputError: the file cannot be used.
+            InvalidInputError: the file cannot be used, or is beyond one of the limits.
             DataContractError: its columns or values break the contract.
+            ConflictError: as many files as may be are being taken in.
             UnavailableError: the database or DVC does not take it.
         """
         shown = shown_name(name)
@@ -107,7 +111,11 @@ class BatchService:
             refused=Action.BATCH_REFUSED,
         ) as act:
             contract = self._problem(problem).contract
-            with _disk_errors(), self._incoming.prepare(problem, self._undo) as preparation:
+            with (
+                disk_errors("The batch"),
+                self._turns.take(),
+                self._incoming.prepare(problem, self._undo) as preparation,
+            ):
                 added = self._take(preparation, contract, given, shown, act, on_progress)
             if not added.is_new:
                 act.action, act.object = Action.BATCH_RECOGNISED, f"batch {added.batch.id}"
@@ -126,8 +134,10 @@ class BatchService:
         # Pandera takes a second to import, and most processes take no batch in.
         from core.data.batch_intake import take_in
 
-        path = given if isinstance(given, Path) else receive(given, preparation.folder / "given")
-        opened = open_given(path, shown, MAX_BYTES)
+        path = given
+        if not isinstance(path, Path):
+            path = receive(path, preparation.folder / "given", shown, self._limits)
+        opened = open_given(path, shown, self._limits)
         before = state_of(path)
         sha256 = sha256_of(path, lambda share: on_progress(_HASHED * share, "reading"))
         known = self._records.of_file(preparation.problem, sha256)
@@ -255,14 +265,3 @@ class BatchService:
             self._records.get(preparation.batch_id)
         except NotFoundError:
             self._versions.forget(batch_file(self._home, preparation.problem, preparation.batch_id))
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise UnavailableError(
-            f"The batch cannot be stored ({exc.strerror or type(exc).__name__}).",
-            fix="Check the disk and the rights of PILOTHOUSE_HOME.",
-        ) from exc

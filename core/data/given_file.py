@@ -3,46 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
 import stat
-import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from core.data.reading import HEADER_BYTES, SAVE_AS, GivenFile, neither
+from core.data.confined import ConfinedParquet
+from core.data.names import shown_name
+from core.data.reading import HEADER_BYTES, SAVE_AS, GivenFile, neither, require_columns
 from core.data.reading_csv import CsvFile
 from core.data.reading_parquet import ParquetFile
+from core.data.signatures import compressed_as
 from core.errors import InvalidInputError, NotFoundError, Offence
+from core.params_intake import IntakeParams
 
 PARQUET_MAGIC = b"PAR1"
 _COPY_BYTES = 1 << 20
-_LONGEST_NAME = 200
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "zip",
-    b"BZh91AY&SY": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-    b"\x04\x22\x4d\x18": "lz4",
-}
+#: Longest name of a column in a message, and how many of them are named.
+_COLUMN_NAME = 80
+_MOST_NAMED = 10
 _OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 
 
-def open_given(path: Path, name: str, max_bytes: int | None = None) -> GivenFile:
+def open_given(path: Path, name: str, limits: IntakeParams | None = None) -> GivenFile:
     """Opens a file that somebody gave; ``name`` is what it is called in messages.
+
+    Without ``limits`` the file is one of our own: it is trusted and may have any size.
 
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: the file is neither CSV nor Parquet, is larger than ``max_bytes``,
+        InvalidInputError: the file is neither CSV nor Parquet, is beyond one of ``limits``,
             has no rows, or names a column twice.
+        UnavailableError: the process that reads Parquet cannot be started.
     """
-    head = _head_of(path, name, max_bytes)
-    if head.startswith(PARQUET_MAGIC):
-        return _with_distinct_names(ParquetFile(path, name))
-    _refuse_what_is_no_text(head, name)
-    return _with_distinct_names(CsvFile(path, name, head))
+    head = _head_of(path, name, limits.max_bytes if limits else None)
+    opened: GivenFile
+    if not head.startswith(PARQUET_MAGIC):
+        _refuse_what_is_no_text(head, name)
+        opened = CsvFile(path, name, head, limits)
+    elif limits is None:
+        opened = ParquetFile(path, name)
+    else:
+        opened = ConfinedParquet(path, name, limits)
+    require_columns(name, len(opened.names), limits)
+    return _with_distinct_names(opened)
 
 
 def _head_of(path: Path, name: str, max_bytes: int | None) -> bytes:
@@ -52,11 +58,7 @@ def _head_of(path: Path, name: str, max_bytes: int | None) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise InvalidInputError(f"{name} is not a file.", fix="Give one CSV or Parquet file.")
         if max_bytes is not None and found.st_size > max_bytes:
-            raise InvalidInputError(
-                f"The file {name} has {found.st_size / (1 << 20):,.0f} MiB; "
-                f"{max_bytes / (1 << 20):,.0f} MiB is the most.",
-                fix="Split it, or give it as Parquet.",
-            )
+            raise _too_large(name, found.st_size, max_bytes)
         with path.open("rb") as file:
             head = file.read(HEADER_BYTES)
     except (FileNotFoundError, NotADirectoryError) as exc:
@@ -72,12 +74,11 @@ def _head_of(path: Path, name: str, max_bytes: int | None) -> bytes:
 
 
 def _refuse_what_is_no_text(head: bytes, name: str) -> None:
-    for magic, kind in _COMPRESSED.items():
-        if head.startswith(magic):
-            raise InvalidInputError(
-                f"The file {name} is compressed ({kind}).",
-                fix="Unpack it, or save it as Parquet, which is compressed by itself.",
-            )
+    if (kind := compressed_as(head)) is not None:
+        raise InvalidInputError(
+            f"The file {name} is compressed ({kind}).",
+            fix="Unpack it, or save it as Parquet, which is compressed by itself.",
+        )
     for magic, encoding in _OTHER_ENCODINGS.items():
         if head.startswith(magic):
             raise InvalidInputError(f"The file {name} is in {encoding}.", fix=SAVE_AS)
@@ -86,22 +87,44 @@ def _refuse_what_is_no_text(head: bytes, name: str) -> None:
 
 
 def _with_distinct_names(opened: GivenFile) -> GivenFile:
-    names = opened.names
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(opened.names).items() if times > 1)
     if repeated:
+        shown = [shown_name(name, _COLUMN_NAME) for name in repeated[:_MOST_NAMED]]
         raise InvalidInputError(
-            f"The file {opened.name} has more than one column {', '.join(repeated)}.",
+            f"The file {opened.name} has more than one column {', '.join(shown)}.",
             fix="Give every column a name of its own.",
-            offences=[Offence(name, "column is repeated") for name in repeated],
+            offences=[Offence(name, "column is repeated") for name in shown],
         )
     return opened
 
 
-def receive(given: BinaryIO, path: Path) -> Path:
-    """Puts the bytes of a stream into a file and returns the file."""
+def receive(given: BinaryIO, path: Path, name: str, limits: IntakeParams) -> Path:
+    """Puts the bytes of a stream into a file and returns the file.
+
+    Raises:
+        InvalidInputError: they are more than are taken; none is read where the stream can
+            tell beforehand.
+    """
+    if given.seekable():
+        size = given.seek(0, os.SEEK_END)
+        if size > limits.max_bytes:
+            raise _too_large(name, size, limits.max_bytes)
+        given.seek(0)
+    received = 0
     with path.open("wb") as file:
-        shutil.copyfileobj(given, file, _COPY_BYTES)
+        while chunk := given.read(_COPY_BYTES):
+            received += len(chunk)
+            if received > limits.max_bytes:
+                raise _too_large(name, received, limits.max_bytes)
+            file.write(chunk)
     return path
+
+
+def _too_large(name: str, size: int, max_bytes: int) -> InvalidInputError:
+    return InvalidInputError(
+        f"The file {name} has {size / (1 << 20):,.1f} MiB; {max_bytes >> 20:,} MiB is the most.",
+        fix="Split it, or give it as Parquet.",
+    )
 
 
 def sha256_of(path: Path, on_share: Callable[[float], None]) -> str:
@@ -120,12 +143,3 @@ def state_of(path: Path) -> tuple[int, int]:
     """Size in bytes and time of the last change in ns, which differ once it was written to."""
     found = path.stat()
     return found.st_size, found.st_mtime_ns
-
-
-def shown_name(name: str) -> str:
-    """A name for people: one line of text that can be stored and printed."""
-    storable = name.encode("utf-8", "replace").decode("utf-8")
-    printed = "".join(
-        "�" if unicodedata.category(sign).startswith("C") else sign for sign in storable
-    )
-    return printed.strip()[:_LONGEST_NAME] or "without a name"

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import PilothouseError
+from core.errors import PilothouseError, UnavailableError
 
 LOG = logging.getLogger(__name__)
 
@@ -113,3 +113,15 @@ def _lock(folder: Path, *, wait: bool = True) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         on_failure.pop_all()
     return descriptor
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Tells of a disk that does not take ``what``, such as ``The batch``, in a sentence."""
+    try:
+        yield
+    except OSError as exc:
+        raise UnavailableError(
+            f"{what} cannot be stored ({exc.strerror or type(exc).__name__}).",
+            fix="Check the disk and the rights of PILOTHOUSE_HOME.",
+        ) from exc

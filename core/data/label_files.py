@@ -9,10 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from core.data.given_file import open_given
 from core.data.labels import GIVEN_SCHEMA
-from core.data.tables import read_table
+from core.data.reading import GivenFile
+from core.data.tables import whole_table
 from core.data.validation import MAX_OFFENCES
 from core.errors import DataContractError, InvalidInputError, Offence
+from core.params_intake import IntakeParams
 from core.problems.contract import Contract, Label
 
 #: Columns that say which row a label belongs to: of a request, or of a batch.
@@ -20,47 +23,56 @@ PAIRS = (("request_id", "index"), ("batch_id", "row_id"))
 _LARGEST_INDEX = 2**53
 
 
-def read_labels(path: Path, contract: Contract) -> pa.Table:
+def read_labels(path: Path, name: str, contract: Contract, limits: IntakeParams) -> pa.Table:
     """Returns the labels of a CSV or Parquet file, as ``GIVEN_SCHEMA`` says.
 
     The file has ``request_id`` and ``index``, or ``batch_id`` and ``row_id``, and the
     contract's own label column with its own values. Other columns are not looked at.
 
+    Args:
+        path: the file.
+        name: what it is called in messages.
+        contract: whose labels they are.
+        limits: what is taken of a given file.
+
     Raises:
         NotFoundError: there is no such file.
-        InvalidInputError: it is neither CSV nor Parquet, or lacks a column.
+        InvalidInputError: it is neither CSV nor Parquet, is beyond one of the limits, or
+            lacks a column.
         DataContractError: values are wrong; carries the first 100 and says how many.
     """
-    table = read_table(path)
-    source_name, index_name = _pair_of(table, path.name)
+    # All of them are in memory at once, so there may be fewer than rows of a batch.
+    bounds = limits.model_copy(update={"max_rows": min(limits.max_rows, limits.max_labels)})
+    given = open_given(path, name, bounds)
+    source_name, index_name = _pair_of(given)
     label = contract.label
-    if label.name not in table.column_names:
+    if label.name not in given.names:
         raise InvalidInputError(
-            f"The file {path.name} lacks the column {label.name}, which holds the labels.",
+            f"The file {name} lacks the column {label.name}, which holds the labels.",
             fix="Add it; its values are those of the data the model was trained on.",
             offences=[Offence(label.name, "column is missing")],
         )
-    frame = table.select([source_name, index_name, label.name]).to_pandas()
+    frame = whole_table(given, [source_name, index_name, label.name]).to_pandas()
     offences: list[Offence] = []
     sources = _sources(frame[source_name], offences)
     indexes = _indexes(frame[index_name], offences)
     values = _values(frame[label.name], label, offences)
     if offences:
-        raise _refusal(path.name, offences)
+        raise _refusal(name, offences)
     return pa.table(
         [pa.array(sources, pa.string()), pa.array(indexes, pa.int64()), pa.array(values)],
         schema=GIVEN_SCHEMA,
     )
 
 
-def _pair_of(table: pa.Table, name: str) -> tuple[str, str]:
-    found = [pair for pair in PAIRS if set(pair) <= set(table.column_names)]
+def _pair_of(given: GivenFile) -> tuple[str, str]:
+    found = [pair for pair in PAIRS if set(pair) <= set(given.names)]
     if len(found) == 1:
         return found[0]
     pairs = " or ".join(" and ".join(pair) for pair in PAIRS)
     said = "has the columns of both kinds" if found else "does not say which rows it is about"
     raise InvalidInputError(
-        f"The file {name} {said}.", fix=f"Give it either {pairs}, and the label's column."
+        f"The file {given.name} {said}.", fix=f"Give it either {pairs}, and the label's column."
     )
 
 

@@ -6,19 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.adapters.database_batches import BatchRecords
-from core.data.batch_files import LABEL
-from core.data.given_file import shown_name
+from core.data.batch_files import LABEL, batches_folder
+from core.data.given_file import receive
+from core.data.incoming import Incoming, Preparation, disk_errors
 from core.data.label_files import read_labels
 from core.data.label_join import LabelsReport, join, labels_sentence
 from core.data.labels import SOURCE, LabelLog
+from core.data.names import shown_name
 from core.data.tables import ROW_ID
+from core.data.turns import Turns, turns_folder
 from core.deployment.inference_log import InferenceLog
 from core.errors import NotFoundError
+from core.params_intake import IntakeParams
 from core.problems import require_problem
 from core.problems.contract import Problem
 from core.promotion.audit import Action
@@ -38,37 +43,50 @@ class LabelService:
     rows_of: BatchRows
     labels: LabelLog
     inference: InferenceLog
+    home: Path
+    limits: IntakeParams
     trail: AuditTrail
 
-    def add(self, problem: str, path: Path, *, actor: str) -> LabelsReport:
+    def add(
+        self, problem: str, given: Path | BinaryIO, *, actor: str, name: str = ""
+    ) -> LabelsReport:
         """Takes a file of labels, wholly or not at all, and says what became of each.
 
         Labels of strangers are kept as well: their rows may still be on the way.
 
         Args:
             problem: name of the problem.
-            path: CSV or Parquet, as ``read_labels`` says.
+            given: CSV or Parquet, as ``read_labels`` says, or a stream of its bytes.
             actor: who gives it.
+            name: what the file is called, for people; by default as it is on the disk.
 
         Raises:
             NotFoundError: there is no such problem or file.
-            InvalidInputError: the file cannot be used.
+            InvalidInputError: the file cannot be used, or is beyond one of the limits.
             DataContractError: values are wrong; every offence is named.
+            ConflictError: as many files as may be are being taken in.
             UnavailableError: the labels cannot be written.
         """
+        shown = shown_name(name or (given.name if isinstance(given, Path) else ""))
         with self.trail.act(
-            Action.LABELS_ADDED,
-            actor=actor,
-            object=f"file {shown_name(path.name)}",
-            problem=problem,
+            Action.LABELS_ADDED, actor=actor, object=f"file {shown}", problem=problem
         ) as act:
             require_problem(problem, self.problems)
-            given = read_labels(path, self.problems[problem].contract)
-            report = self._take(problem, given, actor)
+            with disk_errors("The file"), Turns(turns_folder(self.home), self.limits).take():
+                report = self._take(problem, self._read(problem, given, shown), actor)
             # What became of them is known only now. Given again, all of them are known
             # already, so whoever is told that this row cannot be written may simply repeat it.
             act.done(labels_sentence(report))
         return report
+
+    def _read(self, problem: str, given: Path | BinaryIO, shown: str) -> pa.Table:
+        contract = self.problems[problem].contract
+        if isinstance(given, Path):
+            return read_labels(given, shown, contract, self.limits)
+        incoming = Incoming(batches_folder(self.home) / "incoming-labels")
+        with incoming.prepare(problem, _nothing_to_undo) as preparation:
+            path = receive(given, preparation.folder / "given", shown, self.limits)
+            return read_labels(path, shown, contract, self.limits)
 
     def _take(self, problem: str, given: pa.Table, actor: str) -> LabelsReport:
         sources = pc.unique(given.column(SOURCE)).to_pylist()
@@ -107,6 +125,10 @@ class LabelService:
                 ).report
             )
         return _sum(reports)
+
+
+def _nothing_to_undo(preparation: Preparation) -> None:
+    """Until they are read, labels are in the folder that is removed anyway, and nowhere else."""
 
 
 def _sum(reports: list[LabelsReport]) -> LabelsReport:

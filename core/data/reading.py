@@ -11,10 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from core.errors import InvalidInputError, Offence
+from core.params_intake import IntakeParams
 
 #: Longest first line that is taken for a header.
 HEADER_BYTES = 1 << 16
 SAVE_AS = "Save it as CSV in UTF-8 with a header line, or as Parquet."
+_SPLIT_IT = "Split it into several files."
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,42 @@ def neither(name: str) -> InvalidInputError:
 def without_rows(name: str) -> InvalidInputError:
     """The refusal of a file that holds nothing."""
     return InvalidInputError(f"The file {name} has no rows.", fix="Give it some data.")
+
+
+def require_rows(name: str, rows: int, limits: IntakeParams | None) -> None:
+    """Refuses a file of more rows than are taken.
+
+    Raises:
+        InvalidInputError: ``rows`` are more.
+    """
+    if limits is not None and rows > limits.max_rows:
+        raise InvalidInputError(
+            f"The file {name} has {rows:,} rows and perhaps more; {limits.max_rows:,} is the most.",
+            fix=_SPLIT_IT,
+        )
+
+
+def require_columns(name: str, columns: int, limits: IntakeParams | None) -> None:
+    """Refuses a file of more columns than are taken.
+
+    Raises:
+        InvalidInputError: ``columns`` are more.
+    """
+    if limits is not None and columns > limits.max_columns:
+        raise InvalidInputError(
+            f"The file {name} has {columns:,} columns; {limits.max_columns:,} is the most.",
+            fix="Give the columns that the contract names and no others.",
+        )
+
+
+def require_decoded(name: str, size: int, limits: IntakeParams | None) -> None:
+    """Refuses a file that is larger than what is taken once it is decoded.
+
+    Raises:
+        InvalidInputError: ``size`` in bytes is more.
+    """
+    if limits is not None and size > limits.max_decoded_mb << 20:
+        raise InvalidInputError(
+            f"The file {name} holds more than {limits.max_decoded_mb:,} MiB once it is decoded.",
+            fix=_SPLIT_IT,
+        )

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from core.data.reading import HEADER_BYTES, Chunk, neither, without_rows
+from core.data.reading import HEADER_BYTES, Chunk, neither, require_rows, without_rows
 from core.errors import InvalidInputError, Offence
+from core.params_intake import IntakeParams
 
 #: Text that is read at a time; no row may be longer.
 BLOCK_BYTES = 8 << 20
@@ -26,8 +27,11 @@ _UTF8 = "Save it as CSV in UTF-8."
 class CsvFile:
     """A CSV file with a header line, comma between values and double quotes around them."""
 
-    def __init__(self, path: Path, name: str, head: bytes) -> None:
+    def __init__(
+        self, path: Path, name: str, head: bytes, limits: IntakeParams | None = None
+    ) -> None:
         self.name = name
+        self._limits = limits
         self.malformed: list[Offence] = []
         #: Row of each malformed row in the file, in order.
         self._skipped: list[int] = []
@@ -50,6 +54,7 @@ class CsvFile:
                         continue
                     rows = self._rows_of(read, batch.num_rows)
                     read += batch.num_rows
+                    require_rows(self.name, read, self._limits)
                     # Not the position in the file: the reader is far ahead of its blocks.
                     share = min(1.0, block * BLOCK_BYTES / size)
                     yield Chunk(pa.Table.from_batches([batch]), rows, share)

@@ -9,8 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.data.reading import Chunk, neither, without_rows
+from core.data.names import shown_name
+from core.data.reading import (
+    Chunk,
+    neither,
+    require_columns,
+    require_decoded,
+    require_rows,
+    without_rows,
+)
 from core.errors import InvalidInputError, Offence
+from core.params_intake import IntakeParams
 
 CHUNK_ROWS = 1 << 16
 #: Read ahead of a column, so that a row group is never whole in memory.
@@ -18,19 +27,34 @@ _BUFFER_BYTES = 1 << 20
 
 
 class ParquetFile:
-    """A Parquet file whose columns hold plain values."""
+    """A Parquet file whose columns hold plain values.
 
-    def __init__(self, path: Path, name: str) -> None:
+    Somebody else's file is read by ``core.data.confined``, which does it with this class in a
+    process of its own.
+    """
+
+    def __init__(self, path: Path, name: str, limits: IntakeParams | None = None) -> None:
         self.name = name
         self.malformed: list[Offence] = []
+        self._limits = limits
         try:
             self._file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES)
             self._types = {field.name: field.type for field in self._file.schema_arrow}
             self.names = tuple(self._file.schema_arrow.names)
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
             raise neither(name) from exc
-        if not self._file.metadata.num_rows:
+        if not self.rows:
             raise without_rows(name)
+        require_rows(name, self.rows, limits)
+        require_columns(name, self._file.metadata.num_columns, limits)
+        require_decoded(name, self._promised_bytes(), limits)
+
+    @property
+    def rows(self) -> int:
+        """Rows that the file says it has."""
+        return int(self._file.metadata.num_rows)
 
     @property
     def malformed_rows(self) -> int:
@@ -40,28 +64,38 @@ class ParquetFile:
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
         """Yields these columns of every row: float64, int64, string, or a date or time."""
         self._check_types(columns)
-        total, read = self._file.metadata.num_rows, 0
+        total, read, size = self.rows, 0, 0
         try:
             for batch in self._file.iter_batches(CHUNK_ROWS, columns=list(columns)):
                 # The reader takes a dot in a name for a path and may give more than was asked.
                 table = pa.table({one: _plain(batch.column(one)) for one in columns})
                 rows = np.arange(read, read + batch.num_rows, dtype=np.int64)
                 read += batch.num_rows
+                size += table.nbytes
+                require_decoded(self.name, size, self._limits)
                 yield Chunk(table, rows, read / total)
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError) as exc:
             raise InvalidInputError(
                 f"The file {self.name} is damaged: it ends or breaks after row {read}.",
                 fix="Write it again.",
             ) from exc
 
+    def _promised_bytes(self) -> int:
+        """Bytes of the decompressed pages, as the file itself says."""
+        metadata = self._file.metadata
+        return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+
     def _check_types(self, columns: Sequence[str]) -> None:
         strange = [name for name in columns if not _is_plain(self._types[name])]
         if strange:
-            first = f"{strange[0]} ({self._types[strange[0]]})"
+            kinds = {name: shown_name(str(self._types[name])) for name in strange}
             raise InvalidInputError(
-                f"{self.name} has values that are neither numbers, texts nor times in {first}.",
+                f"{self.name} has values that are neither numbers, texts nor times in "
+                f"{strange[0]} ({kinds[strange[0]]}).",
                 fix="Save these columns as plain numbers or texts.",
-                offences=[Offence(name, f"is of type {self._types[name]}") for name in strange],
+                offences=[Offence(name, f"is of type {kinds[name]}") for name in strange],
             )
 
 

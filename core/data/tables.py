@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.data.given_file import open_given
+from core.data.reading import GivenFile
 from core.errors import InvalidInputError, RowCountError
 from core.problems.contract import Columns, Contract
 from core.wording import count
@@ -31,10 +33,19 @@ def read_table(path: Path) -> pa.Table:
             column twice.
     """
     given = open_given(path, path.name)
-    chunks = [chunk.table for chunk in given.chunks(given.names)]
+    return whole_table(given, given.names)
+
+
+def whole_table(given: GivenFile, columns: Sequence[str]) -> pa.Table:
+    """These columns of every row of a file that has been opened, in memory.
+
+    Raises:
+        InvalidInputError: the file cannot be read to its end, or not all of it as rows.
+    """
+    chunks = [chunk.table for chunk in given.chunks(columns)]
     if given.malformed:
         raise InvalidInputError(
-            f"The file {path.name} has another number of values than its header in "
+            f"The file {given.name} has another number of values than its header in "
             f"{count(given.malformed_rows, 'row')}.",
             fix="Put a comma between values, and quotes around values that hold one.",
             offences=given.malformed,

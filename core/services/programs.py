@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.params import load_params
 from core.services.environment import Launch
 from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
 from core.services.machine import usable_cores
@@ -99,6 +100,7 @@ def panel(launch: Launch) -> Program:
         *("--server.port", str(settings.panel_port)),
         *("--server.headless", "true"),
         *("--server.fileWatcherType", "none"),
+        *("--server.maxUploadSize", str(load_params(settings.params_file).intake.max_file_mb)),
         *("--browser.gatherUsageStats", "true" if settings.telemetry else "false"),
     )
     return Program("panel", argv, panel_probe(settings))

@@ -29,7 +29,7 @@ from core.data.batches import Added, BatchService
 from core.errors import InvalidInputError
 from core.problems.titanic import PROBLEM
 from core.settings import CODE_ROOT
-from tests.unit.core_fakes import make_trail
+from tests.unit.core_fakes import INTAKE, make_trail
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -61,6 +61,7 @@ class House:
             DataVersions(batches_folder(home)),
             home,
             make_trail(self.database, home),
+            INTAKE,
         )
 
     def add(self, content: bytes) -> Added:

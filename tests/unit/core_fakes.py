@@ -446,6 +446,8 @@ def report_of(auc: float = 0.85) -> EvaluationReport:
     )
 
 
+#: What is taken of a given file.
+INTAKE = load_params(CODE_ROOT / "params.yaml").intake
 #: Of a model that tells sweet plums by their weight; other inputs only make it worse.
 WEIGHTS: Mapping[str, float] = MappingProxyType({"weight": 0.1})
 BIAS = -5.0

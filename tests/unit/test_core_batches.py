@@ -22,8 +22,9 @@ from core.data.batch_files import batch_file, batches_folder
 from core.data.batches import BatchService
 from core.domain import SoftFinding
 from core.errors import DataContractError, InvalidInputError, NotFoundError, UnavailableError
+from core.params_intake import IntakeParams
 from core.problems.contract import Problem, ReducedInput
-from tests.unit.core_fakes import PROBLEM, FakeVersions, make_trail
+from tests.unit.core_fakes import INTAKE, PROBLEM, FakeVersions, make_trail
 
 STAMPED = replace(
     PROBLEM,
@@ -53,8 +54,9 @@ GOOD = "weight,stones,colour,taste\n40,1,blue,sweet\n50.5,,yellow,\n"
 class Orchard:
     """A service over a real database and stand-ins for DVC."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, limits: IntakeParams = INTAKE) -> None:
         self.home = home
+        self.limits = limits
         self.database = Database(f"sqlite:///{home / 'pilothouse.db'}")
         self.database.migrate()
         self.versions = FakeVersions()
@@ -70,6 +72,7 @@ class Orchard:
             self.versions,  # type: ignore[arg-type]
             self.home,
             self.trail,
+            self.limits,
         )
 
     def add(self, content: str | bytes, problem: str = "plums") -> batches.Added:
@@ -379,12 +382,6 @@ class TestRefused:
         assert said in offence.problem
         assert orchard.is_empty()
 
-    def test_too_large_a_file(self, orchard: Orchard, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(batches, "MAX_BYTES", 10)
-        with pytest.raises(InvalidInputError, match="is the most"):
-            orchard.add(GOOD)
-        assert orchard.is_empty()
-
     def test_what_is_no_file(self, orchard: Orchard, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path, error in (
@@ -560,6 +557,7 @@ class TestReading:
             orchard.versions,  # type: ignore[arg-type]
             orchard.home,
             orchard.trail,
+            INTAKE,
             lambda problem: rows,
         )
         found = with_reference.compare(batch.id, "reference")

@@ -15,7 +15,8 @@ from core.data.label_files import read_labels
 from core.data.label_join import LabelsReport, labels_sentence
 from core.domain import Batch, Check, RunStatus
 from core.errors import DataContractError, NotFoundError
-from tests.unit.core_fakes import PROBLEM, World, make_world
+from core.problems.contract import Contract
+from tests.unit.core_fakes import INTAKE, PROBLEM, World, make_world
 
 LABEL = PROBLEM.contract.label
 
@@ -43,6 +44,10 @@ def _labels(folder: Path, *rows: tuple[str, int, object]) -> Path:
     body = "".join(f"{source},{index},{value}\n" for source, index, value in rows)
     file.write_text(f"batch_id,row_id,{LABEL.name}\n{body}")
     return file
+
+
+def _read(file: Path, contract: Contract) -> pa.Table:
+    return read_labels(file, file.name, contract, INTAKE)
 
 
 def _check_of(batch: Batch, at: datetime) -> Check:
@@ -153,6 +158,6 @@ def test_a_label_in_a_file_is_read_as_the_contract_reads_it(
     for file in (parquet, _labels(tmp_path, ("b", 0, given))):
         if read is None:
             with pytest.raises(DataContractError, match="must be 0 or 1"):
-                read_labels(file, contract)
+                _read(file, contract)
         else:
-            assert read_labels(file, contract)["label"].to_pylist() == [read]
+            assert _read(file, contract)["label"].to_pylist() == [read]

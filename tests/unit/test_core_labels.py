@@ -19,10 +19,15 @@ from core.data.label_join import LabelsReport, join
 from core.data.labels import GIVEN_SCHEMA, LABEL_SCHEMA, LabelLog
 from core.data.log_tables import AT_TYPE
 from core.errors import DataContractError, InvalidInputError, NotFoundError, UnavailableError
-from tests.unit.core_fakes import PROBLEM
+from core.problems.contract import Contract
+from tests.unit.core_fakes import INTAKE, PROBLEM
 
 Given = tuple[str, int, float]
 START = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def _read(file: Path, contract: Contract) -> pa.Table:
+    return read_labels(file, file.name, contract, INTAKE)
 
 
 def given_labels(*labels: Given) -> pa.Table:
@@ -162,7 +167,7 @@ CONTRACT = PROBLEM.contract
 def test_files_name_requests_or_batches(tmp_path: Path) -> None:
     csv = tmp_path / "labels.csv"
     csv.write_text("request_id,index,taste,comment\nab,0,sweet,x\ncd,12,sour,\n")
-    assert read_labels(csv, CONTRACT).to_pylist() == [
+    assert _read(csv, CONTRACT).to_pylist() == [
         {"source": "ab", "row_id": 0, "label": 1.0},
         {"source": "cd", "row_id": 12, "label": 0.0},
     ]
@@ -171,7 +176,7 @@ def test_files_name_requests_or_batches(tmp_path: Path) -> None:
         pa.table({"batch_id": ["b", "b"], "row_id": [3.0, 4.0], "taste": ["sour", "sweet"]}),
         parquet,
     )
-    found = read_labels(parquet, CONTRACT)
+    found = _read(parquet, CONTRACT)
     assert found.schema.equals(GIVEN_SCHEMA)
     assert found["row_id"].to_pylist() == [3, 4]
     assert found["label"].to_pylist() == [0.0, 1.0]
@@ -183,7 +188,7 @@ def test_numbers_as_labels_are_read_as_data_frames_write_them(tmp_path: Path) ->
     for values in ([0, 1], [0.0, 1.0], ["0", "1"]):
         frame = pd.DataFrame({"request_id": ["a", "b"], "index": [0, 0], "Survived": values})
         frame.to_parquet(tmp_path / "labels.parquet")
-        found = read_labels(tmp_path / "labels.parquet", TITANIC.contract)
+        found = _read(tmp_path / "labels.parquet", TITANIC.contract)
         assert found["label"].to_pylist() == [0.0, 1.0]
 
 
@@ -192,7 +197,7 @@ def test_every_wrong_value_is_named(tmp_path: Path) -> None:
     lines = ["ab,0,sweet", ",-1,sour", "cd,1.5,bitter", "ef,x,", "gh,,sweet", "ij,1e300,sweet"]
     file.write_text("\n".join(["request_id,index,taste", *lines]))
     with pytest.raises(DataContractError, match="8 values are wrong") as refused:
-        read_labels(file, CONTRACT)
+        _read(file, CONTRACT)
     whole, label = "must be a whole number from 0 on", "must be sour or sweet"
     assert [(o.row, o.field, o.problem) for o in refused.value.offences] == [
         (1, "index", whole),
@@ -210,7 +215,7 @@ def test_a_hundred_offences_are_named_and_the_rest_counted(tmp_path: Path) -> No
     file = tmp_path / "labels.csv"
     file.write_text("request_id,index,taste\n" + "a,0,bitter\n" * 250)
     with pytest.raises(DataContractError, match="250 values are wrong") as refused:
-        read_labels(file, CONTRACT)
+        _read(file, CONTRACT)
     assert len(refused.value.offences) == 100
 
 
@@ -226,6 +231,6 @@ def test_a_file_with_other_columns_is_refused(tmp_path: Path, header: str, words
     file = tmp_path / "labels.csv"
     file.write_text(f"{header}\n{','.join('1' for _ in header.split(','))}\n")
     with pytest.raises(InvalidInputError, match=words):
-        read_labels(file, CONTRACT)
+        _read(file, CONTRACT)
     with pytest.raises(NotFoundError):
-        read_labels(tmp_path / "none.csv", CONTRACT)
+        _read(tmp_path / "none.csv", CONTRACT)
