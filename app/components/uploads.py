@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import streamlit as st
 
 from app.components.failures import Failure, failure_from
+from core.data.names import shown_name
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -37,7 +38,7 @@ class Uploads:
 
     def start(self, core: Pilothouse, problem: str, name: str, content: BinaryIO) -> None:
         """Checks and stores a file in the background."""
-        upload = self._last[problem] = Upload(name)
+        upload = self._last[problem] = Upload(shown_name(name))
 
         def work() -> None:
             try:

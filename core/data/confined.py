@@ -27,6 +27,9 @@ _SAID_BYTES = 1 << 16
 #: Where the interpreter finds its own libraries; nothing else of the environment, and no
 #: secret in it, is for a process that a file may lead astray.
 _PASSED_ON = ("LD_LIBRARY_PATH",)
+#: Arrow's own allocator takes a GiB at once, which would use up what there is; each thread of
+#: the linear algebra behind NumPy has a buffer.
+_ENVIRONMENT = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class ConfinedParquet:
@@ -103,7 +106,7 @@ def _started(said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             # -P, because a module in the working folder would come first.
             [sys.executable, "-P", "-m", "core.data.confined_reader"],
-            env={"PYTHONPATH": str(CODE_ROOT), **passed_on},
+            env={"PYTHONPATH": str(CODE_ROOT), **_ENVIRONMENT, **passed_on},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,

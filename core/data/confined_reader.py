@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.data.reading_parquet import ParquetFile
 from core.errors import InvalidInputError, Offence
@@ -27,8 +29,10 @@ REFUSED = 3
 _CPU_S = 900
 #: The only file that it may write to is its standard error.
 _SAID_BYTES = 1 << 20
-#: Most bytes of rows in one message, about: the other side takes them one at a time.
+#: Most bytes of rows in one message: the other side takes them one at a time.
 _MESSAGE_BYTES = 32 << 20
+#: Longest text; a row of a CSV file may not be longer either.
+_TEXT_BYTES = 8 << 20
 
 
 class Order(Frozen):
@@ -82,6 +86,9 @@ def main() -> int:
 
 
 def _confine(limits: IntakeParams) -> None:
+    # Each thread takes a stack and an arena of its own from the memory.
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
     bounds = {
         resource.RLIMIT_DATA: limits.reader_mb << 20,
         resource.RLIMIT_CPU: _CPU_S,
@@ -102,13 +109,33 @@ def _answer(order: Order) -> None:
         return
     writer: pa.RecordBatchStreamWriter | None = None
     for chunk in file.chunks(order.columns):
+        _require_short_texts(chunk.table, order.name)
         writer = writer or pa.ipc.new_stream(out, chunk.table.schema)
-        table = chunk.table
-        rows = max(1, table.num_rows * _MESSAGE_BYTES // max(table.nbytes, _MESSAGE_BYTES))
-        for batch in table.to_batches(max_chunksize=rows):
-            writer.write_batch(batch)
+        for piece in _pieces(chunk.table):
+            writer.write_table(piece)
     if writer is not None:
         writer.close()
+
+
+def _require_short_texts(table: pa.Table, name: str) -> None:
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            longest = pc.max(pc.binary_length(column)).as_py() or 0
+            if longest > _TEXT_BYTES:
+                raise InvalidInputError(
+                    f"The file {name} has a text of more than {_TEXT_BYTES >> 20} MiB.",
+                    fix="Leave out what is not data.",
+                )
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """The rows in turn, no more of them together than one message holds."""
+    if table.nbytes <= _MESSAGE_BYTES or table.num_rows == 1:
+        yield table
+        return
+    half = table.num_rows // 2
+    yield from _pieces(table.slice(0, half))
+    yield from _pieces(table.slice(half))
 
 
 def _refuse(exc: InvalidInputError) -> int:

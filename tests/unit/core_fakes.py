@@ -25,6 +25,7 @@ from core.errors import NotFoundError, UnavailableError
 from core.monitoring.messages import Message
 from core.params import load_params
 from core.params_alerts import ScheduleParams
+from core.params_intake import IntakeParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
 from core.promotion.identity import Identities, OneLocalOperator
 from core.promotion.trail import AuditTrail
@@ -585,7 +586,11 @@ class Accounts:
 
 
 def make_world(
-    folder: Path, *, identities: Identities | None = None, approvals_required: int = 1
+    folder: Path,
+    *,
+    identities: Identities | None = None,
+    approvals_required: int = 1,
+    intake: IntakeParams = INTAKE,
 ) -> World:
     """An empty installation below ``folder``."""
     settings = Settings(home=folder / "home")
@@ -598,7 +603,7 @@ def make_world(
         }
     )
     promotion = params.promotion.model_copy(update={"approvals_required": approvals_required})
-    params = params.model_copy(update={"promotion": promotion})
+    params = params.model_copy(update={"promotion": promotion, "intake": intake})
     database = Database(settings.database_url)
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.errors import SetupError
 from core.services import haproxy
@@ -49,6 +50,17 @@ def test_the_process_manager_reads_back_what_was_meant():
 def test_published_services_bind_the_host_of_the_settings(name):
     assert "127.0.0.1" in argv_of(name)
     assert "10.0.0.5" in argv_of(name, host="10.0.0.5")
+
+
+def test_the_panel_takes_files_as_large_as_the_core_does(tmp_path):
+    params = yaml.safe_load((CODE_ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["intake"]["max_file_mb"] = 7
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(params), encoding="utf-8")
+
+    assert after(argv_of("panel", params_file=file), "--server.maxUploadSize") == "7"
+    # A second place would be a second truth.
+    assert "maxUploadSize" not in (CODE_ROOT / ".streamlit" / "config.toml").read_text()
 
 
 def test_ray_declares_the_cpus_it_is_told_and_keeps_its_node_on_loopback():
