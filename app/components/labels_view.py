@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
 
-from app.components import words
+from app.components import installation, words
 from app.components.failures import guarded
 from core.data.label_join import labels_sentence
 
@@ -33,5 +33,5 @@ def show_labels_upload(core: Pilothouse, problem: Problem) -> None:
 
 def _add(core: Pilothouse, problem: Problem, content: BinaryIO, name: str) -> None:
     with st.spinner("Joining the labels…"):
-        report = core.labels.add(problem.name, content, name=name, actor=core.settings.operator)
+        report = core.labels.add(problem.name, content, name=name, actor=installation.actor())
     st.success(labels_sentence(report), icon=":material/label:")

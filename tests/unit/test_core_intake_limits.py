@@ -92,7 +92,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "has a text of more than 8 MiB",
     ),
     "page of one text": (
-        lambda: parquet_of({**plums(1, "blue"), "colour": pa.array(["x" * (150 << 20)])}),
+        lambda: parquet_of({**plums(1, "blue"), "colour": pa.array(["x" * (70 << 20)])}),
         "more than 64 MiB once it is decoded",
     ),
     "footer of rubbish": (
