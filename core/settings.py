@@ -169,7 +169,27 @@ class Settings(BaseSettings):
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
             for name, value in values.items()
         }
-        return {f"PILOTHOUSE_{name.upper()}": str(value) for name, value in plain.items()}
+        return {variable_of(name): str(value) for name, value in plain.items()}
+
+    def secret_variables(self) -> tuple[str, ...]:
+        """Which of ``variables`` hold secrets."""
+        fields = type(self).model_fields.items()
+        return tuple(
+            variable_of(name)
+            for name, field in fields
+            if not field.exclude and isinstance(getattr(self, name), SecretStr)
+        )
+
+    def without_secrets(self) -> Settings:
+        """The same settings with every secret left blank, for work that needs none."""
+        names = (name for name in type(self).model_fields)
+        secret = (name for name in names if isinstance(getattr(self, name), SecretStr))
+        return self.model_copy(update=dict.fromkeys(secret, SecretStr("")))
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"PILOTHOUSE_{name.upper()}"
 
 
 def read_secret(name: str, given: SecretStr, file: str) -> str:

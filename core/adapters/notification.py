@@ -7,8 +7,9 @@ an error.
 from __future__ import annotations
 
 import logging
+from base64 import b64encode
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit
 
 import apprise
 
@@ -57,6 +58,17 @@ class Receivers:
             raise failures[0]
 
     def _send(self, url: str, message: Message) -> None:
+        try:
+            self._hand_over(url, message)
+        except PilothouseError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - any of a hundred plug-ins may be at work
+            # Not as its cause: what it says, and its trace in a log, may hold the address.
+            raise UnavailableError(
+                f"A receiver of alerts could not be asked ({type(exc).__name__})."
+            ) from None
+
+    def _hand_over(self, url: str, message: Message) -> None:
         with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]
             receiver = apprise.Apprise.instantiate(_with_fields(url, message))
             if receiver is None:
@@ -92,7 +104,12 @@ def without_secrets(text: str, url: str) -> str:
     found += [value for _, value in parse_qsl(parts.query)]
     if parts.scheme.lower() not in WEBHOOKS:
         found.append(parts.netloc)
-    secrets = {part for part in found if part and len(part) >= SECRET_LENGTH}
+    # As it is written in the address, as the receiver reads it, and as it is sent.
+    written = [part for part in found if part]
+    forms = [form(part) for part in written for form in (str, unquote, unquote_plus, quote)]
+    if parts.username:
+        forms.append(b64encode(f"{parts.username}:{parts.password or ''}".encode()).decode())
+    secrets = {part for part in forms if len(part) >= SECRET_LENGTH}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "…")
     return text

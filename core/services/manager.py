@@ -143,6 +143,8 @@ class ServiceManager:
         )
         config = config_text(launch, programs)
         self._layout.supervisor_config.write_text(config, encoding="utf-8")
+        # Secrets are part of what it is made of.
+        self._layout.fingerprint_file.touch(mode=0o600)
         self._layout.fingerprint_file.write_text(fingerprint(launch, config), encoding="utf-8")
         say(f"Starting {', '.join(program.name for program in programs)}.")
         self._supervisor.start(

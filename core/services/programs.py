@@ -22,7 +22,8 @@ class Program:
     """One supervised process.
 
     ``ready_after_s`` is how long it must live to count as started; ``stop_wait_s`` is the
-    time it gets to end by itself.
+    time it gets to end by itself. ``secrets`` are the settings whose secret it needs: it sees
+    no other. Ray needs none, and so whatever runs in a job sees none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Program:
     probe: Probe
     ready_after_s: int = 2
     stop_wait_s: int = 15
+    secrets: tuple[str, ...] = ()
 
 
 #: Decides what runs; tests start less.
@@ -87,7 +89,7 @@ def mlflow(launch: Launch) -> Program:
 def worker(launch: Launch) -> Program:
     """The background worker."""
     argv = (sys.executable, "-m", "core.worker")
-    return Program("worker", argv, worker_probe(launch.layout))
+    return Program("worker", argv, worker_probe(launch.layout), secrets=("alert_url",))
 
 
 def panel(launch: Launch) -> Program:

@@ -179,7 +179,8 @@ def _launch(settings: Settings) -> Launch:
     layout.prepare()
     seed = int(layout.installation, 16)
     ports = choose_ports(read_ports(layout.ports_file), seed, is_free)
-    return Launch(settings, layout, ports, find_java(inherited_environment()))
+    # No stage tells anybody anything.
+    return Launch(settings.without_secrets(), layout, ports, find_java(inherited_environment()))
 
 
 @contextmanager
