@@ -145,7 +145,7 @@ def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arr
 
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
-    return RayCluster(settings.ray_dashboard_url)
+    return RayCluster(settings.ray_dashboard_url, settings.ray_token_file)
 
 
 def connect_labelled_rows(settings: Settings) -> ReadLabelled:
@@ -204,7 +204,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     database = Database(settings.database_url)
     database.migrate()
     tracking = connect_tracking(settings)
-    serve = ServeClient(settings.ray_dashboard_url)
+    serve = ServeClient(settings.ray_dashboard_url, settings.ray_token_file)
     adapters = Adapters(
         database=database,
         tracker=tracking.tracker,

@@ -11,14 +11,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
+
+
+#: All addresses of a machine; nobody can connect to it.
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - named, not bound
+
+
+def address_of(scheme: str, host: str, port: int) -> str:
+    """The URL at which a process on this machine reaches a port that is bound at ``host``."""
+    reached = LOOPBACK if host == EVERYWHERE else host
+    return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 class Settings(BaseSettings):
@@ -30,7 +41,27 @@ class Settings(BaseSettings):
         default=CODE_ROOT / ".pilothouse",
         description="Folder of all state: database, MLflow store, workspaces, logs, pids.",
     )
-    host: str = Field(default=LOOPBACK, description="Address the published ports bind.")
+    host: str = Field(
+        default=LOOPBACK, description="Address that the panel and the served models bind."
+    )
+    panel_public_url: str = Field(
+        default="", description="Where people open the panel, if not at its host and port."
+    )
+    serving_public_url: str = Field(
+        default="", description="Where callers find the served models, if not at host and port."
+    )
+    allow_open: bool = Field(
+        default=False,
+        description="Let other machines in although nobody signs in or no keys are asked for.",
+    )
+    tls_cert_file: str = Field(
+        default="",
+        description="Certificate of the panel and the served models, with its chain, as PEM.",
+    )
+    tls_key_file: str = Field(default="", description="Private key of that certificate, as PEM.")
+    ray_token: bool = Field(
+        default=True, description="Have Ray ask for a token, which only this installation knows."
+    )
     panel_port: int = Field(default=8501, description="Port of the panel.")
     serving_port: int = Field(default=8000, description="Port of the served models.")
     mlflow_port: int = Field(default=5000, description="Port of MLflow.")
@@ -74,6 +105,21 @@ class Settings(BaseSettings):
         description="File of the audit trail's anchor; empty means `audit/anchor` in the home.",
     )
 
+    @field_validator("host")
+    @classmethod
+    def _one_kind_of_address(cls, host: str) -> str:
+        """Refuses what each of our servers would take for something else."""
+        if host in ("", "*", "::"):
+            raise ValueError(f"give one address or name, or {EVERYWHERE} for all of IPv4")
+        return host
+
+    @field_validator("panel_public_url", "serving_public_url")
+    @classmethod
+    def _whole_url(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("begin it with http:// or https://")
+        return url.rstrip("/")
+
     @property
     def packages(self) -> tuple[str, ...]:
         """Packages that hold problems, in order of search."""
@@ -87,22 +133,46 @@ class Settings(BaseSettings):
     @property
     def mlflow_url(self) -> str:
         """Base address of the MLflow server."""
-        return f"http://{self.host}:{self.mlflow_port}"
+        return f"http://{LOOPBACK}:{self.mlflow_port}"
 
     @property
     def ray_dashboard_url(self) -> str:
         """Base address of Ray's dashboard and job API."""
-        return f"http://{self.host}:{self.ray_dashboard_port}"
+        return f"http://{LOOPBACK}:{self.ray_dashboard_port}"
 
     @property
     def serving_url(self) -> str:
-        """Base address of the served models."""
-        return f"http://{self.host}:{self.serving_port}"
+        """Where our own processes reach the served models."""
+        return address_of(self.scheme, self.host, self.serving_port)
 
     @property
     def panel_url(self) -> str:
-        """Base address of the panel."""
-        return f"http://{self.host}:{self.panel_port}"
+        """Where our own processes reach the panel."""
+        return address_of(self.scheme, self.host, self.panel_port)
+
+    @property
+    def panel_names(self) -> tuple[str, ...]:
+        """Host names under which a browser may open the panel; ``*`` stands for any.
+
+        A page elsewhere must not be able to talk to the panel by pointing a name of its own
+        at it, and where we know all good names, none but these are answered.
+        """
+        if self.host == EVERYWHERE and not self.panel_public_url:
+            return ("*",)
+        public = urlsplit(self.panel_public_url).hostname or ""
+        own = "" if self.host == EVERYWHERE else self.host
+        names = dict.fromkeys(("localhost", LOOPBACK, "::1", own, public))
+        return tuple(name for name in names if name)
+
+    @property
+    def scheme(self) -> str:
+        """How the panel and the served models are spoken to."""
+        return "https" if self.tls_cert_file else "http"
+
+    @property
+    def ray_token_file(self) -> Path | None:
+        """File of the token that Ray asks for; ``None`` where it asks for none."""
+        return self.home / "secrets" / "ray.token" if self.ray_token else None
 
     @property
     def audit_key(self) -> Path:
@@ -158,11 +228,18 @@ def load_settings() -> Settings:
         first = exc.errors()[0]
         name = "PILOTHOUSE_" + "_".join(str(part) for part in first["loc"]).upper()
         raise SetupError(
-            f"The setting {name} is not usable: {first['msg']}.",
+            f"The setting {name} is not usable: {first['msg'].removeprefix('Value error, ')}.",
             fix="docs/settings.md lists what each setting takes.",
         ) from exc
     places: dict[str, object] = {"home": settings.home.expanduser().resolve()}
-    for name in ("alert_url_file", "audit_key_file", "audit_anchor_file"):
+    files = (
+        "alert_url_file",
+        "audit_key_file",
+        "audit_anchor_file",
+        "tls_cert_file",
+        "tls_key_file",
+    )
+    for name in files:
         # Services do not start in the folder that the operator stands in.
         if file := getattr(settings, name):
             places[name] = str(Path(file).expanduser().resolve())

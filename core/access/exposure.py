@@ -1,0 +1,98 @@
+"""Whether other machines may be let in: pure functions of what settings and accounts say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from core.errors import SetupError
+
+ALLOW_OPEN = "PILOTHOUSE_ALLOW_OPEN"
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What decides whether strangers can come in, and what for.
+
+    ``public_urls`` are those under which a proxy publishes the panel and the served models:
+    behind one, the loopback address is no protection.
+    """
+
+    host: str
+    public_urls: tuple[str, ...] = ()
+    #: OpenID Connect is configured.
+    has_oidc: bool = False
+    #: Accounts that may sign in and manage others; of any role.
+    admins: int = 0
+    accounts: int = 0
+    #: Callers of the served models are asked for a key.
+    keys_required: bool = True
+    allow_open: bool = False
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether other machines can reach the panel or the served models."""
+        return is_exposed(self.host, self.public_urls)
+
+
+def is_exposed(host: str, public_urls: Sequence[str] = ()) -> bool:
+    """Whether something that is bound at ``host`` or published at a URL is seen elsewhere."""
+    return not is_loopback(host) or any(
+        not is_loopback(urlsplit(url).hostname or "") for url in public_urls if url
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def openings(exposure: Exposure) -> tuple[str, ...]:
+    """Every way in which strangers could come in, a sentence each; none where all is shut."""
+    if not exposure.is_exposed:
+        return ()
+    found = []
+    if not exposure.has_oidc and not exposure.accounts:
+        found.append("Nobody has to sign in to the panel.")
+    elif not exposure.has_oidc and not exposure.admins:
+        found.append("None of the accounts is an admin, so nobody can manage people and keys.")
+    if not exposure.keys_required:
+        found.append("Callers of the served models need no key.")
+    return tuple(found)
+
+
+def require_safe(exposure: Exposure) -> None:
+    """Refuses to let other machines in through an open door.
+
+    Raises:
+        SetupError: with every opening, unless the settings accept them.
+    """
+    found = openings(exposure)
+    if not found or exposure.allow_open:
+        return
+    raise SetupError(
+        f"Other machines could reach this installation ({_places(exposure)}): {' '.join(found)}",
+        fix=f"{_fix(exposure)} Or accept it with {ALLOW_OPEN}=true.",
+    )
+
+
+def _places(exposure: Exposure) -> str:
+    places = [] if is_loopback(exposure.host) else [f"PILOTHOUSE_HOST={exposure.host}"]
+    return ", ".join([*places, *(f"published at {url}" for url in exposure.public_urls if url)])
+
+
+def _fix(exposure: Exposure) -> str:
+    steps = []
+    if not exposure.has_oidc and not exposure.admins:
+        steps.append(
+            "Add an admin with `pilothouse users add NAME --role admin`, or configure OIDC "
+            "(docs/security.md)."
+        )
+    if not exposure.keys_required:
+        steps.append("Set PILOTHOUSE_REQUIRE_KEYS to auto or yes.")
+    return " ".join(steps)
