@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, words
+from app.components import addresses, installation, navigation, words
 from app.components.failures import Failure, attempt, guarded
 from core.settings import Settings
 
@@ -75,12 +75,7 @@ def _show_sidebar(settings: Settings) -> None:
             "reached from other machines: whoever opens this page can do the same.",
             icon=":material/lock_open:",
         )
-    with st.container(gap=None):
-        st.page_link(
-            f"{settings.serving_url}/docs", label="API of the models", icon=":material/api:"
-        )
-        st.page_link(settings.mlflow_url, label="MLflow", icon=":material/monitoring:")
-        st.page_link(settings.ray_dashboard_url, label="Ray dashboard", icon=":material/hub:")
+    addresses.show_links(settings)
 
 
 if __name__ == "__main__":

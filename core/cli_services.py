@@ -60,7 +60,7 @@ def start(settings: Settings, after_start: AfterStart | None) -> None:
         CONSOLE.print("Everything was up already.")
     else:
         CONSOLE.print(f"Pilothouse is up after {time.monotonic() - began:.0f} s.")
-    CONSOLE.print(f"Open {settings.panel_url} for the panel.")
+    CONSOLE.print(f"Open {settings.panel_link} for the panel.")
 
 
 def down() -> None:

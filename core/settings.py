@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from platform import node
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -149,6 +150,12 @@ class Settings(BaseSettings):
     def panel_url(self) -> str:
         """Where our own processes reach the panel."""
         return address_of(self.scheme, self.host, self.panel_port)
+
+    @property
+    def panel_link(self) -> str:
+        """Where people open the panel, as far as it can be said without a browser."""
+        host = node() if self.host == EVERYWHERE else self.host
+        return self.panel_public_url or address_of(self.scheme, host, self.panel_port)
 
     @property
     def panel_names(self) -> tuple[str, ...]:

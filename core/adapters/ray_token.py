@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class TokenFromFile(httpx.Auth):
     def __init__(self, file: Path | None) -> None:
         self._file = file
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """Called by httpx with each request."""
         try:
             token = self._file.read_text(encoding="ascii").strip() if self._file else ""

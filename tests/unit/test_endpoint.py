@@ -125,7 +125,9 @@ def test_deploy_puts_the_configuration_with_the_token(tmp_path: Path) -> None:
     token_file = tmp_path / "token"
     seen: list[httpx.Request] = []
     transport = transport_of({"PUT /api/serve/applications/": (200, "")}, seen)
-    service = ServingService(Settings(), PARAMS, ServeClient("http://ray", token_file, transport), [])
+    service = ServingService(
+        Settings(), PARAMS, ServeClient("http://ray", token_file, transport), []
+    )
     service.deploy({"titanic": REF})
     # The first start makes it, when the panel may have been opened already.
     token_file.write_text("secret\n")
