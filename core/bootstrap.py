@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from core.access.accounts import AccountService
+from core.access.people import People
 from core.adapters.database import Database
+from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_batches import BatchRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
@@ -39,7 +42,7 @@ from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
-from core.promotion.identity import Identities, OneLocalOperator
+from core.promotion.identity import Identities
 from core.promotion.measuring import EvidenceService
 from core.promotion.papers import Papers
 from core.promotion.promotions import PromotionService
@@ -81,6 +84,7 @@ class Pilothouse:
     upkeep: LogUpkeep
     health: HealthService
     audit: AuditTrail
+    accounts: AccountService
     settings_watch: SettingsWatch
 
 
@@ -187,6 +191,7 @@ class Adapters:
     serving: ServingService
     versions: DataVersions
     receiver: Receiver | None
+    accounts: AccountRecords
     identities: Identities
 
 
@@ -203,6 +208,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     be_impatient()
     database = Database(settings.database_url)
     database.migrate()
+    accounts = AccountRecords(database)
     tracking = connect_tracking(settings)
     serve = ServeClient(settings.ray_dashboard_url, settings.ray_token_file)
     adapters = Adapters(
@@ -213,7 +219,8 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         serving=ServingService(settings, params.serving, serve, tuple(problems)),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
-        identities=OneLocalOperator(),
+        accounts=accounts,
+        identities=People(accounts, has_login=settings.has_login),
     )
     return assemble(settings, params, problems, adapters)
 
@@ -278,5 +285,12 @@ def assemble(
         upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days, trail),
         health=HealthService(settings),
         audit=trail,
+        accounts=AccountService(
+            adapters.accounts,
+            adapters.identities,
+            trail,
+            has_login=settings.has_login,
+            is_exposed=not settings.is_loopback,
+        ),
         settings_watch=SettingsWatch(trail, in_force(settings, params)),
     )

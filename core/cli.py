@@ -20,6 +20,7 @@ from core import (
     cli_simulate,
     cli_sweeps,
     cli_trace,
+    cli_users,
 )
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
@@ -45,6 +46,7 @@ cli_audit.register(app)
 cli_retrain.register(app)
 cli_simulate.register(app)
 cli_trace.register(app)
+cli_users.register(app)
 
 
 def main() -> None:

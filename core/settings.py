@@ -11,29 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from platform import node
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
+from core.settings_addresses import AddressSettings
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
-LOOPBACK = "127.0.0.1"
 
 
-#: All addresses of a machine; nobody can connect to it.
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - named, not bound
-
-
-def address_of(scheme: str, host: str, port: int) -> str:
-    """The URL at which a process on this machine reaches a port that is bound at ``host``."""
-    reached = LOOPBACK if host == EVERYWHERE else host
-    return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
-
-
-class Settings(BaseSettings):
+class Settings(AddressSettings, BaseSettings):
     """One installation: where it keeps its state and where it listens."""
 
     model_config = SettingsConfigDict(env_prefix="PILOTHOUSE_", frozen=True, extra="ignore")
@@ -42,31 +30,9 @@ class Settings(BaseSettings):
         default=CODE_ROOT / ".pilothouse",
         description="Folder of all state: database, MLflow store, workspaces, logs, pids.",
     )
-    host: str = Field(
-        default=LOOPBACK, description="Address that the panel and the served models bind."
-    )
-    panel_public_url: str = Field(
-        default="", description="Where people open the panel, if not at its host and port."
-    )
-    serving_public_url: str = Field(
-        default="", description="Where callers find the served models, if not at host and port."
-    )
-    allow_open: bool = Field(
-        default=False,
-        description="Let other machines in although nobody signs in or no keys are asked for.",
-    )
-    tls_cert_file: str = Field(
-        default="",
-        description="Certificate of the panel and the served models, with its chain, as PEM.",
-    )
-    tls_key_file: str = Field(default="", description="Private key of that certificate, as PEM.")
     ray_token: bool = Field(
         default=True, description="Have Ray ask for a token, which only this installation knows."
     )
-    panel_port: int = Field(default=8501, description="Port of the panel.")
-    serving_port: int = Field(default=8000, description="Port of the served models.")
-    mlflow_port: int = Field(default=5000, description="Port of MLflow.")
-    ray_dashboard_port: int = Field(default=8265, description="Port of Ray's dashboard and jobs.")
     params_file: Path = Field(
         default=CODE_ROOT / "params.yaml", description="File of the parameters."
     )
@@ -81,6 +47,16 @@ class Settings(BaseSettings):
     )
     operator: str = Field(
         default="operator", description="Name of the one local operator in records."
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        exclude=True,
+        description="Token of the account under which commands act. A secret.",
+    )
+    token_file: str = Field(
+        default="",
+        exclude=True,
+        description="File that holds what `PILOTHOUSE_TOKEN` would.",
     )
     telemetry: bool = Field(
         default=False,
@@ -106,20 +82,10 @@ class Settings(BaseSettings):
         description="File of the audit trail's anchor; empty means `audit/anchor` in the home.",
     )
 
-    @field_validator("host")
-    @classmethod
-    def _one_kind_of_address(cls, host: str) -> str:
-        """Refuses what each of our servers would take for something else."""
-        if host in ("", "*", "::"):
-            raise ValueError(f"give one address or name, or {EVERYWHERE} for all of IPv4")
-        return host
-
-    @field_validator("panel_public_url", "serving_public_url")
-    @classmethod
-    def _whole_url(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("begin it with http:// or https://")
-        return url.rstrip("/")
+    @property
+    def has_login(self) -> bool:
+        """Whether people sign in at a provider of OpenID Connect."""
+        return False
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -130,51 +96,6 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """SQLAlchemy address of Pilothouse's database."""
         return f"sqlite:///{self.home / 'pilothouse.db'}"
-
-    @property
-    def mlflow_url(self) -> str:
-        """Base address of the MLflow server."""
-        return f"http://{LOOPBACK}:{self.mlflow_port}"
-
-    @property
-    def ray_dashboard_url(self) -> str:
-        """Base address of Ray's dashboard and job API."""
-        return f"http://{LOOPBACK}:{self.ray_dashboard_port}"
-
-    @property
-    def serving_url(self) -> str:
-        """Where our own processes reach the served models."""
-        return address_of(self.scheme, self.host, self.serving_port)
-
-    @property
-    def panel_url(self) -> str:
-        """Where our own processes reach the panel."""
-        return address_of(self.scheme, self.host, self.panel_port)
-
-    @property
-    def panel_link(self) -> str:
-        """Where people open the panel, as far as it can be said without a browser."""
-        host = node() if self.host == EVERYWHERE else self.host
-        return self.panel_public_url or address_of(self.scheme, host, self.panel_port)
-
-    @property
-    def panel_names(self) -> tuple[str, ...]:
-        """Host names under which a browser may open the panel; ``*`` stands for any.
-
-        A page elsewhere must not be able to talk to the panel by pointing a name of its own
-        at it, and where we know all good names, none but these are answered.
-        """
-        if self.host == EVERYWHERE and not self.panel_public_url:
-            return ("*",)
-        public = urlsplit(self.panel_public_url).hostname or ""
-        own = "" if self.host == EVERYWHERE else self.host
-        names = dict.fromkeys(("localhost", LOOPBACK, "::1", own, public))
-        return tuple(name for name in names if name)
-
-    @property
-    def scheme(self) -> str:
-        """How the panel and the served models are spoken to."""
-        return "https" if self.tls_cert_file else "http"
 
     @property
     def ray_token_file(self) -> Path | None:
@@ -198,15 +119,16 @@ class Settings(BaseSettings):
         Raises:
             SetupError: the file that should hold them cannot be read.
         """
-        if not self.alert_url_file:
-            return tuple(self.alert_url.get_secret_value().split())
-        try:
-            return tuple(Path(self.alert_url_file).read_text(encoding="utf-8").split())
-        except (OSError, UnicodeDecodeError) as exc:
-            raise SetupError(
-                f"The file {self.alert_url_file} of PILOTHOUSE_ALERT_URL_FILE cannot be read.",
-                fix="Check its path and rights, or unset the variable.",
-            ) from exc
+        return tuple(read_secret("ALERT_URL", self.alert_url, self.alert_url_file).split())
+
+    @property
+    def given_token(self) -> str:
+        """The token that a command was given; empty where none was.
+
+        Raises:
+            SetupError: the file that should hold it cannot be read.
+        """
+        return read_secret("TOKEN", self.token, self.token_file)
 
     def public(self) -> dict[str, str]:
         """Every setting that is no secret, as text."""
@@ -214,13 +136,39 @@ class Settings(BaseSettings):
         return {k: str(value) for k, value in values.items() if not isinstance(value, SecretStr)}
 
     def variables(self) -> dict[str, str]:
-        """Every setting as its variable, secrets as they are."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
+        """Every setting of services as its variable, secrets as they are.
+
+        The token of whoever runs a command is theirs and no service's.
+        """
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in fields if not fields[name].exclude}
         plain = {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
             for name, value in values.items()
         }
         return {f"PILOTHOUSE_{name.upper()}": str(value) for name, value in plain.items()}
+
+
+def read_secret(name: str, given: SecretStr, file: str) -> str:
+    """A secret setting, from its file where one is named; empty where it is not given.
+
+    Args:
+        name: of the variable, without its prefix.
+        given: the variable's own value.
+        file: what ``<name>_FILE`` says.
+
+    Raises:
+        SetupError: the file cannot be read.
+    """
+    if not file:
+        return given.get_secret_value().strip()
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SetupError(
+            f"The file {file} of PILOTHOUSE_{name}_FILE cannot be read.",
+            fix="Check its path and rights, or unset the variable.",
+        ) from exc
 
 
 def load_settings() -> Settings:
@@ -239,16 +187,10 @@ def load_settings() -> Settings:
             fix="docs/settings.md lists what each setting takes.",
         ) from exc
     places: dict[str, object] = {"home": settings.home.expanduser().resolve()}
-    files = (
-        "alert_url_file",
-        "audit_key_file",
-        "audit_anchor_file",
-        "tls_cert_file",
-        "tls_key_file",
-    )
-    for name in files:
+    for name in type(settings).model_fields:
         # Services do not start in the folder that the operator stands in.
-        if file := getattr(settings, name):
+        file = getattr(settings, name)
+        if name.endswith("_file") and isinstance(file, str) and file:
             places[name] = str(Path(file).expanduser().resolve())
     return settings.model_copy(update=places)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import streamlit as st
 
-from core.access.exposure import is_loopback
-from core.settings import EVERYWHERE, LOOPBACK, Settings, address_of
+from core.hosts import EVERYWHERE, LOOPBACK, address_of, host_of, is_loopback
+from core.settings import Settings
 
 
 def serving_address(settings: Settings) -> str:
@@ -52,4 +50,4 @@ def _token_hint(settings: Settings) -> str | None:
 
 def _opened_at() -> str:
     """The host by which this browser has opened the panel."""
-    return urlsplit(st.context.url or "").hostname or LOOPBACK
+    return host_of(st.context.url or "") or LOOPBACK

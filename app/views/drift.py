@@ -100,7 +100,7 @@ def _label(check: Check) -> str:
 
 def _show_active(core: Pilothouse, check: Check) -> None:
     with st.container(border=True):
-        actor = core.settings.operator
+        actor = installation.actor()
         show_cancel("check", check.id, lambda: core.monitoring.cancel(check.id, actor=actor))
         _show_live(check.id)
 
@@ -199,7 +199,7 @@ def _start(
 ) -> None:
     with st.spinner("Submitting the check…"):
         check = core.monitoring.start(
-            problem.name, batch_id=batch_id, window=window, actor=core.settings.operator
+            problem.name, batch_id=batch_id, window=window, actor=installation.actor()
         )
     st.query_params[_QUERY] = check.id
     st.rerun()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from core.errors import SetupError
+from core.hosts import is_exposed, is_loopback
 
 ALLOW_OPEN = "PILOTHOUSE_ALLOW_OPEN"
 
@@ -22,11 +20,11 @@ class Exposure:
 
     host: str
     public_urls: tuple[str, ...] = ()
-    #: OpenID Connect is configured.
-    has_oidc: bool = False
-    #: Accounts that may sign in and manage others; of any role.
-    admins: int = 0
-    accounts: int = 0
+    #: A provider of logins is configured.
+    has_login: bool = False
+    has_accounts: bool = False
+    #: One of the accounts may manage the others.
+    has_admin: bool = False
     #: Callers of the served models are asked for a key.
     keys_required: bool = True
     allow_open: bool = False
@@ -37,29 +35,14 @@ class Exposure:
         return is_exposed(self.host, self.public_urls)
 
 
-def is_exposed(host: str, public_urls: Sequence[str] = ()) -> bool:
-    """Whether something that is bound at ``host`` or published at a URL is seen elsewhere."""
-    return not is_loopback(host) or any(
-        not is_loopback(urlsplit(url).hostname or "") for url in public_urls if url
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def openings(exposure: Exposure) -> tuple[str, ...]:
     """Every way in which strangers could come in, a sentence each; none where all is shut."""
     if not exposure.is_exposed:
         return ()
     found = []
-    if not exposure.has_oidc and not exposure.accounts:
+    if not exposure.has_login and not exposure.has_accounts:
         found.append("Nobody has to sign in to the panel.")
-    elif not exposure.has_oidc and not exposure.admins:
+    elif not exposure.has_login and not exposure.has_admin:
         found.append("None of the accounts is an admin, so nobody can manage people and keys.")
     if not exposure.keys_required:
         found.append("Callers of the served models need no key.")
@@ -88,7 +71,7 @@ def _places(exposure: Exposure) -> str:
 
 def _fix(exposure: Exposure) -> str:
     steps = []
-    if not exposure.has_oidc and not exposure.admins:
+    if not exposure.has_login and not exposure.has_admin:
         steps.append(
             "Add an admin with `pilothouse users add NAME --role admin`, or configure OIDC "
             "(docs/security.md)."

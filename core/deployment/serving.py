@@ -24,11 +24,12 @@ from core.errors import (
     PilothouseError,
     UnavailableError,
 )
+from core.hosts import LOOPBACK
 from core.params import ServingParams
 from core.problems.contract import Value
 from core.scoring.bundle import BundleRef, bundles_folder
 from core.services.certificate import own_clients
-from core.settings import LOOPBACK, Settings
+from core.settings import Settings
 
 REQUEST_TIMEOUT_S = 30.0
 #: A status must be quick: the panel draws it on every page.

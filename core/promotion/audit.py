@@ -43,6 +43,14 @@ class Action(StrEnum):
     ALIAS_RESTORED = "alias restored"
     SETTINGS_CHANGED = "settings changed"
     TRAIL_ANCHORED = "trail anchored"
+    TRIAL_ALERT_SENT = "trial alert sent"
+    SIGNED_IN = "signed in"
+    ACCOUNT_ADDED = "account added"
+    ROLE_CHANGED = "role changed"
+    ACCOUNT_REMOVED = "account removed"
+    TOKEN_ISSUED = "token issued"
+    TOKEN_RENEWED = "token renewed"
+    ADMIN_RECOVERED = "admin recovered"
 
 
 class Outcome(StrEnum):

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.hosts import LOOPBACK
 from core.services.certificate import Certificate
 from core.services.java import JavaRuntime
 from core.services.layout import TAG, Layout
 from core.services.ports import InternalPorts
-from core.settings import CODE_ROOT, LOOPBACK, Settings, vendor_privacy
+from core.settings import CODE_ROOT, Settings, vendor_privacy
 
 #: What Spark 3.5 and RayDP reach into on Java 17. Without it a fit passes, but handing
 #: data between Ray and Spark kills the executor.

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import SetupError
-from core.settings import LOOPBACK
+from core.hosts import LOOPBACK
 
 #: Below here a request may reach two replicas, since one that has died cannot say whether
 #: it had answered. Labels must not; looking may.

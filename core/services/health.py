@@ -13,10 +13,11 @@ from typing import Protocol
 import httpx
 
 from core.domain import Health, ServiceStatus
+from core.hosts import LOOPBACK
 from core.services.certificate import own_clients
 from core.services.layout import Layout, layout_of
 from core.services.ports import InternalPorts, read_ports
-from core.settings import LOOPBACK, Settings
+from core.settings import Settings
 
 TIMEOUT_S = 3.0
 #: The worker beats at least every 5 s.

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 
 from core.errors import PortTakenError, SetupError
-from core.settings import LOOPBACK, Settings
+from core.hosts import LOOPBACK
+from core.settings import Settings
 
 #: Below the range from which Linux serves outgoing connections, so that no connection of
 #: anybody takes a port of ours while the services are down.

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.hosts import LOOPBACK
 from core.services.environment import Launch
 from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
 from core.services.machine import usable_cores
-from core.settings import CODE_ROOT, LOOPBACK, Settings
+from core.settings import CODE_ROOT, Settings
 
 #: Rows on their way between Ray and Spark; models and tables here are small.
 _OBJECT_STORE_BYTES = 512 * 2**20

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from core.access.exposure import Exposure, is_exposed, openings, require_safe
+from core.access.exposure import Exposure, openings, require_safe
 from core.errors import SetupError
+from core.hosts import is_exposed
 
 OPEN = Exposure("0.0.0.0", keys_required=False)
-SAFE = Exposure("0.0.0.0", accounts=2, admins=1)
+SAFE = Exposure("0.0.0.0", has_accounts=True, has_admin=True)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +38,11 @@ def test_only_the_loopback_without_a_public_address_is_not_exposed(host, urls, e
     [
         (Exposure("127.0.0.1", keys_required=False), ()),
         (SAFE, ()),
-        (Exposure("0.0.0.0", has_oidc=True), ()),
+        (Exposure("0.0.0.0", has_login=True), ()),
         (Exposure("0.0.0.0"), ("sign in",)),
-        (Exposure("0.0.0.0", accounts=3), ("admin",)),
+        (Exposure("0.0.0.0", has_accounts=True), ("admin",)),
         (replace(SAFE, keys_required=False), ("key",)),
-        (Exposure("0.0.0.0", has_oidc=True, keys_required=False), ("key",)),
+        (Exposure("0.0.0.0", has_login=True, keys_required=False), ("key",)),
         (OPEN, ("sign in", "key")),
         (
             Exposure("127.0.0.1", ("https://p.example.org",), keys_required=False),
