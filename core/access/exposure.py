@@ -20,6 +20,8 @@ class Exposure:
 
     host: str
     public_urls: tuple[str, ...] = ()
+    #: What is bound at ``host`` speaks TLS itself.
+    has_tls: bool = False
     #: A provider of logins is configured.
     has_login: bool = False
     has_accounts: bool = False
@@ -61,6 +63,19 @@ def require_safe(exposure: Exposure) -> None:
     raise SetupError(
         f"Other machines could reach this installation ({_places(exposure)}): {' '.join(found)}",
         fix=f"{_fix(exposure)} Or accept it with {ALLOW_OPEN}=true.",
+    )
+
+
+def unencrypted(exposure: Exposure) -> str:
+    """What to say where tokens and keys travel in the clear; empty where they do not."""
+    behind_proxy = is_loopback(exposure.host) and all(
+        url.startswith("https://") for url in exposure.public_urls if url
+    )
+    if not exposure.is_exposed or exposure.has_tls or behind_proxy:
+        return ""
+    return (
+        "Tokens, keys and data travel unencrypted: set PILOTHOUSE_TLS_CERT_FILE, or put a "
+        "proxy in front that speaks TLS (docs/security.md)."
     )
 
 

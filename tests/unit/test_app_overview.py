@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.components import addresses
 from app.components.addresses import serving_address_for
+from core.access.exposure import Exposure
 from core.domain import Health, RunStatus
 from core.errors import UnavailableError
 from core.settings import Settings
@@ -122,9 +123,16 @@ def test_operator_is_told_how_far_the_panel_reaches(monkeypatch: pytest.MonkeyPa
     core = make_core()
     said = "\n".join(one.value for one in open_panel(monkeypatch, core).sidebar.caption)
     assert said == "You act as **operator**: one local operator, loopback only."
-    core.settings = core.settings.model_copy(update={"host": "0.0.0.0"})
-    panel = open_panel(monkeypatch, core)
-    assert "can be reached from other machines" in panel.sidebar.warning[0].value
+    assert not open_panel(monkeypatch, core).sidebar.warning
+
+
+def test_every_page_says_how_strangers_could_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    core.exposure = Exposure("0.0.0.0", keys_required=False, allow_open=True)
+    for page in ("", "data", "audit"):
+        (warning,) = open_panel(monkeypatch, core, page).sidebar.warning
+        assert "Nobody has to sign in" in warning.value
+        assert "need no key" in warning.value
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.access.exposure import Exposure, openings, require_safe
+from core.access.exposure import Exposure, openings, require_safe, unencrypted
 from core.errors import SetupError
 from core.hosts import is_exposed
 
@@ -77,3 +77,18 @@ def test_a_proxy_in_front_counts_as_a_door():
 def test_what_is_shut_or_accepted_starts():
     require_safe(SAFE)
     require_safe(replace(OPEN, allow_open=True))
+
+
+@pytest.mark.parametrize(
+    ("exposure", "said"),
+    [
+        (Exposure("127.0.0.1"), False),
+        (SAFE, True),
+        (replace(SAFE, has_tls=True), False),
+        (replace(SAFE, public_urls=("https://p.example.org",)), True),
+        (Exposure("127.0.0.1", ("https://p.example.org", "")), False),
+        (Exposure("127.0.0.1", ("https://p.example.org", "http://m.example.org")), True),
+    ],
+)
+def test_says_when_tokens_travel_in_the_clear(exposure, said):
+    assert bool(unencrypted(exposure)) is said
