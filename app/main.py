@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, words
+from app.components import addresses, installation, navigation, words
 from app.components.failures import Failure, attempt, guarded
+from core.access.exposure import openings
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def main() -> None:
         # Not inside the sidebar: its spinner must be seen in a narrow window as well.
         core = installation.pilothouse()
         with st.sidebar:
+            _show_openings(core)
             _show_waiting(core)
             _show_sidebar(core.settings)
         page.run()
@@ -66,20 +68,18 @@ def _show_waiting(core: Pilothouse) -> None:
 
 
 def _show_sidebar(settings: Settings) -> None:
-    if settings.is_loopback:
-        st.caption(f"You act as **{settings.operator}**: one local operator, loopback only.")
-    else:
+    reach = "one local operator, loopback only" if settings.is_loopback else "nobody signs in"
+    st.caption(f"You act as **{settings.operator}**: {reach}.")
+    addresses.show_links(settings)
+
+
+def _show_openings(core: Pilothouse) -> None:
+    found = attempt(lambda: openings(core.exposure))
+    if found and not isinstance(found, Failure):
         st.warning(
-            f"You act as **{settings.operator}**, without a login, and {settings.host} can be "
-            "reached from other machines: whoever opens this page can do the same.",
+            f"Other machines can reach this installation. {' '.join(found)}",
             icon=":material/lock_open:",
         )
-    with st.container(gap=None):
-        st.page_link(
-            f"{settings.serving_url}/docs", label="API of the models", icon=":material/api:"
-        )
-        st.page_link(settings.mlflow_url, label="MLflow", icon=":material/monitoring:")
-        st.page_link(settings.ray_dashboard_url, label="Ray dashboard", icon=":material/hub:")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.access.accounts import AccountService
+from core.access.exposure import Exposure
 from core.access.people import People
+from core.access.reach import exposure_of
 from core.adapters.database import Database
 from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_batches import BatchRecords
@@ -87,6 +89,11 @@ class Pilothouse:
     accounts: AccountService
     settings_watch: SettingsWatch
 
+    @property
+    def exposure(self) -> Exposure:
+        """How far the installation is open at this moment."""
+        return exposure_of(self.settings, self.accounts)
+
 
 #: provider of a data set -> its reader.
 PROVIDERS: Providers = {"nannyml": load_reference, "file": read_file_source}
@@ -149,7 +156,7 @@ def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arr
 
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
-    return RayCluster(settings.ray_dashboard_url)
+    return RayCluster(settings.ray_dashboard_url, settings.ray_token_file)
 
 
 def connect_labelled_rows(settings: Settings) -> ReadLabelled:
@@ -210,7 +217,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     database.migrate()
     accounts = AccountRecords(database)
     tracking = connect_tracking(settings)
-    serve = ServeClient(settings.ray_dashboard_url)
+    serve = ServeClient(settings.ray_dashboard_url, settings.ray_token_file)
     adapters = Adapters(
         database=database,
         tracker=tracking.tracker,
@@ -230,9 +237,8 @@ def assemble(
 ) -> Pilothouse:
     """Puts the services together over adapters, real ones or a test's."""
     home, database, tracker = settings.home, adapters.database, adapters.tracker
-    deciding = assemble_deciding(
-        settings, params, problems, adapters, connect_labelled_rows(settings)
-    )
+    given = (settings, params, problems, adapters)
+    deciding = assemble_deciding(*given, connect_labelled_rows(settings))
     promotions, trail = deciding.promotions, deciding.trail
     runs = RunService(params, problems, database, tracker, adapters.cluster, home, trail)
     references = References(promotions, tracker, home)
@@ -246,9 +252,7 @@ def assemble(
         lambda problem: references.of(problem).table,
     )
     trainable = connect_trainable_rows(settings)
-    watching = assemble_watching(
-        settings, params, problems, adapters, promotions, runs, trainable, trail
-    )
+    watching = assemble_watching(*given, promotions, runs, trainable, trail)
     arrivals = connect_arrivals(settings, problems)
     labels = connect_labels(settings)
     return Pilothouse(

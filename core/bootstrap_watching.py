@@ -60,7 +60,7 @@ def assemble_watching(
         trail,
     )
     alerts = AlertService(
-        params.alerts, alert_records, adapters.receiver, settings.panel_url, trail
+        params.alerts, alert_records, adapters.receiver, settings.panel_link, trail
     )
     retraining = RetrainingService(
         params.retraining,

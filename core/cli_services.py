@@ -10,7 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from core.access.exposure import require_safe, unencrypted
 from core.adapters.supervisor import SupervisorDaemon
+from core.bootstrap import connect
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
 from core.domain import Health, ServiceStatus
 from core.services.checks import Check
@@ -43,9 +45,11 @@ def start(settings: Settings, after_start: AfterStart | None) -> None:
     """Brings the installation up, tells how it goes, and says where it is.
 
     Raises:
-        PilothouseError: the machine is not fit or a service does not start.
+        PilothouseError: the machine is not fit, strangers could come in, or a service does
+            not start.
     """
     began = time.monotonic()
+    remark = _require_safe(settings)
     with _StartDisplay() as display:
         outcome = _manager(settings).up(display.say, display.show)
     if after_start is not None:
@@ -60,7 +64,9 @@ def start(settings: Settings, after_start: AfterStart | None) -> None:
         CONSOLE.print("Everything was up already.")
     else:
         CONSOLE.print(f"Pilothouse is up after {time.monotonic() - began:.0f} s.")
-    CONSOLE.print(f"Open {settings.panel_url} for the panel.")
+    CONSOLE.print(f"Open {settings.panel_link} for the panel.")
+    if remark:
+        CONSOLE.print(f"[yellow]{remark}[/yellow]")
 
 
 def down() -> None:
@@ -95,6 +101,15 @@ def doctor(as_json: Json = False) -> None:
             _print_check(check)
     if not all(check.passed for check in checks):
         raise typer.Exit(FAILED)
+
+
+def _require_safe(settings: Settings) -> str:
+    """Refuses a start that would let strangers in; returns what else should be said."""
+    if settings.is_loopback:
+        return ""
+    exposure = connect(settings).exposure
+    require_safe(exposure)
+    return unencrypted(exposure)
 
 
 class _StartDisplay:

@@ -60,7 +60,7 @@ def run_simulation(
     if as_json:
         print_json(reports)
         return
-    CONSOLE.print(f"Look at {settings.panel_url}/drift?problem={problem}", highlight=False)
+    CONSOLE.print(f"Look at {settings.panel_link}/drift?problem={problem}", highlight=False)
     if not here:
         CONSOLE.print(f"To end it: PILOTHOUSE_HOME={settings.home} pilothouse down")
 

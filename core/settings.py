@@ -16,13 +16,12 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
+from core.settings_addresses import AddressSettings
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
-LOOPBACK = "127.0.0.1"
-LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
 
 
-class Settings(BaseSettings):
+class Settings(AddressSettings, BaseSettings):
     """One installation: where it keeps its state and where it listens."""
 
     model_config = SettingsConfigDict(env_prefix="PILOTHOUSE_", frozen=True, extra="ignore")
@@ -31,11 +30,9 @@ class Settings(BaseSettings):
         default=CODE_ROOT / ".pilothouse",
         description="Folder of all state: database, MLflow store, workspaces, logs, pids.",
     )
-    host: str = Field(default=LOOPBACK, description="Address the published ports bind.")
-    panel_port: int = Field(default=8501, description="Port of the panel.")
-    serving_port: int = Field(default=8000, description="Port of the served models.")
-    mlflow_port: int = Field(default=5000, description="Port of MLflow.")
-    ray_dashboard_port: int = Field(default=8265, description="Port of Ray's dashboard and jobs.")
+    ray_token: bool = Field(
+        default=True, description="Have Ray ask for a token, which only this installation knows."
+    )
     params_file: Path = Field(
         default=CODE_ROOT / "params.yaml", description="File of the parameters."
     )
@@ -86,11 +83,6 @@ class Settings(BaseSettings):
     )
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether the published ports are reached from this machine only."""
-        return self.host in LOOPBACK_HOSTS
-
-    @property
     def has_login(self) -> bool:
         """Whether people sign in at a provider of OpenID Connect."""
         return False
@@ -106,24 +98,9 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.home / 'pilothouse.db'}"
 
     @property
-    def mlflow_url(self) -> str:
-        """Base address of the MLflow server."""
-        return f"http://{self.host}:{self.mlflow_port}"
-
-    @property
-    def ray_dashboard_url(self) -> str:
-        """Base address of Ray's dashboard and job API."""
-        return f"http://{self.host}:{self.ray_dashboard_port}"
-
-    @property
-    def serving_url(self) -> str:
-        """Base address of the served models."""
-        return f"http://{self.host}:{self.serving_port}"
-
-    @property
-    def panel_url(self) -> str:
-        """Base address of the panel."""
-        return f"http://{self.host}:{self.panel_port}"
+    def ray_token_file(self) -> Path | None:
+        """File of the token that Ray asks for; ``None`` where it asks for none."""
+        return self.home / "secrets" / "ray.token" if self.ray_token else None
 
     @property
     def audit_key(self) -> Path:
@@ -226,13 +203,14 @@ def load_settings() -> Settings:
         first = exc.errors()[0]
         name = "PILOTHOUSE_" + "_".join(str(part) for part in first["loc"]).upper()
         raise SetupError(
-            f"The setting {name} is not usable: {first['msg']}.",
+            f"The setting {name} is not usable: {first['msg'].removeprefix('Value error, ')}.",
             fix="docs/settings.md lists what each setting takes.",
         ) from exc
     places: dict[str, object] = {"home": settings.home.expanduser().resolve()}
-    for name in ("alert_url_file", "token_file", "audit_key_file", "audit_anchor_file"):
+    for name in type(settings).model_fields:
         # Services do not start in the folder that the operator stands in.
-        if file := getattr(settings, name):
+        file = getattr(settings, name)
+        if name.endswith("_file") and isinstance(file, str) and file:
             places[name] = str(Path(file).expanduser().resolve())
     return settings.model_copy(update=places)
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,16 +18,18 @@ from pathlib import Path
 import httpx
 import psutil
 
+from core.adapters.ray_token import TokenFromFile, keep_token
+
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
 class RayHead:
-    """Where the head answers, and the token it asks for."""
+    """Where the head answers, and the file of the token it asks for."""
 
     dashboard: str
-    token: str
+    token_file: Path
 
 
 def free_ports(count: int) -> list[int]:
@@ -49,15 +50,14 @@ def ray_head(cpus: int = 2) -> Iterator[RayHead]:
     folder = tempfile.mkdtemp(prefix="ph-")
     command, dashboard = _command(folder, cpus)
     log_file = Path(folder) / "head.log"
-    head_of = RayHead(dashboard, uuid.uuid4().hex)
-    token_file = Path(folder) / "token"
-    token_file.write_text(head_of.token, encoding="utf-8")
+    head_of = RayHead(dashboard, Path(folder) / "token")
+    keep_token(head_of.token_file)
     environment = {
         "RAY_worker_niceness": "0",
         # Without it Ray takes 127.0.0.1 for the machine's outer address and binds that.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token_file),
+        "RAY_AUTH_TOKEN_PATH": str(head_of.token_file),
     }
     with log_file.open("wb") as log:
         head = subprocess.Popen(
@@ -118,9 +118,9 @@ def _wait_until_up(head: subprocess.Popen[bytes], address: RayHead, log_file: Pa
 
 
 def _answers(address: RayHead) -> bool:
-    headers = {"Authorization": f"Bearer {address.token}"}
     url = f"{address.dashboard}/api/version"
-    return httpx.get(url, headers=headers, timeout=2, trust_env=False).is_success
+    token = TokenFromFile(address.token_file)
+    return httpx.get(url, auth=token, timeout=2, trust_env=False).is_success
 
 
 def _stop(head: subprocess.Popen[bytes]) -> None:

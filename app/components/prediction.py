@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import charts
 from app.components import navigation, words
+from app.components.addresses import serving_address
 from app.components.failures import Failure, attempt, show_failure
 from core.domain import PredictionAnswer, ServedVersion
 from core.problems.contract import Contract, Field, FieldType, ReducedInput, Value
@@ -40,7 +41,7 @@ def show_prediction(core: Pilothouse, problem: Problem, served: ServedVersion | 
                 st.info(remark, icon=":material/lightbulb:")
     shown = record if record is not None else examples(problem.contract)
     with st.expander("The same request on the command line", icon=":material/terminal:"):
-        command = curl_command(core.settings.serving_url, problem.name, shown)
+        command = curl_command(serving_address(core.settings), problem.name, shown)
         st.code(command, language="bash", wrap_lines=True)
 
 

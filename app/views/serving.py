@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components import navigation, words
+from app.components.addresses import serving_address
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.installation import choose_problem, pilothouse
 from app.components.prediction import show_prediction
@@ -56,7 +57,7 @@ def _show_status(core: Pilothouse, problem: Problem, status: ServingStatus) -> N
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("**Ray Serve**", width="content")
             health_badge(status.health)
-            st.caption(core.settings.serving_url, width="content")
+            st.caption(serving_address(core.settings), width="content")
         if status.detail and status.health is not Health.DOWN:
             st.caption(status.detail)
         facts = {

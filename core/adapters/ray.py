@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from core.adapters.ray_token import TokenFromFile
 from core.errors import UnavailableError
 
 TIMEOUT_S = 10.0
@@ -39,12 +41,18 @@ class Node:
 
 
 class RayCluster:
-    """Starts, watches and stops jobs; says what the cluster has."""
+    """Starts, watches and stops jobs; says what the cluster has.
 
-    def __init__(self, dashboard_url: str, transport: httpx.BaseTransport | None = None) -> None:
-        # Proxy variables of the environment are for the outside world, not for our services.
+    ``token_file`` holds Ray's token; ``None`` where Ray asks for none.
+    """
+
+    def __init__(self, dashboard_url: str, token_file: Path | None = None) -> None:
         self._http = httpx.Client(
-            base_url=dashboard_url, timeout=TIMEOUT_S, transport=transport, trust_env=False
+            base_url=dashboard_url,
+            timeout=TIMEOUT_S,
+            auth=TokenFromFile(token_file),
+            # Proxy variables of the environment are for the outside world, not for our services.
+            trust_env=False,
         )
 
     def submit(
@@ -112,6 +120,11 @@ class RayCluster:
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise UnavailableError(
+            "Ray does not know our token, so it may belong to another installation.",
+            fix="Look with `make status` whether another program took the port.",
+        )
     if response.is_error:
         raise UnavailableError(
             f"Ray refused with status {response.status_code}.",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from core.adapters.ray_token import TokenFromFile
 from core.deployment.endpoint import APPLICATION, DEPLOYMENT, ServeConfig
 from core.domain import Health
 from core.errors import SetupError, UnavailableError
@@ -41,19 +43,18 @@ class ServeState:
 class ServeClient:
     """Puts a configuration to Ray Serve and reads its state.
 
-    ``token`` is the content of the file that ``RAY_AUTH_TOKEN_PATH`` names; empty where
-    Ray's token authentication is off.
+    ``token_file`` holds Ray's token; ``None`` where Ray asks for none.
     """
 
     def __init__(
         self,
         dashboard_url: str,
-        token: str = "",
+        token_file: Path | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
             base_url=dashboard_url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            auth=TokenFromFile(token_file),
             transport=transport,
             # Proxy variables of the environment are for the outside world, not for our services.
             trust_env=False,

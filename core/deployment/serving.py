@@ -24,9 +24,11 @@ from core.errors import (
     PilothouseError,
     UnavailableError,
 )
+from core.hosts import LOOPBACK
 from core.params import ServingParams
 from core.problems.contract import Value
 from core.scoring.bundle import BundleRef, bundles_folder
+from core.services.certificate import own_clients
 from core.settings import Settings
 
 REQUEST_TIMEOUT_S = 30.0
@@ -60,6 +62,7 @@ class ServingService:
             base_url=settings.serving_url,
             timeout=REQUEST_TIMEOUT_S,
             transport=transport,
+            verify=own_clients(settings),
             trust_env=False,
         )
 
@@ -119,7 +122,8 @@ class ServingService:
         settings = self._settings
         config = application_config(
             self._params,
-            HttpOptions(host=settings.host, port=settings.serving_port),
+            # Our launcher of HAProxy opens it where the settings say: core/services/haproxy.py.
+            HttpOptions(host=LOOPBACK, port=settings.serving_port),
             places=Places(
                 cache=bundles_folder(settings.home),
                 inference=inference_folder(settings.home),

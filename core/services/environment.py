@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.hosts import LOOPBACK
+from core.services.certificate import Certificate
 from core.services.java import JavaRuntime
 from core.services.layout import TAG, Layout
 from core.services.ports import InternalPorts
-from core.settings import CODE_ROOT, LOOPBACK, Settings, vendor_privacy
+from core.settings import CODE_ROOT, Settings, vendor_privacy
 
 #: What Spark 3.5 and RayDP reach into on Java 17. Without it a fit passes, but handing
 #: data between Ray and Spark kills the executor.
@@ -47,6 +49,8 @@ class Launch:
     layout: Layout
     ports: InternalPorts
     java: JavaRuntime
+    #: By which the panel and the served models speak TLS; ``None`` means plain HTTP.
+    certificate: Certificate | None = None
 
 
 def declared_environment(launch: Launch) -> dict[str, str]:
@@ -99,13 +103,15 @@ def _ray_variables(launch: Launch) -> dict[str, str]:
         # Fixed numbers by default, over which two installations would stumble.
         "AUTOSCALER_METRIC_PORT": str(launch.ports.autoscaler_metrics),
         "DASHBOARD_METRIC_PORT": str(launch.ports.dashboard_metrics),
-    }
-    if launch.settings.is_loopback:
         # With "clusters" off, which is what this means on every system, Ray's node has the
         # loopback address and each of its ports binds there.
-        variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         # Spark prefers any other address when the host's name means loopback.
-        variables["SPARK_LOCAL_IP"] = LOOPBACK
+        "SPARK_LOCAL_IP": LOOPBACK,
+    }
+    token = launch.settings.ray_token_file
+    if token is not None:
+        variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     return variables
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from typing import Protocol
 import httpx
 
 from core.domain import Health, ServiceStatus
+from core.hosts import LOOPBACK
+from core.services.certificate import own_clients
 from core.services.layout import Layout, layout_of
 from core.services.ports import InternalPorts, read_ports
 from core.settings import Settings
@@ -116,9 +119,10 @@ def mlflow_probe(settings: Settings) -> Probe:
 def ray_probe(settings: Settings, ports: InternalPorts | None) -> Probe:
     """Ray's dashboard, control store and, when its port is known, its node."""
     base = settings.ray_dashboard_url
-    urls = [f"{base}/api/gcs_healthz", f"{base}/api/version"]
+    # Both answer without Ray's token.
+    urls = [f"{base}/api/gcs_healthz", f"{base}/api/authentication_mode"]
     if ports is not None:
-        urls.append(f"http://{settings.host}:{ports.agent_http}/api/local_raylet_healthz")
+        urls.append(f"http://{LOOPBACK}:{ports.agent_http}/api/local_raylet_healthz")
     return HttpProbe(base, tuple(urls))
 
 
@@ -132,7 +136,7 @@ class HealthService:
 
     def __init__(self, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
         self._settings = settings
-        self._http = http_client(transport)
+        self._http = http_client(transport, own_clients(settings))
 
     def check(self) -> tuple[ServiceStatus, ...]:
         """The services in the order people read them; takes a few seconds at most."""
@@ -162,12 +166,14 @@ class HealthService:
         )
 
 
-def http_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+def http_client(
+    transport: httpx.BaseTransport | None = None, verify: ssl.SSLContext | bool = True
+) -> httpx.Client:
     """A client for short questions to our own services.
 
     Proxy variables of the environment are for the outside world, not for our services.
     """
-    return httpx.Client(timeout=TIMEOUT_S, transport=transport, trust_env=False)
+    return httpx.Client(timeout=TIMEOUT_S, transport=transport, verify=verify, trust_env=False)
 
 
 def _status(http: httpx.Client, url: str) -> int | None:

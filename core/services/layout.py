@@ -90,6 +90,11 @@ class Layout:
         return self.run / "haproxy"
 
     @property
+    def haproxy_certificate(self) -> Path:
+        """Link to the certificate that the proxy shows; beside it, that to its key."""
+        return self.haproxy / "tls.pem"
+
+    @property
     def worker_heartbeat(self) -> Path:
         """File that the background worker touches while it is alive."""
         return self.run / "worker.heartbeat"

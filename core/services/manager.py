@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 
+from core.adapters.ray_token import keep_token
 from core.errors import ConflictError, SetupError
 from core.services import doctor, haproxy, ports
+from core.services.certificate import load_certificate
 from core.services.checks import require
 from core.services.environment import Launch, service_environment
 from core.services.java import find_java
@@ -138,9 +140,9 @@ class ServiceManager:
         launch = self._launch(self._choose_ports())
         programs = self._table(launch)
         ports.keep_ports(self._layout.ports_file, launch.ports)
-        haproxy.write_launcher(
-            self._layout.haproxy_launcher, launch.ports.haproxy_metrics, launch.ports.haproxy_stats
-        )
+        self._prepare_proxy(launch)
+        if self._settings.ray_token_file:
+            keep_token(self._settings.ray_token_file)
         config = config_text(launch, programs)
         self._layout.supervisor_config.write_text(config, encoding="utf-8")
         # Secrets are part of what it is made of.
@@ -152,6 +154,17 @@ class ServiceManager:
         )
         with StartWatch(self._supervisor, self._layout, self._settings) as watch:
             wait_for_programs(watch, programs, on_wait)
+
+    def _prepare_proxy(self, launch: Launch) -> None:
+        """Writes what Ray starts as its proxy, and puts the certificate where that looks."""
+        layout, chosen, shown = self._layout, launch.ports, launch.certificate
+        if shown is not None:
+            haproxy.offer_certificate(layout.haproxy_certificate, shown.file, shown.key_file)
+        pem = layout.haproxy_certificate if shown else None
+        door = haproxy.Door(self._settings.host, self._settings.serving_port, pem)
+        haproxy.write_launcher(
+            layout.haproxy_launcher, door, chosen.haproxy_metrics, chosen.haproxy_stats
+        )
 
     def _stop(self) -> int:
         """Stops the daemon, which stops its programs; then ends what is left."""
@@ -191,7 +204,8 @@ class ServiceManager:
         )
 
     def _launch(self, chosen: ports.InternalPorts) -> Launch:
-        return Launch(self._settings, self._layout, chosen, find_java(self._environment))
+        java, certificate = find_java(self._environment), load_certificate(self._settings)
+        return Launch(self._settings, self._layout, chosen, java, certificate)
 
     def _has_fingerprint(self, wanted: str) -> bool:
         try:

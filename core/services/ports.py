@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from core.errors import PortTakenError, SetupError
+from core.hosts import LOOPBACK
 from core.settings import Settings
 
 #: Below the range from which Linux serves outgoing connections, so that no connection of
@@ -115,18 +116,20 @@ class InternalPorts:
 
 @dataclass(frozen=True)
 class PublishedPort:
-    """A port that users know, and the setting that moves it."""
+    """A port that users know, where it is bound, and the setting that moves it."""
 
     service: str
     port: int
     setting: str
+    host: str = LOOPBACK
 
 
 def published_ports(settings: Settings) -> tuple[PublishedPort, ...]:
-    """The four addresses of an installation."""
+    """The four addresses of an installation; MLflow's and Ray's never leave the machine."""
+    host = settings.host
     return (
-        PublishedPort("panel", settings.panel_port, "PILOTHOUSE_PANEL_PORT"),
-        PublishedPort("serving", settings.serving_port, "PILOTHOUSE_SERVING_PORT"),
+        PublishedPort("panel", settings.panel_port, "PILOTHOUSE_PANEL_PORT", host),
+        PublishedPort("serving", settings.serving_port, "PILOTHOUSE_SERVING_PORT", host),
         PublishedPort("mlflow", settings.mlflow_port, "PILOTHOUSE_MLFLOW_PORT"),
         PublishedPort("ray", settings.ray_dashboard_port, "PILOTHOUSE_RAY_DASHBOARD_PORT"),
     )
@@ -176,7 +179,8 @@ def choose_ports(
 
 def is_free(port: int, host: str = "") -> bool:
     """Whether a program could listen on a port now; an empty host means every address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do: a connection that lingers after its server does not hold the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -217,9 +221,15 @@ def require_free(
     """Checks that every published port is ours to take.
 
     Raises:
-        SetupError: two services shall have the same port.
+        SetupError: two services shall have the same port, or the host is another machine's.
         PortTakenError: another program listens on one.
     """
+    # Any free port will do: what is asked is whether the address is ours.
+    if not is_free(0, settings.host):
+        raise SetupError(
+            f"{settings.host} is no address of this machine.",
+            fix="Set PILOTHOUSE_HOST to one that is, or to 0.0.0.0 for all of them.",
+        )
     seen: dict[int, PublishedPort] = {}
     for published in published_ports(settings):
         other = seen.setdefault(published.port, published)
@@ -228,7 +238,7 @@ def require_free(
                 f"Port {published.port} is set for both {other.service} and {published.service}.",
                 fix=f"Change {other.setting} or {published.setting}.",
             )
-        if not is_free(published.port, settings.host):
+        if not is_free(published.port, published.host):
             holder = holder_of(published.port) or "another program"
             raise PortTakenError(
                 f"Port {published.port}, meant for {published.service}, is taken by {holder}.",

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.hosts import LOOPBACK
 from core.params import load_params
 from core.services.environment import Launch
 from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
 from core.services.machine import usable_cores
-from core.settings import CODE_ROOT
+from core.settings import CODE_ROOT, Settings
 
 #: Rows on their way between Ray and Spark; models and tables here are small.
 _OBJECT_STORE_BYTES = 512 * 2**20
@@ -55,7 +56,7 @@ def ray(launch: Launch) -> Program:
         "--dashboard-agent-listen-port": ports.agent_http,
         "--dashboard-agent-grpc-port": ports.agent_grpc,
         "--runtime-env-agent-port": ports.runtime_env,
-        "--dashboard-host": settings.host,
+        "--dashboard-host": LOOPBACK,
         "--dashboard-port": settings.ray_dashboard_port,
         "--num-cpus": settings.ray_cpus or usable_cores(),
         "--object-store-memory": _OBJECT_STORE_BYTES,
@@ -79,7 +80,7 @@ def mlflow(launch: Launch) -> Program:
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         "--serve-artifacts",
         *("--artifacts-destination", str(folder / "artifacts")),
-        *("--host", settings.host),
+        *("--host", LOOPBACK),
         *("--port", str(settings.mlflow_port)),
         *("--workers", "1"),
     )
@@ -100,12 +101,19 @@ def panel(launch: Launch) -> Program:
         *("run", str(CODE_ROOT / "app" / "main.py")),
         *("--server.address", settings.host),
         *("--server.port", str(settings.panel_port)),
+        *(part for name in settings.panel_names for part in ("--server.allowedHosts", name)),
         *("--server.headless", "true"),
         *("--server.fileWatcherType", "none"),
         *("--server.maxUploadSize", str(load_params(settings.params_file).intake.max_file_mb)),
         *("--browser.gatherUsageStats", "true" if settings.telemetry else "false"),
+        *(_panel_tls(settings) if settings.tls_cert_file else ()),
     )
     return Program("panel", argv, panel_probe(settings))
+
+
+def _panel_tls(settings: Settings) -> tuple[str, ...]:
+    certificate = ("--server.sslCertFile", settings.tls_cert_file)
+    return (*certificate, "--server.sslKeyFile", settings.tls_key_file)
 
 
 def _tool(name: str) -> tuple[str, ...]:

@@ -138,7 +138,8 @@ def _withheld(settings: Settings, program: Program) -> str:
 def fingerprint(launch: Launch, config: str) -> str:
     """Changes when services started now would differ from those started before."""
     variables = sorted(declared_environment(launch).items())
-    return hashlib.sha256(f"{config}{variables}".encode()).hexdigest()
+    shown = launch.certificate.digest if launch.certificate else ""
+    return hashlib.sha256(f"{config}{variables}{shown}".encode()).hexdigest()
 
 
 def _escaped(text: str) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from core.domain import Health
 from core.errors import SetupError
+from core.services.certificate import own_clients
 from core.services.health import http_client
 from core.services.layout import Layout
 from core.services.programs import Program
@@ -39,7 +40,7 @@ class StartWatch:
     def __init__(self, supervisor: Supervisor, layout: Layout, settings: Settings) -> None:
         self._supervisor = supervisor
         self._layout = layout
-        self._http = http_client()
+        self._http = http_client(verify=own_clients(settings))
         self._pool = ThreadPoolExecutor(4)
         self._uptime_s: dict[str, float] = {}
         self._restarts: dict[str, int] = {}

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 import httpx
 
 from core.adapters.ray import JobStatus, RayCluster
+from core.adapters.ray_token import keep_token
 from core.adapters.raydp import RayConnection, connect_ray
 from core.adapters.spark_holder import SparkPlan
 from core.adapters.spark_lease import SparkLease
@@ -142,6 +143,8 @@ def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
     except UnavailableError:
         LOG.info("no cluster runs; starting a private Ray for this stage")
         launch = _launch(settings)
+        if settings.ray_token_file:
+            keep_token(settings.ray_token_file)
         environment = service_environment(launch, inherited_environment())
         done = subprocess.run([*command, PRIVATE], env=environment, cwd=CODE_ROOT, check=False)
         if done.returncode:

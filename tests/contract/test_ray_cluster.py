@@ -6,8 +6,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-import httpx
 import pytest
 
 from core.adapters.ray import JobStatus, RayCluster
@@ -19,21 +19,6 @@ pytestmark = pytest.mark.timeout(150)
 
 Cluster = RayCluster | FakeCluster
 JOB_TIMEOUT_S = 60.0
-
-
-class WithToken(httpx.BaseTransport):
-    """Shows the head of the tests its token."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-        self._inner = httpx.HTTPTransport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return self._inner.handle_request(request)
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
         return
     head: RayHead = request.getfixturevalue("ray")
     (port,) = free_ports(1)
-    real = RayCluster(head.dashboard, WithToken(head.token))
+    real = RayCluster(head.dashboard, head.token_file)
     nowhere = RayCluster(f"http://127.0.0.1:{port}")
     yield Subject(real, nowhere)
     real.close()
@@ -134,3 +119,15 @@ def test_a_cluster_that_is_gone_is_unavailable(subject: Subject) -> None:
     ):
         with pytest.raises(UnavailableError):
             attempt()
+
+
+@pytest.mark.parametrize("told", [None, "0" * 64])
+def test_a_stranger_starts_no_job(ray: RayHead, tmp_path: Path, job_id: str, told: str | None):
+    file = tmp_path / "token"
+    if told is not None:
+        file.write_text(told)
+    stranger = RayCluster(ray.dashboard, file)
+    for action in (lambda: stranger.submit(job_id, "true"), stranger.nodes):
+        with pytest.raises(UnavailableError, match="does not know our token"):
+            action()
+    stranger.close()

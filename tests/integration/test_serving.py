@@ -107,7 +107,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     (port,) = free_ports(1)
     settings = Settings(home=folder / "home", serving_port=port)
     with artifact_server(folder / "artifacts") as artifacts, ray_head() as head:
-        client = ServeClient(head.dashboard, head.token)
+        client = ServeClient(head.dashboard, head.token_file)
         service = ServingService(settings, PARAMS, client, ["titanic"])
         before = service.status()
         assert (before.health, before.replicas) == (Health.DOWN, 0)
@@ -226,7 +226,7 @@ def test_the_log_is_complete_however_a_replica_is_told_to_end(running: Running) 
     slow = PARAMS.model_copy(
         update={"inference_log": INFERENCE_LOG.model_copy(update={"flush_s": 60.0})}
     )
-    client = ServeClient(running.head.dashboard, running.head.token)
+    client = ServeClient(running.head.dashboard, running.head.token_file)
     service = ServingService(running.settings, slow, client, ["titanic"])
     service.deploy({"titanic": running.refer(1)})
     service.wait_until_serving("titanic", 1, DEPLOY_TIMEOUT_S)

@@ -19,6 +19,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from app.components import installation
+from core.access.exposure import Exposure
 from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batches import Added, OnProgress
 from core.domain import (
@@ -36,6 +37,7 @@ from core.domain import (
     Sweep,
 )
 from core.errors import NotFoundError, PilothouseError
+from core.hosts import LOOPBACK
 from core.params import Params, load_params
 from core.problems.contract import Problem, Value
 from core.problems.titanic import PROBLEM as TITANIC
@@ -628,6 +630,7 @@ class FakeCore:
     batches: FakeBatches
     health: FakeHealth
     audit: FakeAudit = field(default_factory=FakeAudit)
+    exposure: Exposure = field(default_factory=lambda: Exposure(LOOPBACK))
 
     def as_module(self) -> ModuleType:
         """Stands where ``core.bootstrap`` is imported from."""

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.components import addresses
+from app.components.addresses import serving_address_for
+from core.access.exposure import Exposure
 from core.domain import Health, RunStatus
 from core.errors import UnavailableError
+from core.settings import Settings
 from tests.unit.app_fakes import (
     active_run,
     make_core,
@@ -116,6 +123,54 @@ def test_operator_is_told_how_far_the_panel_reaches(monkeypatch: pytest.MonkeyPa
     core = make_core()
     said = "\n".join(one.value for one in open_panel(monkeypatch, core).sidebar.caption)
     assert said == "You act as **operator**: one local operator, loopback only."
-    core.settings = core.settings.model_copy(update={"host": "0.0.0.0"})
-    panel = open_panel(monkeypatch, core)
-    assert "can be reached from other machines" in panel.sidebar.warning[0].value
+    assert not open_panel(monkeypatch, core).sidebar.warning
+
+
+def test_every_page_says_how_strangers_could_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core()
+    core.exposure = Exposure("0.0.0.0", keys_required=False, allow_open=True)
+    for page in ("", "data", "audit"):
+        (warning,) = open_panel(monkeypatch, core, page).sidebar.warning
+        assert "Nobody has to sign in" in warning.value
+        assert "need no key" in warning.value
+
+
+@pytest.mark.parametrize(
+    ("settings", "opened_at", "address"),
+    [
+        ({}, "127.0.0.1", "http://127.0.0.1:8000"),
+        ({}, "localhost", "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0"}, "ml.example.org", "http://ml.example.org:8000"),
+        ({"host": "10.0.0.5"}, "10.0.0.5", "http://10.0.0.5:8000"),
+        ({"host": "::1", "tls_cert_file": "c.pem"}, "::1", "https://[::1]:8000"),
+        (
+            {"serving_public_url": "https://models.example.org/"},
+            "panel.example.org",
+            "https://models.example.org",
+        ),
+    ],
+)
+def test_a_browser_is_told_the_address_that_it_can_open(settings, opened_at, address):
+    assert serving_address_for(Settings(**settings), opened_at) == address
+
+
+def links_out(panel: AppTest) -> list[Any]:
+    """Links of the sidebar to what is not a page of the panel."""
+    links = [one.proto for one in panel.sidebar.get("page_link")]
+    return [link for link in links if link.external]
+
+
+def test_links_that_another_machine_cannot_open_are_not_offered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core()
+    here = links_out(open_panel(monkeypatch, core))
+    assert [link.label for link in here] == ["API of the models", "MLflow", "Ray dashboard"]
+    assert "ray.token" in here[2].help
+
+    monkeypatch.setattr(addresses, "_opened_at", lambda: "ml.example.org")
+    elsewhere = open_panel(monkeypatch, core)
+    assert [link.label for link in links_out(elsewhere)] == ["API of the models"]
+    said = elsewhere.sidebar.caption[-1].value
+    assert "5000 and 8265" in said
+    assert "SSH" in said

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_session
+from core import cli, cli_services, cli_session
+from core.access.roles import Role
 from core.bootstrap import Pilothouse
 from core.domain import Health, RunStatus, ServedVersion, ServingStatus
-from core.errors import InvalidInputError, NotFoundError, Offence
+from core.errors import InvalidInputError, NotFoundError, Offence, SetupError
+from core.settings import Settings
 from core.training.job_spec import LOG_FILE, run_folder
 from core.training.tracking import PREDICTIONS_FILE
 from tests.unit.core_fakes import World, make_world
@@ -396,3 +399,37 @@ def own_logging() -> Iterator[None]:
     for handler in root.handlers:
         handler.close()
     root.handlers[:] = before
+
+
+@pytest.mark.parametrize(
+    "opened", [{"host": "0.0.0.0"}, {"panel_public_url": "https://panel.example.org"}]
+)
+def test_up_is_refused_while_strangers_could_come_in(
+    world: World, monkeypatch: pytest.MonkeyPatch, opened: dict[str, str]
+) -> None:
+    started: list[Settings] = []
+
+    class Manager:
+        def __init__(self, settings: Settings) -> None:
+            self.settings = settings
+
+        def up(self, *_: object) -> None:
+            started.append(self.settings)
+            raise SetupError("as far as this test goes")
+
+    def connect(settings: Settings) -> Pilothouse:
+        return replace(world.pilothouse, settings=settings)
+
+    monkeypatch.setattr(cli_services, "_manager", Manager)
+    monkeypatch.setattr(cli_services, "connect", connect)
+    settings = world.pilothouse.settings.model_copy(update=opened)
+
+    with pytest.raises(SetupError, match="Nobody has to sign in"):
+        cli_services.start(settings, None)
+    assert not started
+
+    world.pilothouse.accounts.add("anna", Role.ADMIN, actor=settings.operator)
+    for allowed in (settings, settings.model_copy(update={"allow_open": True})):
+        with pytest.raises(SetupError, match="as far as"):
+            cli_services.start(allowed, None)
+    assert len(started) == 2

@@ -121,12 +121,19 @@ def test_a_model_under_another_problems_name_is_refused() -> None:
         EndpointConfig.model_validate(document)
 
 
-def test_deploy_puts_the_configuration_with_the_token() -> None:
+def test_deploy_puts_the_configuration_with_the_token(tmp_path: Path) -> None:
+    token_file = tmp_path / "token"
     seen: list[httpx.Request] = []
     transport = transport_of({"PUT /api/serve/applications/": (200, "")}, seen)
-    client = ServeClient("http://ray", "secret", transport)
-    ServingService(Settings(), PARAMS, client, []).deploy({"titanic": REF})
-    (request,) = seen
+    service = ServingService(
+        Settings(), PARAMS, ServeClient("http://ray", token_file, transport), []
+    )
+    service.deploy({"titanic": REF})
+    # The first start makes it, when the panel may have been opened already.
+    token_file.write_text("secret\n")
+    service.deploy({"titanic": REF})
+    before, request = seen
+    assert "authorization" not in before.headers
     assert request.headers["authorization"] == "Bearer secret"
     body = json.loads(request.content)
     config = body["applications"][0]["deployments"][0]["user_config"]

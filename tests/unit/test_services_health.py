@@ -79,7 +79,9 @@ def test_the_worker_lives_while_it_touches_its_file(tmp_path, age_s, health):
 
 def test_names_every_service_and_asks_rays_node_once_its_port_is_known(tmp_path):
     settings = Settings(home=tmp_path)
-    answers = Answers(health=200, gcs_healthz=200, version=200, local_raylet_healthz=200)
+    answers = Answers(
+        health=200, gcs_healthz=200, authentication_mode=200, local_raylet_healthz=200
+    )
     service = HealthService(settings, httpx.MockTransport(answers))
     service.check()
     keep_ports(layout_of(tmp_path).ports_file, InternalPorts(21000))

@@ -21,9 +21,11 @@ from core.services.supervision import config_text, fingerprint
 from core.settings import CODE_ROOT, Settings, vendor_privacy
 
 PORTS = InternalPorts(21000)
+HOME = Path("/a home/100%")
+DOOR = haproxy.Door("0.0.0.0", 8000, Path("/tmp/ph-1/h/tls.pem"))
 
 
-def launch(home: Path = Path("/a home/100%"), **settings: object) -> Launch:
+def launch(home: Path = HOME, **settings: object) -> Launch:
     java = JavaRuntime(Path("/java17"), 17, "system")
     return Launch(Settings(home=home, **settings), layout_of(home), PORTS, java)
 
@@ -46,10 +48,11 @@ def test_the_process_manager_reads_back_what_was_meant():
         assert tuple(shlex.split(command)) == program.argv
 
 
-@pytest.mark.parametrize("name", ["mlflow", "panel", "ray"])
-def test_published_services_bind_the_host_of_the_settings(name):
-    assert "127.0.0.1" in argv_of(name)
-    assert "10.0.0.5" in argv_of(name, host="10.0.0.5")
+def test_only_the_panel_binds_another_address_than_the_loopback():
+    assert after(argv_of("panel", host="10.0.0.5"), "--server.address") == "10.0.0.5"
+    for name in ("mlflow", "ray"):
+        assert argv_of(name, host="10.0.0.5") == argv_of(name)
+        assert "127.0.0.1" in argv_of(name)
 
 
 def test_the_panel_takes_files_as_large_as_the_core_does(tmp_path):
@@ -63,11 +66,53 @@ def test_the_panel_takes_files_as_large_as_the_core_does(tmp_path):
     assert "maxUploadSize" not in (CODE_ROOT / ".streamlit" / "config.toml").read_text()
 
 
-def test_ray_declares_the_cpus_it_is_told_and_keeps_its_node_on_loopback():
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.5", "0.0.0.0"])
+def test_ray_declares_the_cpus_it_is_told_and_keeps_its_node_on_loopback(host):
     assert after(argv_of("ray", ray_cpus=6), "--num-cpus") == "6"
-    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-    assert declared_environment(launch())[name] == "0"
-    assert name not in declared_environment(launch(host="10.0.0.5"))
+    environment = declared_environment(launch(host=host))
+    assert environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+    assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"
+
+
+def test_ray_asks_for_the_token_of_this_installation_unless_told_otherwise():
+    asking = declared_environment(launch())
+    assert asking["RAY_AUTH_MODE"] == "token"
+    assert asking["RAY_AUTH_TOKEN_PATH"] == str(HOME / "secrets" / "ray.token")
+
+    silent = declared_environment(launch(ray_token=False))
+    assert silent["RAY_AUTH_MODE"] == "disabled"
+    assert "RAY_AUTH_TOKEN_PATH" not in silent
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({}, {"localhost", "127.0.0.1", "::1"}),
+        ({"host": "10.0.0.5"}, {"localhost", "127.0.0.1", "::1", "10.0.0.5"}),
+        ({"host": "0.0.0.0"}, {"*"}),
+        (
+            {"host": "0.0.0.0", "panel_public_url": "https://panel.example.org:444/x"},
+            {"localhost", "127.0.0.1", "::1", "panel.example.org"},
+        ),
+    ],
+)
+def test_the_panel_answers_to_the_names_under_which_it_is_published(settings, names):
+    argv = argv_of("panel", **settings)
+    given = {
+        after(argv[at:], "--server.allowedHosts")
+        for at, flag in enumerate(argv)
+        if flag == "--server.allowedHosts"
+    }
+
+    assert given == names
+
+
+def test_the_panel_gets_the_certificate_only_where_there_is_one():
+    argv = argv_of("panel", tls_cert_file="/c.pem", tls_key_file="/k.pem")
+
+    assert after(argv, "--server.sslCertFile") == "/c.pem"
+    assert after(argv, "--server.sslKeyFile") == "/k.pem"
+    assert "--server.sslCertFile" not in argv_of("panel")
 
 
 def test_no_telemetry_unless_the_user_turns_it_on():
@@ -82,7 +127,8 @@ def test_no_telemetry_unless_the_user_turns_it_on():
 def test_services_see_every_setting_as_it_is_here():
     given = launch(ray_cpus=3, telemetry=True)
     environment = service_environment(given, {"PILOTHOUSE_RAY_CPUS": "8"})
-    seen = {name: environment[f"PILOTHOUSE_{name.upper()}"] for name in Settings.model_fields}
+    told = [name for name, field in Settings.model_fields.items() if not field.exclude]
+    seen = {name: environment[f"PILOTHOUSE_{name.upper()}"] for name in told}
 
     assert Settings(**seen) == given.settings
 
@@ -145,14 +191,14 @@ def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_pat
     config = tmp_path / "haproxy.cfg"
     config.write_text(
         "frontend p\n    bind :9101\nlisten stats\n  bind *:8404\n"
-        "frontend http_frontend\n    bind 1.2.3.4:80\n    log global\n"
+        "frontend http_frontend\n    bind 127.0.0.1:8000\n    log global\n"
     )
     binary = tmp_path / "binary"
     binary.write_text('#!/bin/sh\necho "$@"\n')
     binary.chmod(0o755)
     monkeypatch.setattr(haproxy, "_find_binary", lambda: binary)
     launcher = tmp_path / "launcher"
-    haproxy.write_launcher(launcher, metrics_port=9101, stats_port=8404)
+    haproxy.write_launcher(launcher, DOOR, metrics_port=9101, stats_port=8404)
 
     done = subprocess.run(
         [launcher, "-db", "-f", config, "-sf", "7"],
@@ -164,11 +210,11 @@ def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_pat
 
     assert done.stdout.split() == ["-db", "-f", str(config), "-sf", "7"]
     binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
-    assert binds == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8404", "bind 1.2.3.4:80"]
+    assert binds == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8404", f"bind {DOOR.bind}"]
     rules = [
         "http-request wait-for-body time 30s if METH_POST { path_beg /predict/ }",
         "http-request disable-l7-retry if !METH_GET !{ path_beg /predict/ }",
     ]
     lines = [line.strip() for line in config.read_text().splitlines()]
-    assert lines[-5:] == ["frontend http_frontend", "bind 1.2.3.4:80", *rules, "log global"]
+    assert lines[-5:] == ["frontend http_frontend", f"bind {DOOR.bind}", *rules, "log global"]
     assert stat.S_IMODE(launcher.stat().st_mode) == 0o700

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from core.settings import CODE_ROOT, Settings
 
 ROW = re.compile(r"^\| `PILOTHOUSE_(\w+)` \| `([^`]*)` \| (.+) \|$", re.MULTILINE)
 FIELDS = sorted(Settings.model_fields)
+DECLARED = [CODE_ROOT / "core" / name for name in ("settings.py", "settings_addresses.py")]
 
 
 def documented() -> dict[str, tuple[str, str]]:
@@ -28,20 +30,20 @@ def attributes_read(tree: ast.AST) -> Iterator[str]:
 
 
 def read_in_code() -> set[str]:
-    """Attributes read outside settings.py, and the fields behind properties among them."""
+    """Attributes read outside the settings, and the fields behind properties among them."""
     files = [
         file
         for package in ("app", "core", "serve")
         for file in (CODE_ROOT / package).rglob("*.py")
-        if file.name != "settings.py"
+        if file not in DECLARED
     ]
     names = {
         name
         for file in files
         for name in attributes_read(ast.parse(file.read_text(encoding="utf-8")))
     }
-    settings = ast.parse((CODE_ROOT / "core" / "settings.py").read_text(encoding="utf-8"))
-    for node in ast.walk(settings):
+    settings = [ast.parse(file.read_text(encoding="utf-8")) for file in DECLARED]
+    for node in chain.from_iterable(ast.walk(tree) for tree in settings):
         if isinstance(node, ast.FunctionDef) and node.name in names:
             names |= set(attributes_read(node))
     return names
