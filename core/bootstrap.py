@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from core.access.key_ring import KeyRing
+from core.access.keys import KeyService
 from core.adapters.database import Database
 from core.adapters.database_batches import BatchRecords
+from core.adapters.database_keys import KeyRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
@@ -76,6 +79,7 @@ class Pilothouse:
     monitoring: MonitoringService
     watch: WatchService
     serving: ServingService
+    keys: KeyService
     tracing: TracingService
     reconciler: Reconciler
     upkeep: LogUpkeep
@@ -210,7 +214,13 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         tracker=tracking.tracker,
         registry=tracking.registry,
         cluster=connect_cluster(settings),
-        serving=ServingService(settings, params.serving, serve, tuple(problems)),
+        serving=ServingService(
+            settings,
+            params.serving,
+            serve,
+            tuple(problems),
+            KeyRing(settings, params.serving.limits, KeyRecords(database)),
+        ),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
         identities=OneLocalOperator(),
@@ -263,6 +273,7 @@ def assemble(
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
+        keys=KeyService(problems, KeyRecords(database), adapters.serving, home, trail),
         tracing=TracingService(
             problems,
             arrivals.log,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from core.access.admission import Admission, AdmittedKey
+from core.access.key_ring import KeyRing
 from core.adapters.serve import ServeClient
 from core.deployment.endpoint import EndpointConfig, HttpOptions, Places, application_config
 from core.deployment.serving import ServingService
@@ -19,7 +22,7 @@ from core.errors import InvalidInputError, NotFoundError, SetupError, Unavailabl
 from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
-from tests.serving_support import INFERENCE_LOG, user_config
+from tests.serving_support import INFERENCE_LOG, OWN_TOKEN, RATES, admission, user_config
 
 PARAMS = ServingParams(
     min_replicas=1,
@@ -28,6 +31,7 @@ PARAMS = ServingParams(
     max_ongoing_requests=256,
     max_records=10,
     max_body_mb=2,
+    limits=RATES,
     inference_log=INFERENCE_LOG,
 )
 REF = BundleRef(problem="titanic", version=4, url="http://registry/4")
@@ -60,6 +64,25 @@ def transport_of(answers: Answers, seen: list[httpx.Request] | None = None) -> h
     return httpx.MockTransport(handle)
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILOTHOUSE_HOME", str(tmp_path))
+
+
+@dataclass(frozen=True)
+class Ring(KeyRing):
+    """Keys without files and a database."""
+
+    keys: tuple[AdmittedKey, ...] = ()
+    required: bool = False
+
+    def admission(self) -> Admission:
+        return admission(Path("/home"), *self.keys, required=self.required)
+
+    def own_token(self) -> str:
+        return OWN_TOKEN
+
+
 def ray_state(status: str = "RUNNING", deployment: str = "HEALTHY", message: str = "") -> Any:
     replicas = [{"state": "RUNNING"}, {"state": "STARTING"}]
     endpoint = {"status": deployment, "message": message, "replicas": replicas}
@@ -73,6 +96,7 @@ def service_of(ray: Answers, served: Answers) -> ServingService:
         PARAMS,
         ServeClient("http://ray", transport=transport_of(ray)),
         ["titanic", "other"],
+        Ring(),
         transport=transport_of(served),
     )
 
@@ -94,6 +118,7 @@ def test_the_configuration_says_everything() -> None:
         places=Places(Path("/cache"), Path("/inference"), Path("/labels")),
         packages=("core.problems",),
         models={"titanic": REF},
+        access=admission(Path("/home")),
     ).model_dump(mode="json")
     assert config["proxy_location"] == "HeadOnly"
     assert config["http_options"] == {"host": "127.0.0.1", "port": 8000}
@@ -110,6 +135,7 @@ def test_the_configuration_says_everything() -> None:
         "packages": ["core.problems"],
         "inference": {"folder": "/inference", "log": INFERENCE_LOG.model_dump()},
         "labels": "/labels",
+        "access": admission(Path("/home")).model_dump(mode="json"),
         "max_records": 10,
         "max_body_mb": 2,
     }
@@ -125,7 +151,7 @@ def test_deploy_puts_the_configuration_with_the_token() -> None:
     seen: list[httpx.Request] = []
     transport = transport_of({"PUT /api/serve/applications/": (200, "")}, seen)
     client = ServeClient("http://ray", "secret", transport)
-    ServingService(Settings(), PARAMS, client, []).deploy({"titanic": REF})
+    ServingService(Settings(), PARAMS, client, [], Ring()).deploy({"titanic": REF})
     (request,) = seen
     assert request.headers["authorization"] == "Bearer secret"
     body = json.loads(request.content)
