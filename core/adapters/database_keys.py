@@ -92,7 +92,9 @@ class KeyRecords:
         """Keys that replicas have to take, with their hashes, in the order of their ids."""
         query = KEYS.select().where(KEYS.c.revoked_at.is_(None)).order_by(KEYS.c.id)
         with self._database.begin() as connection:
-            found = [(_key_from(row), row["sha256"]) for row in connection.execute(query).mappings()]
+            found = [
+                (_key_from(row), row["sha256"]) for row in connection.execute(query).mappings()
+            ]
         return tuple(
             AdmittedKey(
                 id=key.id,
