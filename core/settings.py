@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +40,11 @@ class Settings(AddressSettings, BaseSettings):
     problem_packages: str = Field(
         default="core.problems",
         description="Python packages that hold problems, separated by commas.",
+    )
+    require_keys: Literal["auto", "yes", "no"] = Field(
+        default="auto",
+        description="Whether served models ask callers for a key: `yes`, `no`, or `auto`, "
+        "which asks unless the published ports bind a loopback address.",
     )
     ray_cpus: int = Field(
         default=0,
@@ -101,6 +107,13 @@ class Settings(AddressSettings, BaseSettings):
     def ray_token_file(self) -> Path | None:
         """File of the token that Ray asks for; ``None`` where it asks for none."""
         return self.home / "secrets" / "ray.token" if self.ray_token else None
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether the served models refuse a caller without a key."""
+        if self.require_keys == "auto":
+            return not self.is_loopback
+        return self.require_keys == "yes"
 
     @property
     def audit_key(self) -> Path:
