@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -24,6 +25,16 @@ class Planted:
 
     variables: Mapping[str, str]
     texts: tuple[str, ...]
+
+    def settings(self) -> dict[str, Any]:
+        """The secret settings of services; the token of whoever runs a command is not one."""
+        services = Settings().secret_variables()
+        names = {name: variable_of(name) for name in Settings.model_fields}
+        return {
+            name: SecretStr(self.variables[variable])
+            for name, variable in names.items()
+            if variable in services and variable in self.variables
+        }
 
     def with_texts(self, *more: str) -> Planted:
         """The same with other texts that must be found nowhere."""
@@ -44,6 +55,10 @@ class Planted:
 
     def _found(self, content: bytes) -> list[str]:
         return [text for text in self.texts if any(form in content for form in _forms(text))]
+
+
+#: No secret at all.
+NOTHING = Planted({}, ())
 
 
 def plant(receiver: str) -> Planted:
