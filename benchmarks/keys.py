@@ -210,7 +210,7 @@ def _served(folder: Path, ref: BundleRef) -> Iterator[tuple[list[ServingService]
     token, own = draw_token("bench"), draw_token("own")
     keys = (_key(token), *(_key(draw_token(draw_id())) for _ in range(KEYS)))
     with ray_head() as head:
-        client = ServeClient(head.dashboard, head.token)
+        client = ServeClient(head.dashboard, head.token_file)
         services = [
             ServingService(settings, params, client, ["titanic"], _Ring(access, own))
             for access in (

@@ -18,6 +18,8 @@ from serve.validation import BODY, kind_of, read_json, refusal, shown
 
 #: What ``uuid4().hex`` looks like, of which the server makes its request ids.
 REQUEST_ID = "^[0-9a-f]{32}$"
+#: Python's ``$`` lets one more line end through.
+_ID_LENGTH = 32
 
 
 class LabelsTaken(msgspec.Struct):
@@ -44,7 +46,7 @@ class LabelDecoder:
         values = " or ".join(json.dumps(value) for value in (label.negative, label.positive))
         self._rules = {
             "request_id": _Rule(
-                Annotated[str, Meta(pattern=REQUEST_ID)],
+                Annotated[str, Meta(pattern=REQUEST_ID, max_length=_ID_LENGTH)],
                 "must be the request_id of an answer: 32 hexadecimal digits",
             ),
             # An index beyond the largest request can belong to nothing.
@@ -89,7 +91,7 @@ class LabelDecoder:
 
     def _explain(self, body: bytes, said: str) -> InvalidInputError:
         try:
-            document = read_json(body)
+            document = read_json(body, said)
         except InvalidInputError as exc:
             return exc
         return refusal(self._offences(document), said)

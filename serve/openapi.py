@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.problems.contract import Contract, Field, FieldType, Problem, ReducedInput
+from core.problems.contract import MAX_TEXT, Contract, Field, FieldType, Problem, ReducedInput
 from serve.labels import REQUEST_ID
 from serve.predictor import example_record
 from serve.schemas import integer_bounds
@@ -156,6 +156,7 @@ def _text_schema(source: ReducedInput) -> Schema:
     description = f"{source.description}. Only {source.into} is kept; not read where that is given"
     return {
         "type": ["string", "null"],
+        "maxLength": MAX_TEXT,
         "description": description,
         "examples": [source.example],
     }
@@ -175,7 +176,8 @@ def _field_schema(field: Field) -> Schema:
     low, high = field.minimum, field.maximum
     if field.type is FieldType.INTEGER:
         low, high = integer_bounds(field)
-    bounds = {"minimum": low, "maximum": high}
+    longest = MAX_TEXT if field.type is FieldType.CATEGORY else None
+    bounds = {"minimum": low, "maximum": high, "maxLength": longest}
     schema |= {name: bound for name, bound in bounds.items() if bound is not None}
     return {**schema, "description": description, "examples": [field.example]}
 

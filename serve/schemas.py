@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from core.problems.contract import Contract, Field, FieldType
+from core.problems.contract import MAX_TEXT, Contract, Field, FieldType
 
 #: Whole numbers up to here are exact as float64, which is what a model computes with.
 EXACT_INTEGER = 2**53
+_TEXT: Any = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class Prediction(msgspec.Struct):
@@ -72,7 +73,7 @@ class RecordDecoder:
         record: Any = msgspec.defstruct(
             "Record",
             [_definition(attribute, field) for attribute, field in attributes.items()]
-            + [(attribute, str | None, None) for attribute in texts]
+            + [(attribute, _TEXT | None, None) for attribute in texts]
             # Raw is a view of the bytes: nothing is built for what nobody reads.
             + [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in ignored],
             rename={a: named.name for a, named in (attributes | texts).items()} | ignored,
@@ -129,7 +130,7 @@ def _definition(attribute: str, field: Field) -> tuple[Any, ...]:
 
 def _type_of(field: Field) -> Any:
     if field.type is FieldType.CATEGORY:
-        return str
+        return _TEXT
     if field.type is FieldType.NUMBER:
         return Annotated[float, Meta(ge=field.minimum, le=field.maximum)]
     low, high = integer_bounds(field)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 
 from core.errors import InvalidInputError, Offence
-from core.problems.contract import Contract, Field, FieldType
+from core.problems.contract import MAX_TEXT, Contract, Field, FieldType
 from serve.schemas import integer_bounds
 
 #: Offences that are named; the rest is counted.
@@ -21,6 +21,10 @@ MAX_DETAILS = 100
 #: The place of what is wrong with a body as a whole.
 BODY = "body"
 _NAME_LENGTH = 80
+_SAID_LENGTH = 300
+#: Bodies beyond this, more than most records of a request fill, are not explained: as objects
+#: of Python they take some thirty times their size, and nothing else is answered meanwhile.
+EXPLAINED_BYTES = 2 << 20
 
 
 def explain(body: bytes, contract: Contract, max_records: int, said: str) -> InvalidInputError:
@@ -34,18 +38,25 @@ def explain(body: bytes, contract: Contract, max_records: int, said: str) -> Inv
             a key that is given twice.
     """
     try:
-        document = read_json(body)
+        document = read_json(body, said)
     except InvalidInputError as exc:
         return exc
     return refusal(_offences(document, contract, max_records), said)
 
 
-def read_json(body: bytes) -> object:
+def read_json(body: bytes, said: str) -> object:
     """Reads a body that a decoder refused, as far as it can be read.
 
+    Args:
+        body: the body.
+        said: what the decoder said, which is all that is told of a body beyond
+            ``EXPLAINED_BYTES``.
+
     Raises:
-        InvalidInputError: it is not JSON in UTF-8.
+        InvalidInputError: it is not JSON in UTF-8, or too large to be looked at.
     """
+    if len(body) > EXPLAINED_BYTES:
+        raise _error([Offence(BODY, shown(said, _SAID_LENGTH))], 1)
     try:
         return json.loads(body.decode("utf-8"), parse_int=_parse_int)
     except UnicodeDecodeError:
@@ -62,7 +73,7 @@ def refusal(offences: Iterator[Offence], said: str) -> InvalidInputError:
     named = list(itertools.islice(offences, MAX_DETAILS))
     total = len(named) + sum(1 for _ in offences)
     if not named:
-        return _error([Offence(BODY, said)], 1)
+        return _error([Offence(BODY, shown(said, _SAID_LENGTH))], 1)
     return _error(named, total)
 
 
@@ -132,6 +143,8 @@ def _value_problem(field: Field, value: object) -> str:
     if field.type is FieldType.CATEGORY:
         if not isinstance(value, str):
             return f"must be text, not {kind_of(value)}"
+        if len(value) > MAX_TEXT:
+            return f"must have at most {MAX_TEXT:,} characters"
         return "" if shown(value, None) == value else "must be valid Unicode"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"must be a number, not {kind_of(value)}"

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from core.settings import CODE_ROOT, Settings
+from tests.planted import NOTHING, Planted, plant
 from tests.problems import orchard
 from tests.ray_head import free_ports
 
@@ -34,6 +35,8 @@ class Installation:
 
     settings: Settings
     environment: Mapping[str, str]
+    #: What its secret settings are; see ``tests/integration/test_secrets.py``.
+    planted: Planted = NOTHING
 
     def command(
         self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S
@@ -96,6 +99,8 @@ def prepare(folder: Path) -> Installation:
     params["training"]["evaluation"]["parity_records"] = 2000
     params_file = folder / "params.yaml"
     params_file.write_text(yaml.safe_dump(params), encoding="utf-8")
+    # Nobody listens there: every alert is refused, and what came of it is written down.
+    planted = plant("127.0.0.1:9")
     settings = Settings(
         home=folder / "home",
         params_file=params_file,
@@ -103,9 +108,16 @@ def prepare(folder: Path) -> Installation:
         operator="tester",
         start_timeout_s=240,
         **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+        **planted.settings(),
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return Installation(
         settings,
-        {**os.environ, **settings.variables(), "PYTHONPATH": str(package.parent), "PATH": path},
+        {
+            **os.environ,
+            **settings.variables(),
+            "PYTHONPATH": f"{CODE_ROOT}{os.pathsep}{package.parent}",
+            "PATH": path,
+        },
+        planted,
     )

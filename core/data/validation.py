@@ -20,11 +20,9 @@ from core.data.batch_files import AT, LABEL
 from core.data.tables import ROW_ID
 from core.domain import SoftFinding
 from core.errors import DataContractError, Offence
-from core.problems.contract import Contract, Field, FieldType, Label
+from core.problems.contract import MAX_TEXT, Contract, Field, FieldType, Label
 
 MAX_OFFENCES = 100
-#: Longest value of a category; what is longer is not one.
-MAX_TEXT = 1_000
 #: Characters of a value that an offence shows.
 _SHOWN = 60
 _DATE = r"\d{4}-?\d{2}-?\d{2}"

@@ -21,7 +21,8 @@ import numpy.typing as npt
 Columns = Mapping[str, npt.NDArray[np.generic]]
 Value = int | float | str
 
-
+#: Longest value of a category, in characters; what is longer is not one.
+MAX_TEXT = 1_000
 #: Columns that stages and logs add; an input may not be called so.
 RESERVED = frozenset({"row_id", "label", "fold", "probability", "at", "request_id", "version"})
 _BOOLEAN = {"true", "false"}
