@@ -10,7 +10,7 @@ import ssl
 from urllib.request import urlopen
 
 TIMEOUT_S = 5
-HOST = os.environ.get("PILOTHOUSE_HOST", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")
+HOST = os.environ.get("PILOTHOUSE_HOST", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")  # noqa: S104
 PANEL = os.environ.get("PILOTHOUSE_PANEL_PORT", "8501")
 SERVING = os.environ.get("PILOTHOUSE_SERVING_PORT", "8000")
 SCHEME = "https" if os.environ.get("PILOTHOUSE_TLS_CERT_FILE") else "http"
@@ -22,4 +22,5 @@ unverified.verify_mode = ssl.CERT_NONE
 
 for address in (f"{PANEL}/_stcore/health", f"{SERVING}/readyz"):
     # Anything but success raises, which is a failure to Docker.
-    urlopen(f"{SCHEME}://{HOST}:{address}", timeout=TIMEOUT_S, context=unverified).close()
+    url = f"{SCHEME}://{HOST}:{address}"
+    urlopen(url, timeout=TIMEOUT_S, context=unverified).close()  # noqa: S310
