@@ -81,8 +81,8 @@ def installation_in(folder: Path) -> Iterator[Installation]:
         assert down.returncode == 0, f"{down.stdout}\n{down.stderr}"
 
 
-def prepare(folder: Path) -> Installation:
-    """Writes parameters and the second problem; starts nothing."""
+def prepare(folder: Path, **changes: object) -> Installation:
+    """Writes parameters and the second problem; starts nothing. ``changes`` are settings."""
     package = folder / "problems" / "orchard_problems"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -109,15 +109,13 @@ def prepare(folder: Path) -> Installation:
         start_timeout_s=240,
         **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
         **planted.settings(),
+        **changes,
     )
+    # What is beside these tests, also where another checkout is the one that is installed.
+    code = f"{CODE_ROOT}{os.pathsep}{package.parent}"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return Installation(
         settings,
-        {
-            **os.environ,
-            **settings.variables(),
-            "PYTHONPATH": f"{CODE_ROOT}{os.pathsep}{package.parent}",
-            "PATH": path,
-        },
+        {**os.environ, **settings.variables(), "PYTHONPATH": code, "PATH": path},
         planted,
     )

@@ -130,12 +130,15 @@ def _public_bytes(key: PrivateKeyTypes) -> bytes:
 
 def _require_valid(certificate: x509.Certificate, file: Path, now: datetime) -> None:
     if now < certificate.not_valid_before_utc:
-        begins = certificate.not_valid_before_utc.isoformat(" ", "minutes")
-        raise SetupError(f"The certificate in {file} is valid from {begins} only.")
-    if now > certificate.not_valid_after_utc:
-        ended = certificate.not_valid_after_utc.isoformat(" ", "minutes")
+        begins = certificate.not_valid_before_utc.strftime("%Y-%m-%d %H:%M")
         raise SetupError(
-            f"The certificate in {file} has expired on {ended}.", fix="Put a renewed one there."
+            f"The certificate in {file} is valid from {begins} UTC only.",
+            fix="Put one there that is valid now, or set this machine's clock.",
+        )
+    if now > certificate.not_valid_after_utc:
+        ended = certificate.not_valid_after_utc.strftime("%Y-%m-%d %H:%M")
+        raise SetupError(
+            f"The certificate in {file} has expired on {ended} UTC.", fix="Put a renewed one there."
         )
 
 

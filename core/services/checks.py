@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import SetupError
+from core.services.certificate import Certificate
 from core.services.java import JavaRuntime
 from core.services.ports import PublishedPort
 
@@ -99,6 +100,15 @@ def check_home(is_writable: bool, home: Path) -> Check:
     """A home that can be written."""
     found = f"{home} can be written" if is_writable else f"{home} cannot be written"
     return Check("home", is_writable, found, "Set PILOTHOUSE_HOME to a folder that you may write.")
+
+
+def check_tls(certificate: Certificate | SetupError | None) -> Check:
+    """A certificate that can be shown, or none."""
+    if isinstance(certificate, SetupError):
+        return Check("tls", False, certificate.message, certificate.fix)
+    if certificate is None:
+        return Check("tls", True, "no certificate: the panel and the served models speak HTTP")
+    return Check("tls", True, f"valid until {certificate.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
 def check_port(use: PortUse) -> Check:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from core.adapters.openmp import bundled_openmp, has_openmp
 from core.errors import SetupError
 from core.services import checks, machine, ports
+from core.services.certificate import Certificate, load_certificate
 from core.services.checks import Check, PortUse
 from core.services.java import JavaRuntime, find_java
 from core.services.layout import Layout
@@ -34,6 +35,7 @@ def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
         checks.check_openmp(has_openmp(), bundled_openmp()),
         checks.check_cores(machine.usable_cores(), settings.ray_cpus),
         *machine_checks(settings, layout, services_run=bool(ours)),
+        checks.check_tls(_certificate(settings)),
         *(checks.check_port(_use_of(port, ours)) for port in ports.published_ports(settings)),
         checks.check_versions(_locked(), _installed()),
     )
@@ -42,6 +44,13 @@ def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
 def _java() -> JavaRuntime | SetupError:
     try:
         return find_java(inherited_environment())
+    except SetupError as exc:
+        return exc
+
+
+def _certificate(settings: Settings) -> Certificate | SetupError | None:
+    try:
+        return load_certificate(settings)
     except SetupError as exc:
         return exc
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,7 +19,11 @@ from typing import cast
 import httpx
 import pytest
 
-from core.services.haproxy import write_launcher
+from core.hosts import EVERYWHERE
+from core.services.certificate import own_clients
+from core.services.haproxy import Door, offer_certificate, write_launcher
+from core.settings import Settings
+from tests.certificates import issue, spoken
 from tests.ray_head import free_ports
 
 START_TIMEOUT_S = 10.0
@@ -88,20 +93,22 @@ def running(server: Replica) -> Iterator[int]:
 
 
 @contextmanager
-def proxy(folder: Path, replicas: list[int]) -> Iterator[str]:
+def proxy(
+    folder: Path, replicas: list[int], host: str = "127.0.0.1", pem: Path | None = None
+) -> Iterator[str]:
     front, metrics, stats = free_ports(3)
     folder.mkdir()
     config, launcher = folder / "haproxy.cfg", folder / "haproxy"
     ports = [str(port) for port in (front, metrics, stats, *replicas)]
     # In a process of its own: importing Ray Serve warns, and warnings are errors here.
     subprocess.run([sys.executable, "-c", WRITE_CONFIG, config, *ports], check=True)
-    write_launcher(launcher, metrics, stats)
+    write_launcher(launcher, Door(host, front, pem), metrics, stats)
     with subprocess.Popen(
         [launcher, "-db", "-f", config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as haproxy:
         try:
             wait_until_open(front, haproxy)
-            yield f"http://127.0.0.1:{front}"
+            yield f"{'https' if pem else 'http'}://127.0.0.1:{front}"
         finally:
             haproxy.kill()
 
@@ -167,3 +174,21 @@ def test_labels_still_go_elsewhere_when_a_replica_takes_no_connection(tmp_path: 
         answers = [client.post("/labels/titanic", content=b"{}") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 4
         assert seen == {"POST /labels/titanic": 4}
+
+
+def test_with_a_certificate_only_tls_is_spoken_and_only_a_modern_one(tmp_path: Path) -> None:
+    shown, pem = issue(tmp_path / "issued"), tmp_path / "tls.pem"
+    offer_certificate(pem, shown.cert_file, shown.key_file)
+    with ExitStack() as stack:
+        alive = stack.enter_context(running(Replica(Counter(), dies=False)))
+        url = stack.enter_context(proxy(tmp_path / "a", [alive], EVERYWHERE, pem))
+        verify = own_clients(Settings(**shown.settings))
+        client = stack.enter_context(httpx.Client(verify=verify, trust_env=False))
+        assert client.post(f"{url}/predict/titanic", content=b"{}").status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.get(url.replace("https:", "http:"))
+        port = int(url.rpartition(":")[2])
+        assert spoken(port, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+        assert spoken(port, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+            spoken(port, ssl.TLSVersion.TLSv1_1)

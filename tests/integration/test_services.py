@@ -10,9 +10,11 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -24,11 +26,12 @@ from core.services.health import HealthService, HttpProbe
 from core.services.layout import Layout, layout_of
 from core.services.manager import Outcome, ServiceManager
 from core.services.processes import end_tagged, tagged_processes
-from core.services.programs import Program, mlflow, ray
+from core.services.programs import Program, mlflow, panel, ray
 from core.settings import Settings, inherited_environment
+from tests.certificates import issue, spoken
+from tests.listeners import Listener, listeners
 
 pytestmark = pytest.mark.timeout(300)
-LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 
 def free_ports(count: int) -> list[int]:
@@ -39,7 +42,7 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def settings_for(home: Path) -> Settings:
+def settings_for(home: Path, **changes: str) -> Settings:
     panel, serving, tracking, dashboard = free_ports(4)
     return Settings(
         home=home,
@@ -47,14 +50,15 @@ def settings_for(home: Path) -> Settings:
         serving_port=serving,
         mlflow_port=tracking,
         ray_dashboard_port=dashboard,
+        **changes,
     )
 
 
 class Installation:
     """One installation that runs only part of the programs."""
 
-    def __init__(self, home: Path, *programs: str) -> None:
-        self.settings = settings_for(home)
+    def __init__(self, home: Path, *programs: str, **settings: str) -> None:
+        self.settings = settings_for(home, **settings)
         self.layout: Layout = layout_of(home)
         self.supervisor = SupervisorDaemon(self.layout.supervisor_socket)
         self._programs = programs
@@ -63,6 +67,7 @@ class Installation:
         known = {
             "ray": ray,
             "mlflow": mlflow,
+            "panel": panel,
             "sleeper": lambda launch: Program(
                 "sleeper", ("sleep", "600"), HttpProbe("", ()), ready_after_s=0
             ),
@@ -105,24 +110,15 @@ def supervisor_pid(installation: Installation) -> int:
     return int(installation.layout.supervisor_pid.read_text())
 
 
-def foreign_listeners(layout: Layout) -> list[str]:
-    """Ports of the installation that other machines could reach."""
-    ours = {process.pid for process in tagged_processes(layout)}
-    return [
-        f"{connection.laddr.ip}:{connection.laddr.port}"
-        for connection in psutil.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN
-        and connection.pid in ours
-        and connection.laddr.ip not in LOOPBACK
-    ]
-
-
 def test_ray_and_mlflow_come_back_after_every_blow(home):
-    installation = Installation(home, "ray", "mlflow")
+    # Neither is to be seen elsewhere, whatever the panel and the served models bind.
+    installation = Installation(home, "ray", "mlflow", host="0.0.0.0")
 
     assert installation.up() is Outcome.STARTED
     assert installation.healthy() == {"ray", "mlflow"}
-    assert foreign_listeners(installation.layout) == []
+    found = listeners(installation.layout)
+    assert installation.settings.mlflow_port in {one.port for one in found}
+    assert [one for one in found if not one.is_local] == []
     assert installation.up() is Outcome.ALREADY_UP
 
     os.kill(installation.processes("gcs_server")[0].pid, signal.SIGKILL)
@@ -137,6 +133,27 @@ def test_ray_and_mlflow_come_back_after_every_blow(home):
     assert tagged_processes(installation.layout) == ()
     assert installation.healthy() == set()
     assert installation.manager.down() == 0
+
+
+def test_the_panel_speaks_tls_only_and_binds_where_it_is_told(home, tmp_path):
+    shown = issue(tmp_path / "issued")
+    installation = Installation(home, "panel", host="0.0.0.0", **shown.settings)
+    port = installation.settings.panel_port
+
+    assert installation.up() is Outcome.STARTED
+    assert installation.healthy() == {"panel"}
+    assert set(listeners(installation.layout)) == {Listener("0.0.0.0", port)}
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"http://127.0.0.1:{port}/_stcore/health", trust_env=False)
+    assert spoken(port, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+    with pytest.raises(ssl.SSLError):
+        spoken(port, ssl.TLSVersion.TLSv1_1)
+
+    # A renewed certificate is a change like that of a setting.
+    assert installation.up() is Outcome.ALREADY_UP
+    issue(tmp_path / "issued")
+    assert installation.up() is Outcome.STARTED
+    assert installation.healthy() == {"panel"}
 
 
 def test_two_installations_leave_each_other_alone(tmp_path):

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from core.errors import SetupError
 from core.services import checks
+from core.services.certificate import Certificate
 from core.services.checks import PortUse
 from core.services.java import JavaRuntime
 from core.services.ports import PublishedPort
 
 HOME = Path("/somewhere")
+CERTIFICATE = Certificate(HOME, HOME, b"", datetime(2027, 1, 1, tzinfo=UTC))
 PANEL = PublishedPort("panel", 8501, "PILOTHOUSE_PANEL_PORT")
 
 
@@ -29,6 +32,9 @@ PANEL = PublishedPort("panel", 8501, "PILOTHOUSE_PANEL_PORT")
         (checks.check_disk(10, HOME), False),
         (checks.check_home(True, HOME), True),
         (checks.check_home(False, HOME), False),
+        (checks.check_tls(None), True),
+        (checks.check_tls(CERTIFICATE), True),
+        (checks.check_tls(SetupError("It has expired.", fix="Renew it.")), False),
         (checks.check_port(PortUse(PANEL, "", is_ours=False)), True),
         (checks.check_port(PortUse(PANEL, "python (pid 3)", is_ours=True)), True),
         (checks.check_port(PortUse(PANEL, "nginx (pid 3)", is_ours=False)), False),

@@ -20,6 +20,7 @@ from core.services.manager import Outcome, ServiceManager
 from core.services.programs import Program
 from core.services.supervision import ProgramState, SupervisedProgram
 from core.settings import Settings
+from tests.certificates import issue
 
 
 class FakeSupervisor:
@@ -111,6 +112,39 @@ def test_a_first_start_keeps_its_ports_and_configuration(tmp_path):
     assert installation.told == ["Starting one, two."]
     assert ports.read_ports(installation.layout.ports_file)
     assert "[program:two]" in installation.layout.supervisor_config.read_text()
+
+
+def test_a_start_makes_rays_token_unless_told_otherwise(tmp_path):
+    installation = Installation(tmp_path)
+    file = installation.settings.ray_token_file
+    installation.up(ray_token=False)
+    assert not file.exists()
+
+    installation.up()
+    assert file.exists()
+
+
+def test_a_certificate_is_shown_by_links_and_a_renewed_one_starts_everything_anew(tmp_path):
+    installation, issued = Installation(tmp_path), issue(tmp_path / "issued")
+    installation.up(**issued.settings)
+    pem = installation.layout.haproxy_certificate
+    assert pem.readlink() == issued.cert_file
+    assert pem.with_name(f"{pem.name}.key").readlink() == issued.key_file
+    assert f"ssl crt {pem}" in installation.layout.haproxy_launcher.read_text()
+    assert installation.up(**issued.settings) is Outcome.ALREADY_UP
+
+    issue(tmp_path / "issued")
+    assert installation.up(**issued.settings) is Outcome.STARTED
+
+
+def test_a_certificate_that_has_expired_stops_a_start_before_anything_runs(tmp_path):
+    issued = issue(tmp_path / "issued", begins_in_days=-2, ends_in_days=-1)
+    installation = Installation(tmp_path)
+
+    with pytest.raises(SetupError, match="has expired"):
+        installation.up(**issued.settings)
+
+    assert installation.supervisor.starts == 0
 
 
 def test_a_second_start_finds_all_up(tmp_path):
