@@ -64,7 +64,7 @@ def judge(
     timings = tuple(
         Timing(name, tuple(seconds), note)
         for name, seconds, note in (
-            ("in the process, no key asked for", inside[0], "1,000 answers"),
+            ("in the process, no key asked for", inside[0], "1,000 answers, CPU time of the loop"),
             ("in the process, with a key", inside[1], held),
             ("over HTTP, no key asked for", outside[0], "one client, one connection"),
             ("over HTTP, with a key", outside[1], held),
@@ -153,10 +153,11 @@ async def _ask(app: EndpointApp, token: str) -> float:
             statuses.append(message["status"])
 
     scope = {"type": "http", "method": "POST", "path": "/predict/titanic", "headers": headers}
-    started = time.perf_counter()
+    # Of this thread's own time, so that what else the machine does counts for neither.
+    started = time.thread_time()
     for _ in range(_PROCESS_ANSWERS):
         await app(scope, receive, send)
-    seconds = time.perf_counter() - started
+    seconds = time.thread_time() - started
     if set(statuses) != {200}:
         raise RuntimeError(f"not every answer was 200: {set(statuses)}")
     return seconds
