@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,12 +17,14 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from core.data.confined_reader import REFUSED, Description, Order, Refusal
-from core.data.reading import Chunk
+from core.data.reading import Chunk, neither
 from core.errors import InvalidInputError, Offence, UnavailableError
 from core.params_intake import IntakeParams
 from core.settings import CODE_ROOT, inherited_environment
 
 LOG = logging.getLogger(__name__)
+#: What a Parquet file begins and ends with.
+MAGIC = b"PAR1"
 #: Of what the process says at its end.
 _SAID_BYTES = 1 << 16
 #: Where the interpreter finds its own libraries; nothing else of the environment, and no
@@ -40,6 +43,7 @@ class ConfinedParquet:
         self.malformed: list[Offence] = []
         self._path = path.absolute()
         self._limits = limits
+        _require_end(path, name)
         with self._reading(None) as out:
             found = Description.model_validate_json(out.read())
         self.names = found.names
@@ -95,6 +99,15 @@ class ConfinedParquet:
             f"The file {self.name} is damaged, or made to do harm: it cannot be read to its end.",
             fix="Write it again, or give it as CSV.",
         )
+
+
+def _require_end(path: Path, name: str) -> None:
+    """Refuses a file that is cut off, for which no process has to be started."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(MAGIC)))
+        if file.read() != MAGIC or size <= 2 * len(MAGIC):
+            raise neither(name)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from core.data.confined import ConfinedParquet
+from core.data.confined import MAGIC, ConfinedParquet
 from core.data.names import shown_name
 from core.data.reading import HEADER_BYTES, SAVE_AS, GivenFile, neither, require_columns
 from core.data.reading_csv import CsvFile
@@ -19,7 +19,6 @@ from core.data.signatures import compressed_as
 from core.errors import InvalidInputError, NotFoundError, Offence
 from core.params_intake import IntakeParams
 
-PARQUET_MAGIC = b"PAR1"
 _COPY_BYTES = 1 << 20
 #: Longest name of a column in a message, and how many of them are named.
 _COLUMN_NAME = 80
@@ -40,7 +39,7 @@ def open_given(path: Path, name: str, limits: IntakeParams | None = None) -> Giv
     """
     head = _head_of(path, name, limits.max_bytes if limits else None)
     opened: GivenFile
-    if not head.startswith(PARQUET_MAGIC):
+    if not head.startswith(MAGIC):
         _refuse_what_is_no_text(head, name)
         opened = CsvFile(path, name, head, limits)
     elif limits is None:
