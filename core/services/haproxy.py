@@ -1,11 +1,12 @@
 """Starts Ray Serve's proxy so that its side doors stay shut and it repeats predictions only.
 
 Ray writes HAProxy's configuration from a template that binds metrics and statistics to every
-interface, speaks no TLS, and repeats whatever request a replica has died over; it has no
-setting for any of these. What Ray calls as HAProxy is therefore a script of ours: it moves
-the two to the loopback address, limits what is repeated, opens the one door that callers
-use where the settings say, and becomes HAProxy. Ray itself is told the loopback address, so
-that its fallback proxy and whatever else takes that address stay there.
+interface, speaks no TLS, writes every request to whoever listens at the port of syslog, and
+repeats whatever request a replica has died over; it has no setting for any of these. What Ray
+calls as HAProxy is therefore a script of ours: it moves the two to the loopback address, drops
+that log, limits what is repeated, opens the one door that callers use where the settings say,
+and becomes HAProxy. Ray itself is told the loopback address, so that its fallback proxy and
+whatever else takes that address stay there.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ for argument in "$@"; do
   [ "$previous" = "-f" ] && sed -E -i \\
     -e 's/^( *bind) \\*?:{metrics}$/\\1 127.0.0.1:{metrics}/' \\
     -e 's/^( *bind) \\*?:{stats}$/\\1 127.0.0.1:{stats}/' \\
+    -e '/^ *log {loopback}:514 /d' \\
     -e '/^frontend http_frontend$/{{n;s|{loopback}:{front}$|{bind}{rules}|}}' "$argument"
   previous=$argument
 done

@@ -104,7 +104,7 @@ class Layout:
         return self.logs / f"{program}.log"
 
     def prepare(self) -> None:
-        """Makes the folders.
+        """Makes the folders; what is in the home is no business of the machine's other users.
 
         Raises:
             SetupError: the home cannot be written, or the runtime folder is another user's.
@@ -112,6 +112,9 @@ class Layout:
         try:
             for folder in (self.run, self.logs, self.mlflow):
                 folder.mkdir(parents=True, exist_ok=True)
+            home = self.home.stat()
+            if home.st_uid == os.geteuid() and home.st_mode & stat.S_IRWXO:
+                self.home.chmod(stat.S_IMODE(home.st_mode) & ~stat.S_IRWXO)
             self.runtime.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.ray_temp, self.haproxy):
                 folder.mkdir(exist_ok=True)

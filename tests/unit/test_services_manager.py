@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,6 +113,16 @@ def test_a_first_start_keeps_its_ports_and_configuration(tmp_path):
     assert installation.told == ["Starting one, two."]
     assert ports.read_ports(installation.layout.ports_file)
     assert "[program:two]" in installation.layout.supervisor_config.read_text()
+
+
+def test_a_start_shuts_the_home_to_the_machines_other_users(tmp_path):
+    installation = Installation(tmp_path)
+    installation.settings.home.mkdir(mode=0o755)
+    installation.settings.home.chmod(0o2775)  # shared with a group, as some do
+
+    installation.up()
+
+    assert stat.S_IMODE(installation.settings.home.stat().st_mode) == 0o2770
 
 
 def test_a_start_makes_rays_token_unless_told_otherwise(tmp_path):

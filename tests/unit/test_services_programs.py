@@ -190,7 +190,7 @@ def test_a_home_that_is_a_file_is_refused_in_one_sentence(tmp_path):
 def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_path, monkeypatch):
     config = tmp_path / "haproxy.cfg"
     config.write_text(
-        "frontend p\n    bind :9101\nlisten stats\n  bind *:8404\n"
+        "global\n    log 127.0.0.1:514 local0 info\nfrontend p\n    bind :9101\nlisten stats\n  bind *:8404\n"
         "frontend http_frontend\n    bind 127.0.0.1:8000\n    log global\n"
     )
     binary = tmp_path / "binary"
@@ -210,6 +210,7 @@ def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_pat
 
     assert done.stdout.split() == ["-db", "-f", str(config), "-sf", "7"]
     binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
+    assert "514" not in config.read_text()
     assert binds == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8404", f"bind {DOOR.bind}"]
     rules = [
         "http-request wait-for-body time 30s if METH_POST { path_beg /predict/ }",
