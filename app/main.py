@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, words
+from app.components import installation, navigation, rights, words
 from app.components.failures import Failure, attempt, guarded
 from core.settings import Settings
 
@@ -44,11 +44,13 @@ def main() -> None:
         st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
         st.Page(navigation.TRACE, title="Trace", icon=":material/route:"),
         st.Page(navigation.AUDIT, title="Audit", icon=":material/history_edu:"),
+        st.Page(navigation.ACCESS, title="Access", icon=":material/group:"),
     ]
     page = st.navigation(pages)
     with guarded():
         # Not inside the sidebar: its spinner must be seen in a narrow window as well.
         core = installation.pilothouse()
+        rights.read(core)
         with st.sidebar:
             _show_waiting(core)
             _show_sidebar(core.settings)

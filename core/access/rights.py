@@ -71,9 +71,7 @@ IN_WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
             {Action.ALERT_ACKNOWLEDGED, Action.TRIAL_ALERT_SENT}
         ),
         "ask for a version to be promoted": frozenset({Action.REQUEST_OPENED}),
-        "approve and reject requests": frozenset(
-            {Action.APPROVAL_GIVEN, Action.REQUEST_REJECTED}
-        ),
+        "approve and reject requests": frozenset({Action.APPROVAL_GIVEN, Action.REQUEST_REJECTED}),
         "roll back, and restore moved aliases": frozenset(
             {Action.ROLLED_BACK, Action.ALIAS_RESTORED}
         ),
