@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, rights, words
+from app.components import installation, navigation, rights, who, words
 from app.components.failures import Failure, attempt, guarded
 from core.settings import Settings
 
 if TYPE_CHECKING:
+    from app.access.visitor import Visitor
     from core.bootstrap import Pilothouse
 
 _ABOUT = (
@@ -46,15 +47,27 @@ def main() -> None:
         st.Page(navigation.AUDIT, title="Audit", icon=":material/history_edu:"),
         st.Page(navigation.ACCESS, title="Access", icon=":material/group:"),
     ]
-    page = st.navigation(pages)
+    core, who_acts = _come_in()
+    page = st.navigation(pages, position="sidebar" if who_acts else "hidden")
+    if core is None or who_acts is None:
+        return
     with guarded():
-        # Not inside the sidebar: its spinner must be seen in a narrow window as well.
-        core = installation.pilothouse()
+        who.watch(core, who_acts)
         rights.read(core)
         with st.sidebar:
             _show_waiting(core)
-            _show_sidebar(core.settings)
+            who.show_visitor(core, who_acts)
+            _show_links(core.settings)
         page.run()
+
+
+def _come_in() -> tuple[Pilothouse, Visitor] | tuple[None, None]:
+    """The core and who sits before the page; where nobody may, that is all that is drawn."""
+    with guarded():
+        core = installation.connected()
+        if who_acts := who.admit(core):
+            return core, who_acts
+    return None, None
 
 
 def _show_waiting(core: Pilothouse) -> None:
@@ -67,15 +80,7 @@ def _show_waiting(core: Pilothouse) -> None:
         )
 
 
-def _show_sidebar(settings: Settings) -> None:
-    if settings.is_loopback:
-        st.caption(f"You act as **{settings.operator}**: one local operator, loopback only.")
-    else:
-        st.warning(
-            f"You act as **{settings.operator}**, without a login, and {settings.host} can be "
-            "reached from other machines: whoever opens this page can do the same.",
-            icon=":material/lock_open:",
-        )
+def _show_links(settings: Settings) -> None:
     with st.container(gap=None):
         st.page_link(
             f"{settings.serving_url}/docs", label="API of the models", icon=":material/api:"

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from core.access.login import login_of
 from core.adapters.supervisor import SupervisorDaemon
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
 from core.domain import Health, ServiceStatus
@@ -46,6 +47,8 @@ def start(settings: Settings, after_start: AfterStart | None) -> None:
         PilothouseError: the machine is not fit or a service does not start.
     """
     began = time.monotonic()
+    # What a login lacks is said before anything starts.
+    login_of(settings)
     with _StartDisplay() as display:
         outcome = _manager(settings).up(display.say, display.show)
     if after_start is not None:

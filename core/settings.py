@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,6 +33,9 @@ class Settings(BaseSettings):
         description="Folder of all state: database, MLflow store, workspaces, logs, pids.",
     )
     host: str = Field(default=LOOPBACK, description="Address the published ports bind.")
+    panel_public_url: str = Field(
+        default="", description="Where people open the panel, if not at its host and port."
+    )
     panel_port: int = Field(default=8501, description="Port of the panel.")
     serving_port: int = Field(default=8000, description="Port of the served models.")
     mlflow_port: int = Field(default=5000, description="Port of MLflow.")
@@ -85,6 +89,36 @@ class Settings(BaseSettings):
         description="File of the audit trail's anchor; empty means `audit/anchor` in the home.",
     )
 
+    session_hours: float = Field(
+        default=12.0, gt=0, description="Hours after which people have to sign in again."
+    )
+    oidc_metadata_url: str = Field(
+        default="",
+        description="Metadata of the OpenID Connect provider that people sign in with.",
+    )
+    oidc_client_id: str = Field(
+        default="", description="Name under which the provider knows the panel."
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="What the panel proves that name with. A secret."
+    )
+    oidc_client_secret_file: str = Field(
+        default="", description="File that holds what `PILOTHOUSE_OIDC_CLIENT_SECRET` would."
+    )
+    oidc_name_claim: str = Field(
+        default="email", description="Claim of the login that names the person."
+    )
+    oidc_role_claim: str = Field(
+        default="roles", description="Claim of the login that says the roles; dots go inside."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description="Role by value of that claim, `ml-ops=operator,ml-leads=approver`.",
+    )
+    oidc_default_role: Literal["", "viewer", "operator", "approver", "admin"] = Field(
+        default="", description="Role of whoever has none of those; empty means refused."
+    )
+
     @property
     def is_loopback(self) -> bool:
         """Whether the published ports are reached from this machine only."""
@@ -93,7 +127,18 @@ class Settings(BaseSettings):
     @property
     def has_login(self) -> bool:
         """Whether people sign in at a provider of OpenID Connect."""
-        return False
+        return bool(self.oidc_metadata_url)
+
+    @property
+    def oidc_secret(self) -> str:
+        """What the panel proves its name with at the provider of logins; may be empty.
+
+        Raises:
+            SetupError: the file that should hold it cannot be read.
+        """
+        return read_secret(
+            "OIDC_CLIENT_SECRET", self.oidc_client_secret, self.oidc_client_secret_file
+        )
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -210,7 +255,13 @@ def load_settings() -> Settings:
             fix="docs/settings.md lists what each setting takes.",
         ) from exc
     places: dict[str, object] = {"home": settings.home.expanduser().resolve()}
-    for name in ("alert_url_file", "token_file", "audit_key_file", "audit_anchor_file"):
+    for name in (
+        "alert_url_file",
+        "token_file",
+        "audit_key_file",
+        "audit_anchor_file",
+        "oidc_client_secret_file",
+    ):
         # Services do not start in the folder that the operator stands in.
         if file := getattr(settings, name):
             places[name] = str(Path(file).expanduser().resolve())

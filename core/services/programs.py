@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from core.services.environment import Launch
 from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
 from core.services.machine import usable_cores
-from core.settings import CODE_ROOT
+from core.settings import CODE_ROOT, LOOPBACK_HOSTS, Settings
 
 #: Rows on their way between Ray and Spark; models and tables here are small.
 _OBJECT_STORE_BYTES = 512 * 2**20
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - named, not bound
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,30 @@ def worker(launch: Launch) -> Program:
 
 
 def panel(launch: Launch) -> Program:
-    """The Streamlit panel."""
+    """The Streamlit panel behind its door."""
     settings = launch.settings
+    names = [flag for name in panel_names(settings) for flag in ("--server.allowedHosts", name)]
     argv = (
         *_tool("streamlit"),
-        *("run", str(CODE_ROOT / "app" / "main.py")),
+        *("run", str(CODE_ROOT / "app" / "server.py")),
         *("--server.address", settings.host),
         *("--server.port", str(settings.panel_port)),
+        *names,
         *("--server.headless", "true"),
         *("--server.fileWatcherType", "none"),
         *("--browser.gatherUsageStats", "true" if settings.telemetry else "false"),
     )
     return Program("panel", argv, panel_probe(settings))
+
+
+def panel_names(settings: Settings) -> tuple[str, ...]:
+    """Under which names the panel may be asked for; a page elsewhere cannot borrow them."""
+    public = urlsplit(settings.panel_public_url).hostname
+    if settings.host == _EVERYWHERE and public is None:
+        # Nobody can say under which of the machine's names people come.
+        return ("*",)
+    own = [settings.host] if settings.host != _EVERYWHERE else []
+    return tuple(dict.fromkeys([*sorted(LOOPBACK_HOSTS), *own, *([public] if public else [])]))
 
 
 def _tool(name: str) -> tuple[str, ...]:
