@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.access.accounts import AccountService
+from core.access.keys import KeyService
 from core.access.people import People
 from core.adapters.database import Database
 from core.adapters.database_accounts import AccountRecords
@@ -17,8 +18,8 @@ from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_later, load_reference
 from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
-from core.adapters.serve import ServeClient
 from core.bootstrap_deciding import assemble_deciding
+from core.bootstrap_serving import assemble_keys, connect_serving
 from core.bootstrap_watching import assemble_watching
 from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
@@ -79,6 +80,7 @@ class Pilothouse:
     monitoring: MonitoringService
     watch: WatchService
     serving: ServingService
+    keys: KeyService
     tracing: TracingService
     reconciler: Reconciler
     upkeep: LogUpkeep
@@ -210,13 +212,12 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     database.migrate()
     accounts = AccountRecords(database)
     tracking = connect_tracking(settings)
-    serve = ServeClient(settings.ray_dashboard_url)
     adapters = Adapters(
         database=database,
         tracker=tracking.tracker,
         registry=tracking.registry,
         cluster=connect_cluster(settings),
-        serving=ServingService(settings, params.serving, serve, tuple(problems)),
+        serving=connect_serving(settings, params.serving, problems, database),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
         accounts=accounts,
@@ -270,6 +271,7 @@ def assemble(
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
+        keys=assemble_keys(problems, adapters, home, trail),
         tracing=TracingService(
             problems,
             arrivals.log,

@@ -13,6 +13,7 @@ from core import (
     cli_batches,
     cli_compare,
     cli_drift,
+    cli_keys,
     cli_models,
     cli_promote,
     cli_retrain,
@@ -44,6 +45,7 @@ cli_drift.register(app)
 cli_alerts.register(app)
 cli_audit.register(app)
 cli_retrain.register(app)
+cli_keys.register(app)
 cli_simulate.register(app)
 cli_trace.register(app)
 cli_users.register(app)

@@ -19,6 +19,7 @@ from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 from core.params_inference import InferenceLogParams
 from core.params_monitoring import MonitoringParams
 from core.params_promotion import PromotionParams
+from core.params_rates import RateParams
 
 
 class Profile(Frozen):
@@ -121,6 +122,7 @@ class ServingParams(Frozen):
     max_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica accepts.")
     max_records: int = Field(ge=1, description="Records in one request.")
     max_body_mb: int = Field(ge=1, description="Size of one request in MiB.")
+    limits: RateParams
     inference_log: InferenceLogParams
 
     @model_validator(mode="after")

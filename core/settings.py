@@ -8,6 +8,7 @@ setting but a parameter: see ``params.py``.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,11 @@ class Settings(BaseSettings):
     problem_packages: str = Field(
         default="core.problems",
         description="Python packages that hold problems, separated by commas.",
+    )
+    require_keys: Literal["auto", "yes", "no"] = Field(
+        default="auto",
+        description="Whether served models ask callers for a key: `yes`, `no`, or `auto`, "
+        "which asks unless the published ports bind a loopback address.",
     )
     ray_cpus: int = Field(
         default=0,
@@ -171,6 +177,13 @@ class Settings(BaseSettings):
         return f"http://{self.host}:{self.panel_port}"
 
     @property
+    def keys_required(self) -> bool:
+        """Whether the served models refuse a caller without a key."""
+        if self.require_keys == "auto":
+            return not _is_loopback(self.host)
+        return self.require_keys == "yes"
+
+    @property
     def audit_key(self) -> Path:
         """File of the key of the audit trail."""
         return Path(self.audit_key_file or self.home / "secrets" / "audit.key")
@@ -215,6 +228,14 @@ class Settings(BaseSettings):
             for name, value in values.items()
         }
         return {f"PILOTHOUSE_{name.upper()}": str(value) for name, value in plain.items()}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # A name may resolve to anything, but for this one (RFC 6761).
+        return host == "localhost"
 
 
 def read_secret(name: str, given: SecretStr, file: str) -> str:

@@ -111,6 +111,8 @@ def main() -> None:
     pilothouse = connect(settings)
     # Beside the beats, because a receiver may keep its sender waiting.
     threading.Thread(target=deliver, args=(pilothouse, stop), daemon=True).start()
+    # A beat may take minutes, and a revoked key has to be out within seconds.
+    threading.Thread(target=keep_keys, args=(pilothouse, stop), daemon=True).start()
     failing: set[str] = set()
     while not stop.is_set():
         beat(pilothouse, failing)
@@ -126,6 +128,15 @@ def deliver(pilothouse: Pilothouse, stop: threading.Event) -> None:
 
     while not stop.is_set():
         attempt("deliver alerts", send, failing)
+        stop.wait(BEAT_S)
+
+
+def keep_keys(pilothouse: Pilothouse, stop: threading.Event) -> None:
+    """Tells replicas of changed keys and keeps when keys were used, until told to stop."""
+    failing: set[str] = set()
+    while not stop.is_set():
+        attempt("hand out keys", pilothouse.serving.hand_out_keys, failing)
+        attempt("keep the use of keys", pilothouse.keys.carry_use, failing)
         stop.wait(BEAT_S)
 
 

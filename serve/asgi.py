@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from core.access.serving_key import Scope as KeyScope
 from core.errors import PilothouseError
 from serve.docs import render_docs
+from serve.gate import Gate
 from serve.http import (
     HTML,
     Answer,
@@ -46,8 +48,9 @@ Handler = Callable[[Scope, Receive, str], Awaitable[Answer]]
 class EndpointApp:
     """Answers HTTP for every problem in the store."""
 
-    def __init__(self, store: ModelStore, logs: ReplicaLogs) -> None:
+    def __init__(self, store: ModelStore, logs: ReplicaLogs, gate: Gate) -> None:
         self._store = store
+        self._gate = gate
         self._logs = logs
         self._record = logs.inference.record
         # One thread: a second large request at a time would only share the same core.
@@ -60,10 +63,11 @@ class EndpointApp:
             "docs": self._docs,
             "openapi.json": self._openapi,
         }
-        self._of_problem: dict[str, tuple[str, Handler]] = {
-            "problems": ("GET", self._describe),
-            "predict": ("POST", self._predict),
-            "labels": ("POST", self._take_labels),
+        #: Any key of the problem will do where no scope is named.
+        self._of_problem: dict[str, tuple[str, Handler, KeyScope | None]] = {
+            "problems": ("GET", self._describe, None),
+            "predict": ("POST", self._predict, KeyScope.PREDICT),
+            "labels": ("POST", self._take_labels, KeyScope.LABELS),
         }
 
     @property
@@ -87,12 +91,15 @@ class EndpointApp:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         try:
-            method, handler, problem = self._route(scope["path"])
+            method, handler, problem, key_scope = self._route(scope["path"])
             allowed = ("GET", "HEAD") if method == "GET" else (method,)
             if scope["method"] not in allowed:
                 allow = (b"allow", ", ".join(allowed).encode())
                 message = f"This address takes {' and '.join(allowed)} only."
                 raise HttpError(405, "method_not_allowed", message, headers=(allow,))
+            if problem:
+                # First of all: who has no key learns neither what is served nor sends a body.
+                self._gate.admit(scope["headers"], problem, key_scope)
             return await handler(scope, receive, problem)
         except HttpError as exc:
             return exc.answer
@@ -104,12 +111,13 @@ class EndpointApp:
             logger.exception("a request failed")
             return error_answer(500, "internal", "The server failed; its log says why.")
 
-    def _route(self, path: str) -> tuple[str, Handler, str]:
+    def _route(self, path: str) -> tuple[str, Handler, str, KeyScope | None]:
         first, _, rest = path.removeprefix("/").partition("/")
         if first in self._fixed and path == f"/{first}":
-            return "GET", self._fixed[first], ""
+            return "GET", self._fixed[first], "", None
         if first in self._of_problem and rest and "/" not in rest:
-            return (*self._of_problem[first], rest)
+            method, handler, key_scope = self._of_problem[first]
+            return method, handler, rest, key_scope
         raise HttpError(404, "not_found", "There is nothing at this address; see /docs.")
 
     async def _predict(self, scope: Scope, receive: Receive, problem: str) -> Answer:
@@ -174,7 +182,8 @@ class EndpointApp:
 
     def _document(self) -> dict[str, Any]:
         models = self._store.snapshot.models
-        return build_openapi([model.problem for _, model in sorted(models.items())])
+        problems = [model.problem for _, model in sorted(models.items())]
+        return build_openapi(problems, keys_required=self._gate.required)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

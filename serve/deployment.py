@@ -15,6 +15,7 @@ from ray.util.metrics import Counter
 
 from core.deployment.endpoint import DEPLOYMENT
 from serve.asgi import EndpointApp
+from serve.gate import Gate
 from serve.logs import ReplicaLogs
 from serve.loopback import keep_internal_port_local
 from serve.recorder import CountLost
@@ -32,6 +33,8 @@ class Endpoint:
         self._store = ModelStore()
         replica = ray_serve.get_replica_context().replica_id.unique_id
         self._logs = ReplicaLogs(replica, _counter_of_lost_rows())
+        self._gate = Gate()
+        self._logs.note_use_of_keys(self._gate)
         # Ray Serve ends a replica by the application's lifespan; a head that is stopped ends
         # its processes without that.
         atexit.register(self._logs.close)
@@ -39,10 +42,12 @@ class Endpoint:
 
     def __serve_build_asgi_app__(self) -> EndpointApp:
         """Called by Ray Serve inside the replica, once."""
-        return EndpointApp(self._store, self._logs)
+        return EndpointApp(self._store, self._logs, self._gate)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called by Ray Serve at the start and with every new ``user_config``."""
+        # Before the models, which may take their time: a revoked key is out at once.
+        self._gate.apply(user_config)
         await asyncio.to_thread(self._store.apply, user_config)
         config = self._store.snapshot.config
         if config is not None:

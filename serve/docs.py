@@ -19,12 +19,18 @@ vertical-align:top}
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}pre{background:#161b22}
 .method{color:#79b8ff}h2,th,td{border-color:#30363d}a{color:#79b8ff}}
 """
+_KEYS = (
+    "A request for a problem needs a key of it, as Authorization: Bearer ph_… or as "
+    "X-API-Key: ph_…. Who runs this server makes keys."
+)
 
 
 def render_docs(document: Mapping[str, Any]) -> str:
     """Returns the page."""
     schemas = document["components"]["schemas"]
     info = document["info"]
+    schemes = document["components"].get("securitySchemes")
+    keys = f"<h2>Keys</h2><p>{escape(_KEYS)}</p>" if schemes else ""
     sections = [
         _operation(path, method, operation, schemas)
         for path, methods in document["paths"].items()
@@ -36,7 +42,7 @@ def render_docs(document: Mapping[str, Any]) -> str:
         f"<title>{escape(info['title'])}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])} "
         'The same as data: <a href="openapi.json">openapi.json</a>.</p>'
-        f"{''.join(sections)}"
+        f"{keys}{''.join(sections)}"
         "<h2>Errors</h2><p>Every error has this shape.</p>"
         f"{_table(schemas['Error']['properties']['error'])}</body></html>"
     )
@@ -52,7 +58,8 @@ def _operation(
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content:
         parts += _entries(content["schema"], schemas)
-        parts.append(f"<h3>Example</h3><pre>{escape(_curl(path, content['example']))}</pre>")
+        example = _curl(path, content["example"], with_key="security" in operation)
+        parts.append(f"<h3>Example</h3><pre>{escape(example)}</pre>")
         answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
         parts.append(f"<h3>The answer</h3>{_table(answer)}")
         parts += _entries(answer, schemas)
@@ -103,9 +110,10 @@ def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[
     return found
 
 
-def _curl(path: str, example: object) -> str:
+def _curl(path: str, example: object, *, with_key: bool) -> str:
     body = json.dumps(example, ensure_ascii=False).replace("'", "'\\''")
+    key = "  -H 'Authorization: Bearer ph_…' \\\n" if with_key else ""
     return (
-        "curl -X POST \\\n  -H 'Content-Type: application/json' \\\n"
+        f"curl -X POST \\\n{key}  -H 'Content-Type: application/json' \\\n"
         f"  -d '{body}' \\\n  http://SERVER{path}"
     )

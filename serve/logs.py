@@ -1,4 +1,4 @@
-"""What a replica writes down: answered predictions and late labels; no Ray inside."""
+"""What a replica writes down: answers, late labels, use of keys; no Ray inside."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pyarrow as pa
 from core.data.labels import BY_HTTP, LabelLog
 from core.deployment.endpoint import EndpointConfig
 from core.errors import UnavailableError
+from serve.gate import Gate
+from serve.key_use import KeyUse
 from serve.recorder import CountLost, Recorder
 
 
@@ -21,6 +23,11 @@ class ReplicaLogs:
         self._changing = threading.Lock()
         self._config: EndpointConfig | None = None
         self._labels: LabelLog | None = None
+        self._key_use: KeyUse | None = None
+
+    def note_use_of_keys(self, gate: Gate) -> None:
+        """Notes from now on when a key was last used."""
+        self._key_use = KeyUse(self._replica, gate)
 
     def configure(self, config: EndpointConfig) -> None:
         """Says where to write from now on; what is under way is finished first."""
@@ -45,6 +52,8 @@ class ReplicaLogs:
     def close(self) -> None:
         """Writes what waits and ends every segment."""
         self.inference.close()
+        if self._key_use is not None:
+            self._key_use.close()
         with self._changing:
             self._close_labels()
 

@@ -13,9 +13,14 @@ from serve.schemas import integer_bounds
 Schema = dict[str, Any]
 
 _PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+#: Either will do.
+_SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key: ph_…"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key: ph_…"},
+}
 
 
-def build_openapi(problems: Sequence[Problem]) -> Schema:
+def build_openapi(problems: Sequence[Problem], *, keys_required: bool) -> Schema:
     """Returns the document; each problem has paths and schemas of its own."""
     paths: Schema = {
         "/healthz": _get("The process is alive", {"type": "object"}),
@@ -39,6 +44,10 @@ def build_openapi(problems: Sequence[Problem]) -> Schema:
         schemas[f"{name}.Label"] = _late_label_schema(problem.contract)
         paths[f"/predict/{name}"] = _predict(problem)
         paths[f"/labels/{name}"] = _labels(problem)
+        if keys_required:
+            for route in ("problems", "predict", "labels"):
+                _lock(paths[f"/{route}/{name}"])
+    schemes = {"securitySchemes": _SCHEMES} if keys_required else {}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -47,8 +56,15 @@ def build_openapi(problems: Sequence[Problem]) -> Schema:
             "description": "Predictions of the models in production.",
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, **schemes},
     }
+
+
+def _lock(path: Schema) -> None:
+    """Adds to the operations of a path what a key has to do with them."""
+    for operation in path.values():
+        operation["security"] = [{name: []} for name in _SCHEMES]
+        operation["responses"] |= _refusals(401, 403, 429)
 
 
 def _get(summary: str, schema: Schema, *errors: int) -> Schema:
@@ -103,15 +119,21 @@ def _labels(problem: Problem) -> Schema:
 
 
 def _responses(description: str, schema: Schema, *errors: int) -> Schema:
+    return {"200": _response(description, schema), **_refusals(*errors)}
+
+
+def _refusals(*errors: int) -> Schema:
     said = {
+        401: "No key, or one that is not taken",
+        403: "The key is for something else",
         404: "No model is served for this problem",
         413: "The body is too large",
         415: "The body is not JSON",
         422: "The body breaks rules; every offending field is named",
+        429: "The key asks too often; Retry-After says when to ask again",
         503: "A model is not loaded, or the disk takes nothing",
     }
-    refused = {str(code): _response(said[code], _reference("Error")) for code in errors}
-    return {"200": _response(description, schema), **refused}
+    return {str(code): _response(said[code], _reference("Error")) for code in errors}
 
 
 def _response(description: str, schema: Schema, kind: str = "application/json") -> Schema:

@@ -71,6 +71,7 @@ class ModelStore:
         and with it the model that still works.
         """
         with self._changing:
+            old = self.snapshot
             try:
                 config = EndpointConfig.model_validate(user_config)
             except ValidationError as exc:
@@ -78,8 +79,11 @@ class ModelStore:
                 where = ".".join(str(part) for part in first["loc"])
                 reason = f"The configuration cannot be used: {where}: {first['msg']}."
                 logger.error(reason)
-                old = self.snapshot
                 self.snapshot = Snapshot(old.config, old.models, old.failures, reason)
+                return
+            if _keys_alone_differ(old.config, config):
+                # What could not be loaded is tried again at its time, not with every key.
+                self.snapshot = Snapshot(config, old.models, old.failures)
                 return
             self._load_all(config)
 
@@ -110,6 +114,10 @@ class ModelStore:
                 if held is not None:
                     models[name] = held
         self.snapshot = Snapshot(config, models, failures)
+
+
+def _keys_alone_differ(old: EndpointConfig | None, new: EndpointConfig) -> bool:
+    return old is not None and old == new.model_copy(update={"access": old.access})
 
 
 def _loads_alike(old: EndpointConfig, new: EndpointConfig) -> bool:

@@ -15,9 +15,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from core.access.admission import Admission, AdmittedKey
+from core.access.serving_key import digest_of
 from core.params_inference import InferenceLogParams
+from core.params_rates import RateParams
 from core.problems import load_problem
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
+from serve.gate import Gate
 
 PACKAGES = ("core.problems",)
 TITANIC = load_problem("titanic", PACKAGES)
@@ -134,8 +138,32 @@ def artifact_server(folder: Path) -> Iterator[str]:
             thread.join()
 
 
+RATES = RateParams(requests_per_second=500, burst=1000)
+OWN_TOKEN = f"ph_own_{'0' * 64}"
+
+
+def admission(
+    folder: Path, *keys: AdmittedKey, required: bool = False, limits: RateParams = RATES
+) -> Admission:
+    """What replicas are told of keys; the own one is ``OWN_TOKEN``."""
+    return Admission(
+        required=required,
+        keys=keys,
+        own_sha256=digest_of(OWN_TOKEN),
+        limits=limits,
+        use=folder / "key-use",
+    )
+
+
+def open_gate() -> Gate:
+    """A gate that asks for no key."""
+    gate = Gate()
+    gate.apply({"access": admission(Path("/nowhere")).model_dump(mode="json")})
+    return gate
+
+
 def user_config(cache: Path, **models: BundleRef) -> dict[str, Any]:
-    """A ``user_config`` as it arrives in a replica: plain JSON."""
+    """A ``user_config`` as it arrives in a replica: plain JSON, and open to everybody."""
     return {
         "models": {
             name: {"production": ref.model_dump(mode="json")} for name, ref in models.items()
@@ -147,6 +175,7 @@ def user_config(cache: Path, **models: BundleRef) -> dict[str, Any]:
             "log": INFERENCE_LOG.model_dump(mode="json"),
         },
         "labels": str(cache.parent / "labels"),
+        "access": admission(cache.parent).model_dump(mode="json"),
         "max_records": 5000,
         "max_body_mb": 1,
     }

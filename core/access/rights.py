@@ -35,6 +35,8 @@ LEAST_ROLE: Mapping[Action, Role] = MappingProxyType(
         Action.ROLE_CHANGED: Role.ADMIN,
         Action.ACCOUNT_REMOVED: Role.ADMIN,
         Action.TOKEN_ISSUED: Role.ADMIN,
+        Action.KEY_MADE: Role.ADMIN,
+        Action.KEY_REVOKED: Role.ADMIN,
     }
 )
 #: What somebody may do to their own account, whatever their role.

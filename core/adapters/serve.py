@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from core.deployment.endpoint import APPLICATION, DEPLOYMENT, ServeConfig
+from core.access.admission import Admission
+from core.deployment.endpoint import APPLICATION, DEPLOYMENT, HttpOptions, ServeConfig
 from core.domain import Health
 from core.errors import SetupError, UnavailableError
 
@@ -66,7 +67,9 @@ class ServeClient:
             UnavailableError: Ray does not answer or cannot start Serve.
             SetupError: Ray Serve refuses the configuration.
         """
-        body = config.model_dump(mode="json")
+        self._put(config.model_dump(mode="json"))
+
+    def _put(self, body: Mapping[str, Any]) -> None:
         response = self._send("PUT", DEPLOY_TIMEOUT_S, json=body)
         if response.status_code == httpx.codes.BAD_REQUEST:
             raise SetupError(
@@ -79,23 +82,41 @@ class ServeClient:
                 fix="Run `make status`, then `make up`.",
             )
 
+    def change_access(self, access: Admission, http: HttpOptions) -> bool:
+        """Puts what runs again with another ``access``; says whether it was another.
+
+        Everything else stays as it is, so no registry is asked and no model loaded. Where
+        nothing is deployed there is nothing to change.
+
+        Raises:
+            UnavailableError: Ray does not answer.
+            SetupError: Ray Serve refuses the configuration.
+        """
+        wanted = access.model_dump(mode="json")
+        application = self._deployed()
+        if application is None:
+            return False
+        try:
+            (deployment,) = application["deployments"]
+            if deployment["user_config"].get("access") == wanted:
+                return False
+            deployment["user_config"]["access"] = wanted
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise _unreadable() from exc
+        frame = ServeConfig(http_options=http, applications=())
+        self._put(frame.model_dump(mode="json") | {"applications": [application]})
+        return True
+
     def status(self) -> ServeState:
         """The application's state.
 
         Raises:
             UnavailableError: Ray does not answer.
         """
-        response = self._send("GET", STATUS_TIMEOUT_S)
-        if response.is_error:
-            raise UnavailableError(
-                f"Ray Serve's controller does not answer: {_last_line(response.text)}",
-                fix="Run `make status`, then `make up`.",
-            )
         try:
-            application = response.json()["applications"].get(APPLICATION)
-            return _state_of(application)
+            return _state_of(self._application())
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise UnavailableError("Ray answers with something other than Serve's state.") from exc
+            raise _unreadable() from exc
 
     def shutdown(self) -> None:
         """Ends Serve: replicas, proxy and controller. Nothing to do is fine.
@@ -113,6 +134,24 @@ class ServeClient:
         """Closes the connections."""
         self._http.close()
 
+    def _deployed(self) -> dict[str, Any] | None:
+        """The configuration of our application that was put last; ``None`` without one."""
+        application = self._application()
+        return None if application is None else application.get("deployed_app_config")
+
+    def _application(self) -> Mapping[str, Any] | None:
+        response = self._send("GET", STATUS_TIMEOUT_S)
+        if response.is_error:
+            raise UnavailableError(
+                f"Ray Serve's controller does not answer: {_last_line(response.text)}",
+                fix="Run `make status`, then `make up`.",
+            )
+        try:
+            found: Mapping[str, Any] | None = response.json()["applications"].get(APPLICATION)
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise _unreadable() from exc
+        return found
+
     def _send(self, method: str, timeout_s: float, json: object = None) -> httpx.Response:
         try:
             response = self._http.request(method, APPLICATIONS, json=json, timeout=timeout_s)
@@ -126,6 +165,10 @@ class ServeClient:
                 fix="Look with `make status` whether another program took the port.",
             )
         return response
+
+
+def _unreadable() -> UnavailableError:
+    return UnavailableError("Ray answers with something other than Serve's state.")
 
 
 def _state_of(application: Mapping[str, Any] | None) -> ServeState:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from core.access.admission import Admission
 from core.frozen import Frozen
 from core.params import ServingParams
 from core.params_inference import InferenceLogParams
@@ -50,6 +51,8 @@ class EndpointConfig(Frozen):
     inference: InferenceLogConfig
     #: Folder of late labels.
     labels: Path
+    #: Who is answered. It changes by itself when keys do, and loads no model anew.
+    access: Admission
     max_records: int = Field(ge=1)
     max_body_mb: int = Field(ge=1)
 
@@ -142,6 +145,7 @@ def application_config(
     places: Places,
     packages: Sequence[str],
     models: Mapping[str, BundleRef],
+    access: Admission,
 ) -> ServeConfig:
     """Returns what Ray Serve should run.
 
@@ -151,6 +155,7 @@ def application_config(
         places: folders, the same on every node that runs a replica.
         packages: Python packages that hold problems.
         models: problem name -> the version in production.
+        access: who is answered.
     """
     user_config = EndpointConfig(
         models={name: ProblemModels(production=ref) for name, ref in sorted(models.items())},
@@ -158,6 +163,7 @@ def application_config(
         packages=tuple(packages),
         inference=InferenceLogConfig(folder=places.inference, log=params.inference_log),
         labels=places.labels,
+        access=access,
         max_records=params.max_records,
         max_body_mb=params.max_body_mb,
     )

@@ -11,6 +11,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from core.access.key_ring import KeyRing
 from core.adapters.serve import ServeClient
 from core.data.labels import labels_folder
 from core.deployment.answers import Described, Detail, Predicted, Ready, ReadyProblem, Refused
@@ -26,6 +27,7 @@ from core.errors import (
 )
 from core.params import ServingParams
 from core.problems.contract import Value
+from core.promotion.audit_files import locked
 from core.scoring.bundle import BundleRef, bundles_folder
 from core.settings import Settings
 
@@ -49,12 +51,15 @@ class ServingService:
         params: ServingParams,
         client: ServeClient,
         problems: Sequence[str],
+        keys: KeyRing,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._settings = settings
         self._params = params
         self._client = client
         self._problems = tuple(problems)
+        self._keys = keys
+        self._lock_file = settings.home / "run" / "deploy"
         # Proxy variables of the environment are for the outside world, not for our services.
         self._http = httpx.Client(
             base_url=settings.serving_url,
@@ -117,18 +122,35 @@ class ServingService:
             SetupError: Ray Serve refuses the configuration.
         """
         settings = self._settings
-        config = application_config(
-            self._params,
-            HttpOptions(host=settings.host, port=settings.serving_port),
-            places=Places(
-                cache=bundles_folder(settings.home),
-                inference=inference_folder(settings.home),
-                labels=labels_folder(settings.home),
-            ),
-            packages=settings.packages,
-            models=models,
+        places = Places(
+            cache=bundles_folder(settings.home),
+            inference=inference_folder(settings.home),
+            labels=labels_folder(settings.home),
         )
-        self._client.deploy(config)
+        # Keys are read under the lock: whoever deploys last has the newest.
+        with locked(self._lock_file):
+            config = application_config(
+                self._params,
+                self._http_options,
+                places=places,
+                packages=settings.packages,
+                models=models,
+                access=self._keys.admission(),
+            )
+            self._client.deploy(config)
+
+    def hand_out_keys(self) -> bool:
+        """Gives replicas the keys of now; says whether they had others.
+
+        What is deployed stays as it is otherwise, so nothing but the database and Ray has
+        to be up. Replicas follow within seconds, without a failed request.
+
+        Raises:
+            UnavailableError: Ray or the database do not answer.
+            SetupError: Ray Serve refuses the configuration.
+        """
+        with locked(self._lock_file):
+            return self._client.change_access(self._keys.admission(), self._http_options)
 
     def wait_until_serving(self, problem: str, version: int, timeout_s: float) -> None:
         """Returns once every replica answers with ``version``.
@@ -168,6 +190,10 @@ class ServingService:
         self._http.close()
         self._client.close()
 
+    @property
+    def _http_options(self) -> HttpOptions:
+        return HttpOptions(host=self._settings.host, port=self._settings.serving_port)
+
     def _served(self) -> tuple[ServedVersion, ...]:
         found = []
         for problem in self._problems:
@@ -198,8 +224,11 @@ class ServingService:
     def _send(
         self, method: str, path: str, timeout_s: float, json: object = None
     ) -> httpx.Response:
+        headers = {}
+        if self._keys.required:
+            headers["Authorization"] = f"Bearer {self._keys.own_token()}"
         try:
-            return self._http.request(method, path, json=json, timeout=timeout_s)
+            return self._http.request(method, path, json=json, headers=headers, timeout=timeout_s)
         except httpx.HTTPError as exc:
             raise UnavailableError("The served models do not answer.", fix=_FIX) from exc
 
@@ -226,6 +255,11 @@ def _raise_for(response: httpx.Response) -> None:
     error = _read(Refused, response).error
     if response.status_code == httpx.codes.NOT_FOUND:
         raise NotFoundError(error.message, fix="Train and promote a model first.")
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise UnavailableError(
+            "The served models do not know this installation's own key yet.",
+            fix="The worker tells them within seconds; try again.",
+        )
     if response.is_client_error:
         offences = [_offence(detail) for detail in error.details]
         raise InvalidInputError(error.message, offences=offences)

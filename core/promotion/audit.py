@@ -42,6 +42,8 @@ class Action(StrEnum):
     ALIAS_MOVED = "alias moved"
     ALIAS_RESTORED = "alias restored"
     SETTINGS_CHANGED = "settings changed"
+    KEY_MADE = "key made"
+    KEY_REVOKED = "key revoked"
     TRAIL_ANCHORED = "trail anchored"
     TRIAL_ALERT_SENT = "trial alert sent"
     SIGNED_IN = "signed in"

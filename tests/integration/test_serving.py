@@ -30,6 +30,7 @@ from core.settings import Settings
 from tests.ray_head import RayHead, free_ports, ray_head
 from tests.serving_support import (
     INFERENCE_LOG,
+    RATES,
     RECORD,
     TITANIC,
     artifact_server,
@@ -46,6 +47,7 @@ PARAMS = ServingParams(
     max_ongoing_requests=256,
     max_records=5000,
     max_body_mb=1,
+    limits=RATES,
     inference_log=INFERENCE_LOG,
 )
 DEPLOY_TIMEOUT_S = 90.0

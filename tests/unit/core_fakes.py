@@ -345,6 +345,13 @@ class FakeServing:
     plug: Plug = field(default_factory=lambda: Plug("Ray"))
     deployed: list[dict[str, BundleRef]] = field(default_factory=list)
     waited_for: list[tuple[str, int]] = field(default_factory=list)
+    #: How often replicas were told of keys.
+    handed_out: int = 0
+
+    def hand_out_keys(self) -> bool:
+        self.plug.check()
+        self.handed_out += 1
+        return True
 
     def status(self) -> ServingStatus:
         return self.shown

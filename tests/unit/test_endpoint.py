@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from core.access.admission import Admission, AdmittedKey
+from core.access.key_ring import KeyRing
+from core.access.serving_key import Scope
 from core.adapters.serve import ServeClient
 from core.deployment.endpoint import EndpointConfig, HttpOptions, Places, application_config
 from core.deployment.serving import ServingService
@@ -19,7 +24,7 @@ from core.errors import InvalidInputError, NotFoundError, SetupError, Unavailabl
 from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
-from tests.serving_support import INFERENCE_LOG, user_config
+from tests.serving_support import INFERENCE_LOG, OWN_TOKEN, RATES, admission, user_config
 
 PARAMS = ServingParams(
     min_replicas=1,
@@ -28,6 +33,7 @@ PARAMS = ServingParams(
     max_ongoing_requests=256,
     max_records=10,
     max_body_mb=2,
+    limits=RATES,
     inference_log=INFERENCE_LOG,
 )
 REF = BundleRef(problem="titanic", version=4, url="http://registry/4")
@@ -60,6 +66,25 @@ def transport_of(answers: Answers, seen: list[httpx.Request] | None = None) -> h
     return httpx.MockTransport(handle)
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILOTHOUSE_HOME", str(tmp_path))
+
+
+@dataclass(frozen=True)
+class Ring(KeyRing):
+    """Keys without files and a database."""
+
+    keys: tuple[AdmittedKey, ...] = ()
+    required: bool = False
+
+    def admission(self) -> Admission:
+        return admission(Path("/home"), *self.keys, required=self.required)
+
+    def own_token(self) -> str:
+        return OWN_TOKEN
+
+
 def ray_state(status: str = "RUNNING", deployment: str = "HEALTHY", message: str = "") -> Any:
     replicas = [{"state": "RUNNING"}, {"state": "STARTING"}]
     endpoint = {"status": deployment, "message": message, "replicas": replicas}
@@ -73,6 +98,7 @@ def service_of(ray: Answers, served: Answers) -> ServingService:
         PARAMS,
         ServeClient("http://ray", transport=transport_of(ray)),
         ["titanic", "other"],
+        Ring(),
         transport=transport_of(served),
     )
 
@@ -94,6 +120,7 @@ def test_the_configuration_says_everything() -> None:
         places=Places(Path("/cache"), Path("/inference"), Path("/labels")),
         packages=("core.problems",),
         models={"titanic": REF},
+        access=admission(Path("/home")),
     ).model_dump(mode="json")
     assert config["proxy_location"] == "HeadOnly"
     assert config["http_options"] == {"host": "127.0.0.1", "port": 8000}
@@ -110,6 +137,7 @@ def test_the_configuration_says_everything() -> None:
         "packages": ["core.problems"],
         "inference": {"folder": "/inference", "log": INFERENCE_LOG.model_dump()},
         "labels": "/labels",
+        "access": admission(Path("/home")).model_dump(mode="json"),
         "max_records": 10,
         "max_body_mb": 2,
     }
@@ -125,12 +153,97 @@ def test_deploy_puts_the_configuration_with_the_token() -> None:
     seen: list[httpx.Request] = []
     transport = transport_of({"PUT /api/serve/applications/": (200, "")}, seen)
     client = ServeClient("http://ray", "secret", transport)
-    ServingService(Settings(), PARAMS, client, []).deploy({"titanic": REF})
+    ServingService(Settings(), PARAMS, client, [], Ring()).deploy({"titanic": REF})
     (request,) = seen
     assert request.headers["authorization"] == "Bearer secret"
     body = json.loads(request.content)
     config = body["applications"][0]["deployments"][0]["user_config"]
     assert config["models"]["titanic"]["production"]["version"] == 4
+
+
+def handed_out(deployed: Any, keys: KeyRing) -> tuple[bool, list[Any]]:
+    """What ``hand_out_keys`` says, and the bodies it puts, where ``deployed`` runs."""
+    application = ray_state()["applications"]["pilothouse"] | {"deployed_app_config": deployed}
+    seen: list[httpx.Request] = []
+    answers: Answers = {
+        "GET /api/serve/applications/": (200, {"applications": {"pilothouse": application}}),
+        "PUT /api/serve/applications/": (200, ""),
+    }
+    client = ServeClient("http://ray", transport=transport_of(answers, seen))
+    said = ServingService(Settings(), PARAMS, client, [], keys).hand_out_keys()
+    return said, [json.loads(request.content) for request in seen if request.method == "PUT"]
+
+
+KEY = AdmittedKey(
+    id="a",
+    problem="titanic",
+    scopes=(Scope.PREDICT,),
+    sha256="0" * 64,
+    expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+    requests_per_second=None,
+)
+
+
+def deployed_with(*keys: AdmittedKey) -> Any:
+    """What Ray holds after ``deploy``, with something in it that we know nothing of."""
+    config = application_config(
+        PARAMS,
+        HttpOptions(host="127.0.0.1", port=8000),
+        places=Places(Path("/cache"), Path("/inference"), Path("/labels")),
+        packages=("core.problems",),
+        models={"titanic": REF},
+        access=admission(Path("/home"), *keys),
+    ).model_dump(mode="json")
+    return config["applications"][0] | {"runtime_env": {}}
+
+
+def test_handing_out_keys_changes_the_keys_and_nothing_else() -> None:
+    said, (put,) = handed_out(deployed_with(), Ring((KEY,)))
+    assert said
+    assert put["applications"] == [deployed_with(KEY)]
+    assert put["http_options"] == {"host": "127.0.0.1", "port": 8000}
+    assert put["proxy_location"] == "HeadOnly"
+
+
+def test_keys_that_replicas_have_are_not_handed_out_again() -> None:
+    assert handed_out(deployed_with(KEY), Ring((KEY,))) == (False, [])
+    assert handed_out(deployed_with(), Ring()) == (False, [])
+    said, (put,) = handed_out(deployed_with(KEY), Ring())
+    assert (said, put["applications"]) == (True, [deployed_with()])
+
+
+def test_where_nothing_is_deployed_no_keys_are_handed_out() -> None:
+    assert handed_out(None, Ring((KEY,))) == (False, [])
+    with pytest.raises(UnavailableError, match="something other"):
+        handed_out({"deployments": []}, Ring())
+    empty: Answers = {"GET /api/serve/applications/": (200, {"applications": {}})}
+    assert not service_of(empty, {}).hand_out_keys()
+    with pytest.raises(UnavailableError):
+        service_of({}, {}).hand_out_keys()
+
+
+def test_we_ask_under_our_own_key_where_keys_are_required() -> None:
+    def headers(required: bool) -> list[str | None]:
+        seen: list[httpx.Request] = []
+        service = ServingService(
+            Settings(),
+            PARAMS,
+            ServeClient("http://ray", transport=transport_of(RAY)),
+            ["titanic"],
+            Ring(required=required),
+            transport=transport_of(SERVED, seen),
+        )
+        assert service.status().served
+        return [request.headers.get("authorization") for request in seen]
+
+    assert set(headers(True)) == {f"Bearer {OWN_TOKEN}"}
+    assert set(headers(False)) == {None}
+
+
+def test_a_refusal_of_our_own_key_is_no_fault_of_the_record() -> None:
+    error = {"code": "unauthorized", "message": "This key is not taken.", "details": []}
+    with pytest.raises(UnavailableError, match="own key yet"):
+        predictor(401, {"error": error})("titanic", {})
 
 
 @pytest.mark.parametrize(

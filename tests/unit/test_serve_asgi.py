@@ -27,6 +27,7 @@ from tests.serving_support import (
     THRESHOLD,
     artifact_server,
     expected_probability,
+    open_gate,
     user_config,
     write_tiny_bundle,
 )
@@ -41,7 +42,7 @@ def silent_logs() -> ReplicaLogs:
 
 
 def app_of(store: ModelStore) -> EndpointApp:
-    return EndpointApp(store, silent_logs())
+    return EndpointApp(store, silent_logs(), open_gate())
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +398,7 @@ def test_lifespan_and_websockets(store: ModelStore) -> None:
             sent.append(message["type"])
 
         logs = ReplicaLogs("ends", lambda problem, rows: None)
-        await EndpointApp(store, logs)(scope, receive, send)
+        await EndpointApp(store, logs, open_gate())(scope, receive, send)
         return sent
 
     lifespan = talk({"type": "lifespan"}, "lifespan.startup", "lifespan.shutdown")

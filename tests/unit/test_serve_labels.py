@@ -28,6 +28,7 @@ from tests.serving_support import (
     RECORD,
     TITANIC,
     artifact_server,
+    open_gate,
     user_config,
     write_tiny_bundle,
 )
@@ -79,7 +80,7 @@ def replica(tmp_path: Path) -> Iterator[Replica]:
             store.apply(user_config(tmp_path / "cache", titanic=ref))
     assert store.snapshot.config is not None
     logs.configure(store.snapshot.config)
-    yield Replica(EndpointApp(store, logs), store, logs, tmp_path)
+    yield Replica(EndpointApp(store, logs, open_gate()), store, logs, tmp_path)
     logs.close()
 
 

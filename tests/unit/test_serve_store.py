@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from core.deployment.endpoint import EndpointConfig
 from core.errors import NotFoundError, UnavailableError
 from core.scoring.bundle import MODEL_FILE, BundleRef
+from serve.predictor import LoadedModel, load_model
 from serve.store import ModelStore
 from tests.serving_support import artifact_server, user_config, write_tiny_bundle
 
@@ -56,6 +58,33 @@ def test_changed_limits_reach_a_model_that_stays(
     store.apply({**config, "max_records": 7, "max_body_mb": 3})
     model = store.snapshot.model("titanic")
     assert (model.max_records, model.max_body_bytes) == (7, 3 * 2**20)
+
+
+def test_a_change_of_keys_loads_nothing(artifacts: tuple[Path, str], tmp_path: Path) -> None:
+    _, url = artifacts
+    asked: list[int] = []
+
+    def load(wanted: BundleRef, config: EndpointConfig) -> LoadedModel:
+        asked.append(wanted.version)
+        return load_model(wanted, config)
+
+    store = ModelStore(load)
+    config = user_config(tmp_path / "cache", titanic=ref(url, 1))
+    store.apply(config)
+    other = {**config, "access": {**config["access"], "required": True}}
+    store.apply(other)
+    assert asked == [1]
+    assert store.snapshot.config is not None
+    assert store.snapshot.config.access.required
+    # What could not be loaded waits for its next try.
+    store.apply(user_config(tmp_path / "cache", titanic=ref(url, 9)))
+    model, failures = store.snapshot.model("titanic"), store.snapshot.failures
+    config = user_config(tmp_path / "cache", titanic=ref(url, 9))
+    store.apply({**config, "access": other["access"]})
+    assert asked == [1, 9]
+    assert (store.snapshot.model("titanic"), store.snapshot.failures) == (model, failures)
+    store.retry()
+    assert asked == [1, 9, 9]
 
 
 @pytest.mark.parametrize(
