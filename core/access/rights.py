@@ -85,6 +85,9 @@ IN_WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
                 Action.TOKEN_ISSUED,
             }
         ),
+        "make and revoke keys of the served models": frozenset(
+            {Action.KEY_MADE, Action.KEY_REVOKED}
+        ),
         "set the anchor of the audit trail anew": frozenset({Action.TRAIL_ANCHORED}),
         "renew their own token": OF_ONESELF,
     }

@@ -114,7 +114,9 @@ class TestWhoActs:
         assert isinstance(refused, SignInError)
         assert "PILOTHOUSE_TOKEN" in refused.fix
 
-    @pytest.mark.parametrize("command", [("users", "whoami"), ("users", "add", "x", "--role=admin")])
+    @pytest.mark.parametrize(
+        "command", [("users", "whoami"), ("users", "add", "x", "--role=admin")]
+    )
     def test_a_wrong_token_is_not_taken_for_none(
         self, world: World, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
     ) -> None:
