@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, words
+from app.components import installation, rights, who, words
 from core.access.account import Account, Source
 from core.access.roles import Mode
+from core.promotion.audit import Action
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -31,6 +32,13 @@ def show_own_account(core: Pilothouse, mode: Mode) -> None:
             return
         st.markdown(f"You are **{words.plain(name)}**, role **{account.role.value}**.")
         st.caption(words.plain(_how_known(account, mode, datetime.now(UTC))))
+        # Those who sign in with a token renew it in the sidebar.
+        if mode is Mode.OIDC and st.button(
+            "Token for the command line",
+            icon=":material/key:",
+            **rights.needs(Action.TOKEN_RENEWED),
+        ):
+            who.renew_token(core, name)
 
 
 def _how_known(account: Account, mode: Mode, now: datetime) -> str:

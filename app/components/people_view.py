@@ -117,9 +117,9 @@ def people_frame(accounts: Sequence[Account]) -> pd.DataFrame:
             "Name": [one.name for one in accounts],
             "Role": [one.role.value for one in accounts],
             "From": [one.source.value for one in accounts],
-            "Last seen (UTC)": _times([one.last_seen_at for one in accounts]),
+            "Last seen (UTC)": times([one.last_seen_at for one in accounts]),
             "Token from": [one.token_issued_by or words.NOTHING for one in accounts],
-            "Added (UTC)": _times([one.created_at for one in accounts]),
+            "Added (UTC)": times([one.created_at for one in accounts]),
             "Added by": [one.created_by for one in accounts],
         }
     )
@@ -133,13 +133,14 @@ def removed_frame(accounts: Sequence[Account]) -> pd.DataFrame:
             "Name": [one.name for one in newest],
             "Role": [one.role.value for one in newest],
             "From": [one.source.value for one in newest],
-            "Removed (UTC)": _times([one.removed_at for one in newest]),
-            "Last seen (UTC)": _times([one.last_seen_at for one in newest]),
-            "Added (UTC)": _times([one.created_at for one in newest]),
+            "Removed (UTC)": times([one.removed_at for one in newest]),
+            "Last seen (UTC)": times([one.last_seen_at for one in newest]),
+            "Added (UTC)": times([one.created_at for one in newest]),
             "Added by": [one.created_by for one in newest],
         }
     )
 
 
-def _times(moments: Sequence[datetime | None]) -> pd.Series:
+def times(moments: Sequence[datetime | None]) -> pd.Series:
+    """Times as a column, in UTC."""
     return pd.Series(moments, dtype="datetime64[us, UTC]")

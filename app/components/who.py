@@ -72,7 +72,7 @@ def show_visitor(core: Pilothouse, who: Visitor) -> None:
         if who.mode is Mode.ACCOUNTS and st.button(
             "Renew my token", icon=":material/key:", type="tertiary"
         ):
-            _renew(core, who)
+            renew_token(core, who.name)
 
 
 def _show_local(core: Pilothouse) -> None:
@@ -98,7 +98,8 @@ def _how(who: Visitor) -> str:
 
 
 @st.dialog("Renew my token")
-def _renew(core: Pilothouse, who: Visitor) -> None:
+def renew_token(core: Pilothouse, name: str) -> None:
+    """Gives whoever sits before the page a token that nobody else knows."""
     st.markdown(
         "Whoever made a token for somebody knows it. One that you renew yourself is known to you "
         "alone. The token before it ends at once, and with it every other session of yours."
@@ -106,8 +107,8 @@ def _renew(core: Pilothouse, who: Visitor) -> None:
     if not st.button("Renew", type="primary"):
         return
     with guarded():
-        token = core.accounts.issue_token(who.name, actor=who.name).token
-        follow_token(core, who.name)
+        token = core.accounts.issue_token(name, actor=name).token
+        follow_token(core, name)
         st.code(token, language=None, wrap_lines=True)
         st.caption(
             "It is shown this once and kept nowhere. It signs you in here, and on the command "

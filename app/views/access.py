@@ -1,4 +1,4 @@
-"""Access: who may sign in, what each role may do, and one's own account."""
+"""Access: who may sign in, which keys there are, what each role may do, one's own account."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 from app.components import installation, rights, words
 from app.components.account_view import show_own_account, show_steps_up
 from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components.keys_view import show_keys
 from app.components.people_view import show_people
 from app.components.role_table import show_roles
 from core.access.roles import Mode, Role
@@ -34,6 +35,9 @@ def render() -> None:
     if mode is not Mode.LOCAL:
         with guarded():
             _show_people(core, mode)
+    if not rights.standing().lacks(Action.KEY_MADE):
+        with guarded():
+            show_keys(core)
     with guarded():
         show_roles()
 
@@ -48,8 +52,8 @@ def _show_people(core: Pilothouse, mode: Mode) -> None:
     admins = [one.name for one in everybody if one.is_active and one.role is Role.ADMIN]
     named = f": {words.plain(', '.join(admins))}" if admins else ""
     st.info(
-        f"Adding people, changing their roles and removing them takes the role admin. For more "
-        f"than your role may, ask an admin{named}.",
+        "Accounts and keys of the served models are managed by those with the role admin. For more "
+        f"than your role may, ask one of them{named}.",
         icon=":material/admin_panel_settings:",
     )
 
