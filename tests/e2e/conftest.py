@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.e2e.pages import HEIGHT, WIDTH
 from tests.installation import Installation
@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, installation: Installation) -> Iterator[Page]:
-    """A window that fails its test if a script breaks or another host is called."""
+    """A window that fails its test if a script breaks, another host is called or a policy broken."""
     expect.set_options(timeout=PAGE_TIMEOUT_MS)
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
     page = context.new_page()
@@ -74,8 +74,13 @@ def page(browser: Browser, installation: Installation) -> Iterator[Page]:
         if not request.url.startswith((installation.settings.panel_url, "data:", "blob:")):
             strangers.append(request.url)
 
+    def note_refusal(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            broken.append(message.text)
+
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.on("request", note_stranger)
+    page.on("console", note_refusal)
     page.goto(installation.settings.panel_url)
     yield page
     context.close()
