@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from core.bootstrap import Pilothouse, connect
 from tests.e2e.pages import HEIGHT, WIDTH
 from tests.installation import Installation
 
@@ -62,8 +64,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def core(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Pilothouse:
+    """The installation's core in this process, for what nobody needs to see typed."""
+    monkeypatch.syspath_prepend(installation.environment["PYTHONPATH"].rpartition(os.pathsep)[2])
+    return connect(installation.settings)
+
+
+@pytest.fixture
 def page(browser: Browser, installation: Installation) -> Iterator[Page]:
-    """A window that fails its test if a script breaks, another host is called or a policy broken."""
+    """A window that fails its test over a broken script or policy, or a call of another host."""
     expect.set_options(timeout=PAGE_TIMEOUT_MS)
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
     page = context.new_page()

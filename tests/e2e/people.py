@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
+from core.bootstrap import Pilothouse
 from tests.e2e.pages import HEIGHT, PAGES, WIDTH, assert_calm, go_to
 from tests.installation import Installation
 
@@ -32,10 +33,11 @@ def window(
     browser: Browser,
     url: str,
     *,
+    path: str = "",
     friends: tuple[str, ...] = (),
     scheme: Literal["dark", "light"] = "light",
 ) -> Iterator[Page]:
-    """Opens ``url`` where nobody has signed in; other places than the panel's and of
+    """Opens the panel at ``url`` where nobody has signed in; other places than the panel's and of
     ``friends`` are out of reach. Fails if a script breaks or a browser refuses something."""
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
     page = context.new_page()
@@ -54,18 +56,18 @@ def window(
     context.route("**/*", reach)
     page.on("console", hear)
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(url)
+    page.goto(url + path)
     yield page
     context.close()
     assert troubles == []
 
 
-def start_run(installation: Installation) -> dict[str, Any]:
-    """Trains a candidate for Titanic and returns the request that it opens."""
-    installation.ask("run", "titanic", "--wait", *SMALL)
-    (request,) = installation.ask("promote", "list", "--problem", "titanic", "--open")
-    assert isinstance(request, dict)
-    return request
+def start_run(installation: Installation, core: Pilothouse) -> int:
+    """Trains a candidate for Titanic that opens a request; returns its version."""
+    done = installation.command("run", "titanic", "--wait", *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (request,) = core.promotions.requests("titanic", open_only=True)
+    return request.version
 
 
 def read_why_not(page: Page, name: str, version: int) -> None:

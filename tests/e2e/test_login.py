@@ -14,6 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from core.access.people import HOST
+from core.bootstrap import Pilothouse
 from core.services.environment import Launch
 from core.services.java import JavaRuntime
 from core.services.layout import layout_of
@@ -69,7 +71,9 @@ def provider() -> Iterator[str]:
 
 
 @pytest.fixture
-def login_panel(installation: Installation, provider: str, tmp_path: Path) -> Iterator[str]:
+def login_panel(
+    installation: Installation, core: Pilothouse, provider: str, tmp_path: Path
+) -> Iterator[str]:
     """Address of another panel of the installation, on which people log in at the provider."""
     (port,) = free_ports(1)
     secret = tmp_path / "secret"
@@ -94,7 +98,8 @@ def login_panel(installation: Installation, provider: str, tmp_path: Path) -> It
         yield settings.panel_url
     # Logins have made accounts; without them there is one local operator again.
     for name in (ANNA, BERT):
-        installation.command("users", "remove", name)
+        if core.accounts.find(name):
+            core.accounts.remove(name, actor=HOST)
 
 
 def argv_of(settings: Settings) -> tuple[str, ...]:
@@ -105,7 +110,11 @@ def argv_of(settings: Settings) -> tuple[str, ...]:
 
 @pytest.mark.timeout(600)
 def test_the_starter_cannot_approve_and_another_can(
-    browser: Browser, installation: Installation, provider: str, login_panel: str
+    browser: Browser,
+    installation: Installation,
+    core: Pilothouse,
+    provider: str,
+    login_panel: str,
 ) -> None:
     with people.window(browser, login_panel, friends=(provider,)) as page:
         log_in(page, "eve")
@@ -117,14 +126,14 @@ def test_the_starter_cannot_approve_and_another_can(
         log_in(page, "anna")
         expect(page.get_by_text(f"You act as {ANNA}, role operator")).to_be_visible()
         # On the command line a person of the provider acts by a token, as everybody does.
-        token = installation.ask("users", "token", ANNA)["token"]
-        version = people.start_run(people.with_token(installation, token))["version"]
+        token = core.accounts.issue_token(ANNA, actor=HOST).token
+        version = people.start_run(people.with_token(installation, token), core)
         people.read_why_not(page, ANNA, version)
 
     with people.window(browser, login_panel, friends=(provider,)) as page:
         log_in(page, "bert")
         people.approve(page, BERT, version)
-        assert installation.command("users", "remove", BERT).returncode == 0
+        core.accounts.remove(BERT, actor=HOST)
         people.assert_out_soon(page, "Sign in", time.monotonic())
         expect(page.get_by_text(f"{BERT} was removed from this installation")).to_be_visible()
         page.get_by_role("button", name="Sign out").click()

@@ -176,7 +176,7 @@ def test_the_secret_of_the_client_may_be_in_a_file(tmp_path) -> None:
     file.write_text("from the file\n", encoding="utf-8")
     login = login_of(Settings(**FULL | {"oidc_client_secret_file": str(file)}))
     assert login is not None
-    assert login.client_secret == "from the file"  # noqa: S105 - a test's
+    assert login.client_secret == "from the file"
 
 
 @pytest.mark.parametrize(
