@@ -36,6 +36,11 @@ CLOSED = ["/_stcore/metrics", "/_stcore/agent/openapi.json", "/_stcore/agent/int
 async def inside(request: Request) -> PlainTextResponse:
     if request.url.path == "/broken":
         raise RuntimeError("a secret of the server")
+    if request.url.path == "/oauth2callback":
+        answer = PlainTextResponse("inside")
+        answer.set_cookie("_streamlit_user", "anna")
+        answer.set_cookie("another", "one", secure=True)
+        return answer
     return PlainTextResponse("inside")
 
 
@@ -394,6 +399,12 @@ def test_only_a_page_on_which_somebody_has_logged_in_sends_a_file() -> None:
 
 
 # Headers
+
+
+def test_over_tls_no_cookie_leaves_by_plain_http() -> None:
+    answer = house(Mode.OIDC).visitor("https://panel.example.com").get("/oauth2callback")
+    cookies = answer.headers.get_list("set-cookie")
+    assert [cookie.count("Secure") for cookie in cookies] == [1, 1]
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/broken", "/_stcore/metrics", "/drift"])
