@@ -11,10 +11,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from core.bootstrap import Pilothouse, connect
-from tests.e2e.pages import HEIGHT, WIDTH
+from tests.e2e.pages import HEIGHT, PAGE_TIMEOUT_MS, WIDTH
 from tests.installation import Installation
 
-PAGE_TIMEOUT_MS = 30_000
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--headless",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+PAGE_TIMEOUT_MS = 30_000
 WIDTH, HEIGHT = 1280, 900
 PAGES = (
     "Overview",

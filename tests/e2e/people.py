@@ -12,7 +12,7 @@ from typing import Literal
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from core.bootstrap import Pilothouse
-from tests.e2e.pages import HEIGHT, PAGES, WIDTH, assert_calm, go_to
+from tests.e2e.pages import HEIGHT, PAGE_TIMEOUT_MS, PAGES, WIDTH, assert_calm, go_to
 from tests.installation import Installation
 
 OUT_WITHIN_S = 5.0
@@ -39,6 +39,7 @@ def window(
 ) -> Iterator[Page]:
     """Opens the panel at ``url`` where nobody has signed in; other places than the panel's and of
     ``friends`` are out of reach. Fails if a script breaks or a browser refuses something."""
+    expect.set_options(timeout=PAGE_TIMEOUT_MS)
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
     page = context.new_page()
     troubles: list[str] = []
