@@ -70,6 +70,11 @@ def test_who_has_no_role_is_told_which_claim_was_looked_at(
     assert not said.is_old
 
 
+def test_a_name_is_the_same_in_any_case() -> None:
+    said = read_claims(claims(email=" Anna@Example.com ", roles=["viewer"]), NAMED, NOW)
+    assert said == Known("anna@example.com", Role.VIEWER, BEGUN)
+
+
 def test_the_fix_names_what_to_ask_for() -> None:
     said = read_claims(claims(), MAPPED, NOW)
     assert isinstance(said, Unknown)
