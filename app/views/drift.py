@@ -45,7 +45,7 @@ def render() -> None:
     if shown is not None:
         with guarded():
             _show_check(core, shown)
-    _show_alerts(problem.name)
+    _show_alerts(problem.name, newest=checks[0].id if checks else "")
     with (
         st.expander(
             "Check now", icon=":material/troubleshoot:", expanded=shown is None and not active
@@ -61,10 +61,17 @@ def render() -> None:
 
 
 @st.fragment(run_every=ALERTS_REFRESH_S)
-def _show_alerts(problem: str) -> None:
-    """Alerts follow a check by a moment, so they come into view by themselves."""
+def _show_alerts(problem: str, newest: str) -> None:
+    """Alerts follow a check by a moment, so they come into view by themselves.
+
+    So does a check that somebody else has started, such as one of labels that came late.
+    """
     with guarded():
         core = installation.pilothouse()
+        checks = core.monitoring.list(problem, 1)
+        if checks and checks[0].id != newest:
+            # Checks are drawn outside this fragment.
+            st.rerun()
         show_alerts(core, core.alerts.list(problem, open_only=True))
 
 
