@@ -107,5 +107,10 @@ def prepare(folder: Path) -> Installation:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return Installation(
         settings,
-        {**os.environ, **settings.variables(), "PYTHONPATH": str(package.parent), "PATH": path},
+        {
+            **os.environ,
+            **settings.variables(),
+            "PYTHONPATH": f"{CODE_ROOT}{os.pathsep}{package.parent}",
+            "PATH": path,
+        },
     )

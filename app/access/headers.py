@@ -102,3 +102,13 @@ class SecurityHeaders:
             headers.setdefault(name, value)
         if self._is_https or scope["scheme"] == "https":
             headers.setdefault("Strict-Transport-Security", f"max-age={_ONE_YEAR_S}")
+            _secure_cookies(headers)
+
+
+def _secure_cookies(headers: MutableHeaders) -> None:
+    """Keeps every cookie off plain HTTP; Streamlit leaves that out of those of a login."""
+    cookies = headers.getlist("set-cookie")
+    del headers["set-cookie"]
+    for cookie in cookies:
+        is_secure = "secure" in {part.strip().lower() for part in cookie.split(";")}
+        headers.append("set-cookie", cookie if is_secure else f"{cookie}; Secure")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 #: What a login says is written into the database at most this often for each person.
-_SEEN_EVERY_S = 2.0
+_SEEN_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,11 @@ def _login_id(claims: Mapping[str, object]) -> str:
 
 
 class Seen:
-    """Accounts of those who logged in, remembered for a moment: a page asks many times."""
+    """Those who logged in, and when that was last written down: a page asks many times."""
 
     def __init__(self) -> None:
         self._newest: dict[str, Known] = {}
-        self._read: dict[str, tuple[float, Account]] = {}
+        self._at: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def account(self, core: Pilothouse, known: Known) -> Account:
@@ -130,13 +130,13 @@ class Seen:
             newest = self._newest.get(known.name, known)
             if known.since < newest.since and known.role is not newest.role:
                 raise OldLoginError("Your role has changed since this login.", fix="Sign in again.")
-            at, account = self._read.get(known.name, (0.0, None))
-            is_fresh = time.monotonic() - at < _SEEN_EVERY_S
+            account = core.accounts.find(known.name)
+            is_fresh = time.monotonic() - self._at.get(known.name, -_SEEN_EVERY_S) < _SEEN_EVERY_S
             if account is not None and is_fresh and account.role is known.role:
                 return account
             account = core.accounts.seen_by_login(known.name, known.role)
             self._newest[known.name] = max(known, newest, key=lambda one: one.since)
-            self._read[known.name] = (time.monotonic(), account)
+            self._at[known.name] = time.monotonic()
             return account
 
 

@@ -78,7 +78,7 @@ def read_claims(claims: Mapping[str, object], rules: ClaimRules, now: datetime) 
     role = _highest(values, rules)
     if role is None:
         return Unknown(f"{name} has no role here: {_looked_at(values, rules)}.", _role_fix(rules))
-    return Known(name.strip(), role, since)
+    return Known(name.strip().casefold(), role, since)
 
 
 def parse_roles(text: str) -> Mapping[str, Role]:
