@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import addresses, installation, navigation, words
+from app.components import addresses, installation, navigation, rights, who, words
 from app.components.failures import Failure, attempt, guarded
 from core.access.exposure import openings
-from core.settings import Settings
 
 if TYPE_CHECKING:
+    from app.access.visitor import Visitor
     from core.bootstrap import Pilothouse
 
 _ABOUT = (
@@ -45,16 +45,30 @@ def main() -> None:
         st.Page(navigation.SERVING, title="Serving", icon=":material/bolt:"),
         st.Page(navigation.TRACE, title="Trace", icon=":material/route:"),
         st.Page(navigation.AUDIT, title="Audit", icon=":material/history_edu:"),
+        st.Page(navigation.ACCESS, title="Access", icon=":material/group:"),
     ]
-    page = st.navigation(pages)
+    core, who_acts = _come_in()
+    page = st.navigation(pages, position="sidebar" if who_acts else "hidden")
+    if core is None or who_acts is None:
+        return
     with guarded():
-        # Not inside the sidebar: its spinner must be seen in a narrow window as well.
-        core = installation.pilothouse()
+        who.watch(core, who_acts)
+        rights.read(core)
         with st.sidebar:
             _show_openings(core)
             _show_waiting(core)
-            _show_sidebar(core.settings)
+            who.show_visitor(core, who_acts)
+            addresses.show_links(core.settings)
         page.run()
+
+
+def _come_in() -> tuple[Pilothouse, Visitor] | tuple[None, None]:
+    """The core and who sits before the page; where nobody may, that is all that is drawn."""
+    with guarded():
+        core = installation.connected()
+        if who_acts := who.admit(core):
+            return core, who_acts
+    return None, None
 
 
 def _show_waiting(core: Pilothouse) -> None:
@@ -65,12 +79,6 @@ def _show_waiting(core: Pilothouse) -> None:
         navigation.link_to_approvals(
             f"{words.count(len(waiting), 'candidate')} {verb} for approval"
         )
-
-
-def _show_sidebar(settings: Settings) -> None:
-    reach = "one local operator, loopback only" if settings.is_loopback else "nobody signs in"
-    st.caption(f"You act as **{settings.operator}**: {reach}.")
-    addresses.show_links(settings)
 
 
 def _show_openings(core: Pilothouse) -> None:

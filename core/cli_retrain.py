@@ -30,6 +30,9 @@ def retrain(
     """
     now = datetime.now(UTC)
     pilothouse, actor = sign_in()
+    if not dry_run:
+        # Whoever may not start runs hears so, whatever the policy says today.
+        pilothouse.runs.require_starter(actor, problem)
     retraining = pilothouse.retraining
     done = Retrain(retraining.decide(problem, now))
     if done.decision.retrain and not dry_run:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.access.exposure import require_safe, unencrypted
+from core.access.login import login_of
 from core.adapters.supervisor import SupervisorDaemon
 from core.bootstrap import connect
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
@@ -50,6 +51,8 @@ def start(settings: Settings, after_start: AfterStart | None) -> None:
     """
     began = time.monotonic()
     remark = _require_safe(settings)
+    # What a login lacks is said before anything starts.
+    login_of(settings)
     with _StartDisplay() as display:
         outcome = _manager(settings).up(display.say, display.show)
     if after_start is not None:

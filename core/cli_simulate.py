@@ -12,6 +12,7 @@ from core.cli_output import CONSOLE, ERRORS, Json, print_json
 from core.cli_session import Session, session_of
 from core.first_start import ensure_model
 from core.problems import require_problem
+from core.promotion.audit import Action
 from core.settings import Settings, load_settings
 from core.simulation.simulation import DayReport, simulate
 
@@ -79,6 +80,13 @@ def _ready(settings: Settings, problem: str, *, start: bool) -> Session:
     session = session_of(connect(settings))
     pilothouse = session.pilothouse
     require_problem(problem, pilothouse.problems)
+    # Before anything is trained for somebody whose batches are refused afterwards.
+    pilothouse.audit.require(
+        Action.BATCH_ACCEPTED,
+        actor=session.actor,
+        object=f"simulation of {problem}",
+        problem=problem,
+    )
     if start:
         cli_services.start(settings, after_start=None)
     with ERRORS.status("looking for a model") as shown:

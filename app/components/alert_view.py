@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, words
+from app.components import installation, navigation, rights, words
 from app.components.failures import guarded
 from app.components.status import alert_badge, level_badge
 from core.domain import Alert, AlertStatus, Level
+from core.promotion.audit import Action
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -64,12 +65,13 @@ def _history(alert: Alert, now: datetime) -> str:
 
 
 def _show_acknowledge(core: Pilothouse, alert: Alert) -> None:
-    with st.popover("I have seen it", icon=":material/visibility:"):
+    needs = rights.needs(Action.ALERT_ACKNOWLEDGED)
+    with st.popover("I have seen it", icon=":material/visibility:", **needs):
         note = st.text_input(
             "Note", key=f"note-{alert.id}", placeholder="What it means and what you will do"
         )
-        disabled = not note.strip()
-        if st.button("Acknowledge", type="primary", key=f"ack-{alert.id}", disabled=disabled):
+        needs = rights.needs(Action.ALERT_ACKNOWLEDGED, disabled=not note.strip())
+        if st.button("Acknowledge", type="primary", key=f"ack-{alert.id}", **needs):
             with guarded():
                 core.alerts.acknowledge(alert.id, note=note, actor=installation.actor())
                 st.rerun()

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, words
+from app.components import installation, rights, words
 from app.components.failures import Failure, attempt, failure_from, show_failure
 from core.domain import PromotionRequest
 from core.errors import ConflictError, PilothouseError
+from core.promotion.audit import Action
 from core.promotion.evidence import Evidence
 from core.promotion.gates import hard_failures, soft_reservations
 
@@ -77,13 +78,14 @@ def show_decision(
                 args=(request.id,),
                 type="primary",
                 icon=":material/check_circle:",
-                disabled=bool(against),
+                **rights.needs(Action.APPROVAL_GIVEN, disabled=bool(against)),
             )
             reject = st.form_submit_button(
                 f"Reject v{request.version}",
                 on_click=_remember_click,
                 args=(request.id,),
                 icon=":material/cancel:",
+                **rights.needs(Action.REQUEST_REJECTED),
             )
         if (approve or reject) and _may_go_on(reason, least, confirmed=confirmed or reject):
             _decide(core, request, reason, is_approval=approve)

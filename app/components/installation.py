@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app.access.visitor import visitor
 from app.components.failures import Failure, attempt, show_failure
 from core.domain import PromotionRequest
 from core.monitoring.report import DriftReport
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from core.problems.contract import Problem
 
 
-@st.cache_resource(show_spinner="Connecting to the installation…")
-def pilothouse() -> Pilothouse:
-    """Returns the core of this installation, built once for all sessions.
+# No spinner: the server asks for it as well, before any page is there.
+@st.cache_resource(show_spinner=False)
+def connected() -> Pilothouse:
+    """Returns the core of this installation, built once, whoever may ask.
 
-    Imported here because the core brings every vendor with it: seconds that the
-    operator should see as a spinner, not as a white page.
+    Imported here because the core brings every vendor with it: seconds in which the server
+    can listen already.
     """
     from core.bootstrap import connect
 
@@ -38,6 +40,26 @@ def pilothouse() -> Pilothouse:
         target=core.experiments.read_ahead, args=(tuple(core.problems),), daemon=True
     ).start()
     return core
+
+
+def pilothouse() -> Pilothouse:
+    """Returns the core for a page or a part of it that is drawn anew.
+
+    Raises:
+        SignInError: nobody who may see it sits before the page, or not any more.
+    """
+    core = connected()
+    visitor(core)
+    return core
+
+
+def actor() -> str:
+    """Name of whoever sits before the page.
+
+    Raises:
+        SignInError: nobody who may do anything here.
+    """
+    return visitor(connected()).name
 
 
 @st.cache_resource(max_entries=256, show_spinner="Reading the evaluation…")
@@ -121,11 +143,6 @@ def _batch_comparison(batch_id: str, other: str) -> BatchComparison:
 def batch_comparison(batch_id: str, other: str) -> BatchComparison | Failure:
     """A batch held against another, or against the reference."""
     return attempt(lambda: _batch_comparison(batch_id, other))
-
-
-def actor() -> str:
-    """Who acts in this session."""
-    return pilothouse().settings.operator
 
 
 def forget() -> None:

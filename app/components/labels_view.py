@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
 
-from app.components import installation, words
+from app.components import installation, rights, words
 from app.components.failures import guarded
 from core.data.label_join import labels_sentence
+from core.promotion.audit import Action
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -25,7 +26,8 @@ def show_labels_upload(core: Pilothouse, problem: Problem) -> None:
     given = st.file_uploader(
         "File of labels", type=["csv", "parquet"], key=f"labels-{problem.name}"
     )
-    if st.button("Add the labels", icon=":material/label:", disabled=given is None) and given:
+    needs = rights.needs(Action.LABELS_ADDED, disabled=given is None)
+    if st.button("Add the labels", icon=":material/label:", **needs) and given:
         with guarded():
             _add(core, problem, given, given.name)
     st.code(f"pilothouse batch labels {problem.name} FILE", language="bash")

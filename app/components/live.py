@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from app.components import rights
 from app.components.failures import Failure, attempt, guarded, show_failure
 from core.domain import Run, RunStatus, Sweep
+from core.promotion.audit import Action
 
 LOG_LINES = 200
 REFRESH_S = 2.0
@@ -40,11 +42,12 @@ def show_log(read: Callable[[], str], command: str) -> None:
         st.caption(f"The last {LOG_LINES} lines at most; all of it: `{command}`")
 
 
-def show_cancel(noun: str, key: str, cancel: Callable[[], object]) -> None:
+def show_cancel(noun: str, key: str, action: Action, cancel: Callable[[], object]) -> None:
     """Draws a button that asks first; ``noun`` is what ends, such as ``run``."""
-    with st.popover(f"Cancel this {noun}", icon=":material/stop_circle:"):
+    needs = rights.needs(action)
+    with st.popover(f"Cancel this {noun}", icon=":material/stop_circle:", **needs):
         st.markdown(f"Cancelling frees the cluster and loses what the {noun} computed so far.")
-        if st.button(f"Yes, cancel the {noun}", type="primary", key=f"cancel-{key}"):
+        if st.button(f"Yes, cancel the {noun}", type="primary", key=f"cancel-{key}", **needs):
             with guarded():
                 with st.spinner("Cancelling…"):
                     cancel()

@@ -16,6 +16,7 @@ APPROVALS = "views/approvals.py"
 SERVING = "views/serving.py"
 AUDIT = "views/audit.py"
 TRACE = "views/trace.py"
+ACCESS = "views/access.py"
 #: The part of Approvals that shows Production over time, as the address names it.
 HISTORY_VIEW = "Production over time"
 

@@ -10,11 +10,12 @@ import streamlit as st
 from streamlit.column_config import DatetimeColumn, LinkColumn, TextColumn
 
 from app import charts
-from app.components import installation, navigation, words
+from app.components import installation, navigation, rights, words
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.rollback_view import show_rollback
 from app.promotion.tables import history_frame, periods
 from core.domain import Promotion
+from core.promotion.audit import Action
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -62,7 +63,11 @@ def show_alias_drift(core: Pilothouse, problem: str) -> None:
         f"{words.plain(said)} Nothing is deployed because of it: the promotion record decides.",
         icon=":material/alt_route:",
     )
-    if st.button("Restore the aliases", icon=":material/settings_backup_restore:"):
+    if st.button(
+        "Restore the aliases",
+        icon=":material/settings_backup_restore:",
+        **rights.needs(Action.ALIAS_RESTORED),
+    ):
         with st.spinner("Restoring…"):
             core.promotions.restore_alias(problem, actor=installation.actor(), reason=_RESTORED)
         st.rerun()

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, words
+from app.components import installation, rights, words
 from app.components.failures import Failure, failure_from, show_failure
 from app.components.gate_view import show_gates
 from app.components.rollout_view import show_switch
 from app.promotion.tables import earlier_versions
 from core.domain import Promotion
 from core.errors import PilothouseError
+from core.promotion.audit import Action
 from core.promotion.shown import fallbacks
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _show_form(
             f"Roll back from v{current.version} to v{version}",
             type="primary",
             icon=":material/undo:",
+            **rights.needs(Action.ROLLED_BACK),
         )
         if go:
             _roll_back(core, problem, version, reason, least)

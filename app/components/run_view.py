@@ -14,6 +14,7 @@ from app.components.live import LOG_LINES, REFRESH_S, show_cancel, show_log, sho
 from app.components.status import run_badge
 from app.components.usage_view import show_stages, show_usage
 from core.domain import Progress, RequestStatus, Run, RunStatus, Stage
+from core.promotion.audit import Action
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -26,7 +27,12 @@ def show_run(core: Pilothouse, run: Run) -> None:
     with st.container(border=True):
         if run.status.is_active:
             actor = installation.actor()
-            show_cancel("run", run.id, lambda: core.runs.cancel(run.id, actor=actor))
+            show_cancel(
+                "run",
+                run.id,
+                Action.RUN_CANCELLED,
+                lambda: core.runs.cancel(run.id, actor=actor),
+            )
             _show_live(run.id)
         else:
             _show_heading(run)

@@ -17,6 +17,7 @@ from app.components.live import LOG_LINES, REFRESH_S, show_cancel, show_log, sho
 from app.components.status import run_badge
 from app.components.usage_view import show_stages, show_usage
 from core.domain import RunStatus, Sweep
+from core.promotion.audit import Action
 from core.training.advice import advise
 from core.training.sweep_report import SweepMeasurement, SweepReport
 
@@ -32,7 +33,12 @@ def show_active(core: Pilothouse, sweep: Sweep) -> None:
     """Draws a sweep that goes on, and the button that ends it."""
     with st.container(border=True):
         actor = installation.actor()
-        show_cancel("sweep", sweep.id, lambda: core.sweeps.cancel(sweep.id, actor=actor))
+        show_cancel(
+            "sweep",
+            sweep.id,
+            Action.SWEEP_CANCELLED,
+            lambda: core.sweeps.cancel(sweep.id, actor=actor),
+        )
         _show_live(sweep.id)
 
 

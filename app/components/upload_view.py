@@ -8,11 +8,12 @@ import pandas as pd
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from app.components import installation, navigation, words
+from app.components import installation, navigation, rights, words
 from app.components.failures import Failure, guarded, show_failure
 from app.components.live import REFRESH_S
 from app.components.uploads import Upload, uploads
 from core.domain import Batch
+from core.promotion.audit import Action
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -55,7 +56,12 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
             f"{core.params.intake.max_file_mb:,} MB",
         )
         st.caption(_what_is_asked(problem))
-        if st.form_submit_button("Check and add", type="primary", icon=":material/upload_file:"):
+        if st.form_submit_button(
+            "Check and add",
+            type="primary",
+            icon=":material/upload_file:",
+            **rights.needs(Action.BATCH_ACCEPTED),
+        ):
             if given is None:
                 st.caption(":orange[Choose a file first.]")
             else:

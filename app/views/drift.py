@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, words
+from app.components import installation, navigation, rights, words
 from app.components.alert_view import show_alerts
 from app.components.check_view import show_report, show_verdict, what_was_checked
 from app.components.failures import Failure, attempt, guarded, show_failure
@@ -15,6 +15,7 @@ from app.components.live import REFRESH_S, show_cancel
 from app.components.status import run_badge
 from app.watching.tables import level_word
 from core.domain import Batch, Check, Promotion, RunStatus
+from core.promotion.audit import Action
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -72,6 +73,7 @@ def _show_alerts(problem: str, newest: str) -> None:
         if checks and checks[0].id != newest:
             # Checks are drawn outside this fragment.
             st.rerun()
+        rights.read(core)
         show_alerts(core, core.alerts.list(problem, open_only=True))
 
 
@@ -108,7 +110,12 @@ def _label(check: Check) -> str:
 def _show_active(core: Pilothouse, check: Check) -> None:
     with st.container(border=True):
         actor = installation.actor()
-        show_cancel("check", check.id, lambda: core.monitoring.cancel(check.id, actor=actor))
+        show_cancel(
+            "check",
+            check.id,
+            Action.CHECK_CANCELLED,
+            lambda: core.monitoring.cancel(check.id, actor=actor),
+        )
         _show_live(check.id)
 
 
@@ -167,12 +174,12 @@ def _show_form(core: Pilothouse, problem: Problem, *, is_active: bool) -> None:
         "Check this batch",
         type="primary",
         icon=":material/troubleshoot:",
-        disabled=is_active or batch is None,
+        **rights.needs(Action.CHECK_STARTED, disabled=is_active or batch is None),
     )
     check_window = right.button(
         f"Check the last {window} of predictions",
         icon=":material/history:",
-        disabled=is_active,
+        **rights.needs(Action.CHECK_STARTED, disabled=is_active),
     )
     if check_batch and batch is not None:
         _start(core, problem, batch_id=batch.id)

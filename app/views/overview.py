@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, words
+from app.components import installation, navigation, rights, words
 from app.components.alert_view import show_alerts
 from app.components.check_view import what_was_checked
 from app.components.failures import Failure, attempt, guarded, show_failure
@@ -49,6 +49,7 @@ def render() -> None:
 def _live() -> None:
     with guarded():
         core = installation.pilothouse()
+        rights.read(core)
         productions: Productions = {
             name: attempt(partial(core.promotions.production, name)) for name in core.problems
         }

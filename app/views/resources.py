@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.compare.costs import expected_seconds, most_fits
-from app.components import installation, words
+from app.components import installation, rights, words
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.sweep_view import show_active, show_report, show_unfinished, show_verdict
 from core.domain import RunStatus, Sweep
+from core.promotion.audit import Action
 from core.services import machine
 from core.training.preflight import is_oversubscribed
 from core.training.sweep_report import SweepReport
@@ -130,7 +131,10 @@ def _show_form(
         st.caption("One sweep at a time: wait for the active one, or cancel it.")
     disabled = is_active or not wanted.profiles or not wanted.families
     if st.button(
-        "Start the sweep", type="primary", icon=":material/play_arrow:", disabled=disabled
+        "Start the sweep",
+        type="primary",
+        icon=":material/play_arrow:",
+        **rights.needs(Action.SWEEP_STARTED, disabled=disabled),
     ):
         _start(core, problem, wanted)
     st.code(_command(core, problem, wanted), language="bash", wrap_lines=True)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import installation, navigation, words
+from app.components import installation, navigation, rights, words
 from app.components.failures import Failure, attempt, failure_from, guarded, show_failure
 from app.components.installation import choose_problem, pilothouse
 from app.components.run_table import pick_runs, runs_frame
 from app.components.run_view import show_run
 from core.domain import Run
 from core.errors import ConflictError
+from core.promotion.audit import Action
 from core.services import machine
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
     if not families:
         st.caption(":orange[Choose at least one family.]")
     if st.button(
-        "Start the run", type="primary", icon=":material/play_arrow:", disabled=not families
+        "Start the run",
+        type="primary",
+        icon=":material/play_arrow:",
+        **rights.needs(Action.RUN_STARTED, disabled=not families),
     ):
         _start(core, problem, profile, _changes(core, strategy, trials, seconds, families))
 

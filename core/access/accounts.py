@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from core.access.account import Account, Source
 from core.access.people import RESERVED, mode_of
+from core.access.rights import Standing
 from core.access.roles import Mode, Role
 from core.access.tokens import digest, mark_of, new_token
 from core.adapters.database_accounts import AccountRecords
@@ -84,9 +85,9 @@ class AccountService:
         """The role under which an actor acts now, in words."""
         return self._identities.role_of(actor)
 
-    def lacks(self, actor: str, action: Action) -> str:
-        """Why an actor has no right to an action, as one sentence; empty if they have."""
-        return self._identities.lacks(actor, action)
+    def standing(self, actor: str) -> Standing:
+        """What an actor may do now; read once for all that is asked of it."""
+        return self._identities.standing(actor)
 
     def token_mark(self, name: str) -> str:
         """A sign of the current token, another one for each; empty where there is none."""

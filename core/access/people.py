@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.access.rights import host_may, may, what_it_takes
+from core.access.rights import EVERY_ACTION, Standing, allowed_to, allowed_to_host
 from core.access.roles import Mode, Role
 from core.adapters.database_accounts import AccountRecords
 from core.promotion.audit import Action
@@ -28,29 +28,27 @@ class People:
 
     def role_of(self, actor: str) -> str:
         """The role under which an actor acts now, as the audit trail keeps it."""
-        if actor in SYSTEM_ACTORS:
-            return SYSTEM_ROLE
-        if not self.told_apart:
-            return LOCAL_ROLE
-        if actor == HOST:
-            return HOST_ROLE
-        account = self._records.active(actor)
-        return account.role.value if account else NOBODY
+        return self.standing(actor).role
 
     def lacks(self, actor: str, action: Action) -> str:
         """Why an actor has no right to an action, as one sentence; empty if they have."""
-        if actor in SYSTEM_ACTORS or not self.told_apart:
-            return ""
+        return self.standing(actor).lacks(action)
+
+    def standing(self, actor: str) -> Standing:
+        """What an actor may do now."""
+        if actor in SYSTEM_ACTORS:
+            return Standing(actor, SYSTEM_ROLE, EVERY_ACTION)
+        if not self.told_apart:
+            return Standing(actor, LOCAL_ROLE, EVERY_ACTION)
         if actor == HOST:
-            if host_may(action, has_admin=self._records.has_admin()):
-                return ""
-            return f"{what_it_takes(action)}; nobody has signed in with a token."
+            allowed = allowed_to_host(has_admin=self._records.has_admin())
+            return Standing(actor, HOST_ROLE, allowed, "nobody has signed in with a token")
         account = self._records.active(actor)
         if account is None:
-            return f"{what_it_takes(action)}; {actor} has no account, or it was removed."
-        if may(account.role, action):
-            return ""
-        return f"{what_it_takes(action)}; {actor} is {_a(account.role)}."
+            why_not = f"{actor} has no account, or it was removed"
+            return Standing(actor, NOBODY, frozenset(), why_not)
+        role = account.role
+        return Standing(actor, role.value, allowed_to(role), f"{actor} is {_a(role)}")
 
     def token_known_to(self, actor: str) -> str:
         """Who else knows the token by which an actor signs in; empty where nobody does."""

@@ -7,6 +7,7 @@ table: it does what it is for, and approves nothing; see ``core.promotion.four_e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from core.access.roles import Role
@@ -52,6 +53,74 @@ UNTIL_AN_ADMIN_IS_THERE = frozenset(
         Action.TOKEN_ISSUED,
     }
 )
+
+#: What people do, in words, for those who ask what a role is for; every action of people is
+#: in one of them, and those of one line take the same role.
+IN_WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
+    {
+        "start and cancel runs, sweeps and checks": frozenset(
+            {
+                Action.RUN_STARTED,
+                Action.RUN_CANCELLED,
+                Action.SWEEP_STARTED,
+                Action.SWEEP_CANCELLED,
+                Action.CHECK_STARTED,
+                Action.CHECK_CANCELLED,
+            }
+        ),
+        "add batches and labels": frozenset({Action.BATCH_ACCEPTED, Action.LABELS_ADDED}),
+        "acknowledge alerts and try their receivers": frozenset(
+            {Action.ALERT_ACKNOWLEDGED, Action.TRIAL_ALERT_SENT}
+        ),
+        "ask for a version to be promoted": frozenset({Action.REQUEST_OPENED}),
+        "approve and reject requests": frozenset({Action.APPROVAL_GIVEN, Action.REQUEST_REJECTED}),
+        "roll back, and restore moved aliases": frozenset(
+            {Action.ROLLED_BACK, Action.ALIAS_RESTORED}
+        ),
+        "manage accounts": frozenset(
+            {
+                Action.ACCOUNT_ADDED,
+                Action.ROLE_CHANGED,
+                Action.ACCOUNT_REMOVED,
+                Action.TOKEN_ISSUED,
+            }
+        ),
+        "make and revoke keys of the served models": frozenset(
+            {Action.KEY_MADE, Action.KEY_REVOKED}
+        ),
+        "set the anchor of the audit trail anew": frozenset({Action.TRAIL_ANCHORED}),
+        "renew their own token": OF_ONESELF,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What somebody may do as things are now."""
+
+    actor: str
+    #: As the audit trail keeps it.
+    role: str
+    allowed: frozenset[Action]
+    #: Why not the rest, as the end of a sentence.
+    why_not: str = ""
+
+    def lacks(self, action: Action) -> str:
+        """Why there is no right to an action, as one sentence; empty if there is."""
+        return "" if action in self.allowed else f"{what_it_takes(action)}; {self.why_not}."
+
+
+EVERY_ACTION = frozenset(Action)
+
+
+def allowed_to(role: Role) -> frozenset[Action]:
+    """Every action for which a role is enough."""
+    return frozenset(action for action in Action if may(role, action))
+
+
+def allowed_to_host(*, has_admin: bool) -> frozenset[Action]:
+    """Every action of the owner of the installation's files."""
+    return frozenset(action for action in Action if host_may(action, has_admin=has_admin))
 
 
 def may(role: Role, action: Action) -> bool:

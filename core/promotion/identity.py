@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from core.access.rights import EVERY_ACTION, Standing
 from core.promotion.audit import Action
 
 #: What acts by itself: the worker's duties, the schedule of checks, the check of what has
@@ -26,6 +27,9 @@ class Identities(Protocol):
     def lacks(self, actor: str, action: Action) -> str:
         """Why an actor has no right to an action, as one sentence; empty if they have."""
 
+    def standing(self, actor: str) -> Standing:
+        """What an actor may do now."""
+
     def token_known_to(self, actor: str) -> str:
         """Who else knows the token by which an actor signs in; empty where nobody does."""
 
@@ -42,6 +46,10 @@ class OneLocalOperator:
     def lacks(self, actor: str, action: Action) -> str:
         """The one operator may do everything."""
         return ""
+
+    def standing(self, actor: str) -> Standing:
+        """The one operator may do everything."""
+        return Standing(actor, self.role_of(actor), EVERY_ACTION)
 
     def token_known_to(self, actor: str) -> str:
         """There are no tokens."""

@@ -16,6 +16,7 @@ from core.settings import CODE_ROOT, Settings
 
 #: Rows on their way between Ray and Spark; models and tables here are small.
 _OBJECT_STORE_BYTES = 512 * 2**20
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - named, not bound
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,11 @@ def worker(launch: Launch) -> Program:
 
 
 def panel(launch: Launch) -> Program:
-    """The Streamlit panel."""
+    """The Streamlit panel behind its door."""
     settings = launch.settings
     argv = (
         *_tool("streamlit"),
-        *("run", str(CODE_ROOT / "app" / "main.py")),
+        *("run", str(CODE_ROOT / "app" / "server.py")),
         *("--server.address", settings.host),
         *("--server.port", str(settings.panel_port)),
         *(part for name in settings.panel_names for part in ("--server.allowedHosts", name)),

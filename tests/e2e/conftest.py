@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from tests.e2e.pages import HEIGHT, WIDTH
+from core.bootstrap import Pilothouse, connect
+from tests.e2e.pages import HEIGHT, PAGE_TIMEOUT_MS, WIDTH
 from tests.installation import Installation
 
-PAGE_TIMEOUT_MS = 30_000
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--headless",
@@ -62,8 +63,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def core(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Pilothouse:
+    """The installation's core in this process, for what nobody needs to see typed."""
+    monkeypatch.syspath_prepend(installation.environment["PYTHONPATH"].rpartition(os.pathsep)[2])
+    return connect(installation.settings)
+
+
+@pytest.fixture
 def page(browser: Browser, installation: Installation) -> Iterator[Page]:
-    """A window that fails its test if a script breaks or another host is called."""
+    """A window that fails its test over a broken script or policy, or a call of another host."""
     expect.set_options(timeout=PAGE_TIMEOUT_MS)
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
     page = context.new_page()
@@ -74,8 +82,13 @@ def page(browser: Browser, installation: Installation) -> Iterator[Page]:
         if not request.url.startswith((installation.settings.panel_url, "data:", "blob:")):
             strangers.append(request.url)
 
+    def note_refusal(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            broken.append(message.text)
+
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.on("request", note_stranger)
+    page.on("console", note_refusal)
     page.goto(installation.settings.panel_url)
     yield page
     context.close()

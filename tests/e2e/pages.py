@@ -6,7 +6,20 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+PAGE_TIMEOUT_MS = 30_000
 WIDTH, HEIGHT = 1280, 900
+PAGES = (
+    "Overview",
+    "Data",
+    "Train",
+    "Experiments",
+    "Resources",
+    "Drift",
+    "Approvals",
+    "Serving",
+    "Trace",
+    "Audit",
+)
 
 
 def go_to(page: Page, name: str) -> None:

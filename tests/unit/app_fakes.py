@@ -57,6 +57,7 @@ from core.training.report import (
 )
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
+from tests.unit.app_access_fakes import FakeAccounts
 from tests.unit.app_audit_fakes import FakeAudit
 from tests.unit.app_promotion_fakes import (
     FakeEvidence,
@@ -631,6 +632,7 @@ class FakeCore:
     health: FakeHealth
     audit: FakeAudit = field(default_factory=FakeAudit)
     exposure: Exposure = field(default_factory=lambda: Exposure(LOOPBACK))
+    accounts: FakeAccounts = field(default_factory=FakeAccounts)
 
     def as_module(self) -> ModuleType:
         """Stands where ``core.bootstrap`` is imported from."""

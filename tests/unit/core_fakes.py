@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.access.people import People
+from core.access.rights import Standing
 from core.adapters.database import Database
 from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_batches import BatchRecords
@@ -596,6 +597,9 @@ class Accounts:
 
     def lacks(self, actor: str, action: Action) -> str:
         return ""
+
+    def standing(self, actor: str) -> Standing:
+        return OneLocalOperator().standing(actor)
 
     def token_known_to(self, actor: str) -> str:
         return ""
