@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from core.adapters.nannyml import load_later, load_reference
-from core.bootstrap import build_detector
+from core.bootstrap_engines import build_detector
 from core.data.tables import ROW_ID
 from core.data.validation import validate
 from core.monitoring.examine import ArrivedTable, History, examine

@@ -22,7 +22,8 @@ from benchmarks.large_check_rows import write_given
 from benchmarks.sessions import local_spark
 from core.adapters.raydp import RayConnection, connect_ray
 from core.adapters.spark_configs import session_configs
-from core.bootstrap import PROVIDERS, build_detector, propose_by_tpe
+from core.bootstrap import PROVIDERS
+from core.bootstrap_engines import build_detector, propose_by_tpe
 from core.data.batch_files import batch_file
 from core.data.batch_intake import take_in
 from core.data.given_file import open_given

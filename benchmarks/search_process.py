@@ -21,7 +21,8 @@ from benchmarks.recipe import search_by_recipe
 from benchmarks.sessions import local_spark, ray_spark
 from benchmarks.split import VALIDATION, with_single_split
 from core.adapters.spark_configs import session_configs
-from core.bootstrap import PROVIDERS, propose_by_tpe
+from core.bootstrap import PROVIDERS
+from core.bootstrap_engines import propose_by_tpe
 from core.params import Params, load_params, override_training
 from core.problems.titanic import PROBLEM
 from core.settings import load_settings

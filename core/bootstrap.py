@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,9 +18,9 @@ from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_later, load_reference
-from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
 from core.bootstrap_deciding import assemble_deciding
+from core.bootstrap_engines import explain_by_fanova
 from core.bootstrap_serving import assemble_keys, connect_serving
 from core.bootstrap_watching import assemble_watching
 from core.data.batch_files import batches_folder
@@ -37,14 +37,13 @@ from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
 from core.monitoring.arrivals import Arrivals, LateLabels
 from core.monitoring.checks import MonitoringService
-from core.monitoring.detector import Detector
 from core.monitoring.reference import References
 from core.monitoring.retrains import RetrainingService, TrainableRows
 from core.monitoring.stored_batch import open_batch
 from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
-from core.problems.contract import Problem, SearchSpace
+from core.problems.contract import Problem
 from core.promotion.identity import Identities
 from core.promotion.measuring import EvidenceService
 from core.promotion.papers import Papers
@@ -53,12 +52,10 @@ from core.promotion.settings_watch import SettingsWatch, in_force
 from core.promotion.trail import AuditTrail
 from core.scoring.bundle import bundles_folder
 from core.services.health import HealthService
-from core.settings import Settings, be_impatient, load_settings, silence_vendors
-from core.training.adaptive import Proposer
+from core.settings import Settings, be_impatient, load_settings
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
 from core.training.sweeps import SweepService
-from core.training.trials import ParamValue
 
 
 @dataclass(frozen=True)
@@ -101,33 +98,6 @@ class Pilothouse:
 PROVIDERS: Providers = {"nannyml": load_reference, "file": read_file_source}
 #: provider of a data set -> reader of the rows that come after training, with their labels.
 LATER_ROWS: Providers = {"nannyml": load_later}
-
-
-def propose_by_tpe(space: SearchSpace, families: Sequence[str], trials: int, seed: int) -> Proposer:
-    """Builds what chooses the trials of an adaptive search."""
-    # Optuna takes a third of a second to import, and most processes never search.
-    from core.adapters.optuna import TpeProposer
-
-    return TpeProposer(space, families, trials, seed)
-
-
-def explain_by_fanova(
-    settings: Sequence[Mapping[str, ParamValue]], values: Sequence[float]
-) -> Mapping[str, float]:
-    """Tells how much of the variance of ``values`` each parameter explains."""
-    from core.adapters.optuna import explain_by_fanova as explain
-
-    return explain(settings, values)
-
-
-def build_detector() -> Detector:
-    """Builds what tells drift and estimates performance."""
-    # NannyML takes seconds to import, and only a check needs it.
-    silence_vendors()
-    lend_openmp()
-    from core.adapters.nannyml_detector import NannymlDetector
-
-    return NannymlDetector()
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
 from core.settings_addresses import AddressSettings
+from core.settings_login import LoginSettings
+from core.settings_secrets import read_secret
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
 
 
-class Settings(AddressSettings, BaseSettings):
+class Settings(AddressSettings, LoginSettings, BaseSettings):
     """One installation: where it keeps its state and where it listens."""
 
     model_config = SettingsConfigDict(env_prefix="PILOTHOUSE_", frozen=True, extra="ignore")
@@ -87,52 +89,6 @@ class Settings(AddressSettings, BaseSettings):
         default="",
         description="File of the audit trail's anchor; empty means `audit/anchor` in the home.",
     )
-
-    session_hours: float = Field(
-        default=12.0, gt=0, description="Hours after which people have to sign in again."
-    )
-    oidc_metadata_url: str = Field(
-        default="",
-        description="Metadata of the OpenID Connect provider that people sign in with.",
-    )
-    oidc_client_id: str = Field(
-        default="", description="Name under which the provider knows the panel."
-    )
-    oidc_client_secret: SecretStr = Field(
-        default=SecretStr(""), description="What the panel proves that name with. A secret."
-    )
-    oidc_client_secret_file: str = Field(
-        default="", description="File that holds what `PILOTHOUSE_OIDC_CLIENT_SECRET` would."
-    )
-    oidc_name_claim: str = Field(
-        default="email", description="Claim of the login that names the person."
-    )
-    oidc_role_claim: str = Field(
-        default="roles", description="Claim of the login that says the roles; dots go inside."
-    )
-    oidc_roles: str = Field(
-        default="",
-        description="Role by value of that claim, `ml-ops=operator,ml-leads=approver`.",
-    )
-    oidc_default_role: Literal["", "viewer", "operator", "approver", "admin"] = Field(
-        default="", description="Role of whoever has none of those; empty means refused."
-    )
-
-    @property
-    def has_login(self) -> bool:
-        """Whether people sign in at a provider of OpenID Connect."""
-        return bool(self.oidc_metadata_url)
-
-    @property
-    def oidc_secret(self) -> str:
-        """What the panel proves its name with at the provider of logins; may be empty.
-
-        Raises:
-            SetupError: the file that should hold it cannot be read.
-        """
-        return read_secret(
-            "OIDC_CLIENT_SECRET", self.oidc_client_secret, self.oidc_client_secret_file
-        )
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -221,28 +177,6 @@ class Settings(AddressSettings, BaseSettings):
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
     return f"PILOTHOUSE_{name.upper()}"
-
-
-def read_secret(name: str, given: SecretStr, file: str) -> str:
-    """A secret setting, from its file where one is named; empty where it is not given.
-
-    Args:
-        name: of the variable, without its prefix.
-        given: the variable's own value.
-        file: what ``<name>_FILE`` says.
-
-    Raises:
-        SetupError: the file cannot be read.
-    """
-    if not file:
-        return given.get_secret_value().strip()
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SetupError(
-            f"The file {file} of PILOTHOUSE_{name}_FILE cannot be read.",
-            fix="Check its path and rights, or unset the variable.",
-        ) from exc
 
 
 def load_settings() -> Settings:

@@ -52,7 +52,7 @@ def _add(core: Pilothouse) -> None:
     place = st.empty()
     with place.form("add-account", border=False):
         name = st.text_input(
-            "Name", placeholder="anna", help="Small letters, digits and . _ @ + -; kept for ever"
+            "Person", placeholder="anna", help="Small letters, digits and . _ @ + -; kept for ever"
         )
         role = st.radio(
             "Role", list(Role), format_func=lambda one: one.value, captions=_captions(), index=0

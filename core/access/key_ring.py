@@ -15,8 +15,8 @@ from core.access.serving_key import PREFIX, digest_of, draw_token
 from core.access.use import key_use_folder
 from core.adapters.database_keys import KeyRecords
 from core.errors import SetupError
+from core.kept_files import keep_secret
 from core.params_rates import RateParams
-from core.promotion.audit_files import locked, write_durably
 from core.settings import Settings
 
 _OWN_ID = "own"
@@ -58,11 +58,7 @@ class KeyRing:
         """
         path = own_key_file(self._settings.home)
         try:
-            if not path.exists():
-                with locked(path):
-                    if not path.exists():
-                        write_durably(path, draw_token(_OWN_ID).encode())
-            token = path.read_text(encoding="ascii").strip()
+            token = keep_secret(path, lambda: draw_token(_OWN_ID).encode()).decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise SetupError(
                 f"The installation's own key cannot be read from {path}.",

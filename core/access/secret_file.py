@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from core.errors import SetupError
-from core.promotion.audit_files import locked, write_durably
+from core.kept_files import keep_secret
 
 KEY_BYTES = 32
 
@@ -18,11 +18,7 @@ def load_secret(path: Path) -> bytes:
         SetupError: it cannot be read or made, or is shorter than 32 bytes.
     """
     try:
-        if not path.exists():
-            with locked(path):
-                if not path.exists():
-                    write_durably(path, secrets.token_bytes(KEY_BYTES))
-        key = path.read_bytes()
+        key = keep_secret(path, lambda: secrets.token_bytes(KEY_BYTES))
     except OSError as exc:
         raise SetupError(
             f"The key {path} cannot be read or made ({exc.strerror}).",

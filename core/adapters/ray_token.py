@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Generator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
 from core.errors import SetupError
+from core.kept_files import keep_secret
 
 TOKEN_BYTES = 32
 
@@ -22,16 +21,7 @@ def keep_token(file: Path) -> None:
         SetupError: it cannot be made, or others may read the one that is there.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
-            unborn = file.with_name(f".{file.name}.{os.getpid()}")
-            descriptor = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as out:
-                out.write(secrets.token_hex(TOKEN_BYTES))
-            # Unlike a rename, this never takes the token of a Ray that runs already.
-            with suppress(FileExistsError):
-                os.link(unborn, file)
-            unborn.unlink()
+        keep_secret(file, lambda: secrets.token_hex(TOKEN_BYTES).encode())
         open_to_others = file.stat().st_mode & 0o077
     except OSError as exc:
         raise SetupError(

@@ -26,9 +26,9 @@ from core.errors import (
     UnavailableError,
 )
 from core.hosts import LOOPBACK
+from core.kept_files import locked
 from core.params import ServingParams
 from core.problems.contract import Value
-from core.promotion.audit_files import locked
 from core.scoring.bundle import BundleRef, bundles_folder
 from core.services.certificate import own_clients
 from core.settings import Settings

@@ -7,14 +7,13 @@ not at all, while a last line may be torn.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import PilothouseError, RefusedError, SetupError, UnavailableError
+from core.kept_files import locked, sync_folder, write_durably
 from core.promotion.audit_verify import BEGINNING, Anchor, open_anchor, seal
 
 KEY_BYTES = 32
@@ -62,7 +61,7 @@ def _make_key(path: Path, anchor: Path) -> None:
     if not anchor.exists():
         AnchorFile(anchor, unborn.read_bytes()).write(BEGINNING)
     unborn.rename(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 class AnchorFile:
@@ -142,41 +141,3 @@ class AnchorFile:
             f"The anchor of the audit trail, {self.path}, cannot be {doing} ({exc.strerror}).",
             fix="Check the disk and its rights; PILOTHOUSE_AUDIT_ANCHOR_FILE names another file.",
         )
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Waits until no other process or thread holds the lock beside a file."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(
-        path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-    )
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Replaces a file that only its owner may read, wholly or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unborn = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        file = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "wb") as open_file:
-            open_file.write(content)
-            open_file.flush()
-            os.fsync(open_file.fileno())
-        unborn.rename(path)
-    finally:
-        unborn.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from core.adapters.spark_holder import OnProgress
 from core.adapters.spark_meter import SparkMeter
-from core.bootstrap import propose_by_tpe
+from core.bootstrap_engines import propose_by_tpe
 from core.domain import Stage
 from core.params import TrainingParams
 from core.problems import load_problem

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from core.adapters.spark_stages import StageLog
-from core.bootstrap import propose_by_tpe
+from core.bootstrap_engines import propose_by_tpe
 from core.data.tables import ROW_ID
 from core.params import load_params, override_training
 from core.problems.titanic import PROBLEM as TITANIC

@@ -12,13 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from core import kept_files
 from core.adapters.database import Database
 from core.adapters.database_audit import AuditRecords, _take_turns
 from core.bootstrap_deciding import connect_trail
 from core.data.label_count import record_http_labels
 from core.data.labels import BY_HTTP, GIVEN_SCHEMA, LabelLog
 from core.errors import ConflictError, PilothouseError, RefusedError, SetupError, UnavailableError
-from core.promotion import audit_files
 from core.promotion.audit import Action, AuditRow, Chosen, Outcome
 from core.promotion.audit_files import AnchorFile, load_key
 from core.promotion.audit_verify import BEGINNING, Kind
@@ -98,7 +98,7 @@ def test_a_process_that_dies_while_it_makes_the_key_leaves_no_accusation(
         if step == "the key is written":
             patch.setattr(AnchorFile, "write", die)
         else:
-            patch.setattr(audit_files, "_sync_folder", lambda folder: None)
+            patch.setattr(kept_files, "sync_folder", lambda folder: None)
             patch.setattr(Path, "rename", _rename_but_not_the_key)
         with pytest.raises((Killed, SetupError)):
             make_trail(database, tmp_path)
@@ -293,7 +293,7 @@ def test_an_anchor_that_cannot_be_written_stops_nobody_and_is_told(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(audit_files, "write_durably", full)
+        patch.setattr("core.promotion.audit_files.write_durably", full)
         _act(trail)
         assert "No space left on device" in caplog.text
         with pytest.raises(UnavailableError):

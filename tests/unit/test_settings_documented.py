@@ -15,7 +15,10 @@ from core.settings import CODE_ROOT, Settings
 
 ROW = re.compile(r"^\| `PILOTHOUSE_(\w+)` \| `([^`]*)` \| (.+) \|$", re.MULTILINE)
 FIELDS = sorted(Settings.model_fields)
-DECLARED = [CODE_ROOT / "core" / name for name in ("settings.py", "settings_addresses.py")]
+DECLARED = [
+    CODE_ROOT / "core" / name
+    for name in ("settings.py", "settings_addresses.py", "settings_login.py")
+]
 
 
 def documented() -> dict[str, tuple[str, str]]:
