@@ -12,7 +12,7 @@ from statistics import fmean
 
 import pytest
 
-from core.bootstrap import propose_by_tpe
+from core.bootstrap_engines import propose_by_tpe
 from core.problems.titanic import PROBLEM as TITANIC
 from core.training.adaptive import (
     LEAST_MARGIN,

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
 
-from core.bootstrap import build_detector
+from core.bootstrap_engines import build_detector
 from core.domain import Level
 from core.monitoring.examine import ArrivedTable, Findings, History, examine
 from core.monitoring.report import Topic
