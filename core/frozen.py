@@ -8,4 +8,5 @@ from pydantic import BaseModel, ConfigDict
 class Frozen(BaseModel):
     """Never changed once read, and refused if it has a field that nobody declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What was wrong may be a secret where none belongs: errors do not repeat it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

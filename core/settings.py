@@ -27,7 +27,13 @@ CODE_ROOT = Path(__file__).resolve().parent.parent
 class Settings(AddressSettings, LoginSettings, BaseSettings):
     """One installation: where it keeps its state and where it listens."""
 
-    model_config = SettingsConfigDict(env_prefix="PILOTHOUSE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="PILOTHOUSE_",
+        frozen=True,
+        extra="ignore",
+        # A secret in the wrong variable would be in the trace of an error.
+        hide_input_in_errors=True,
+    )
 
     home: Path = Field(
         default=CODE_ROOT / ".pilothouse",

@@ -85,6 +85,12 @@ class BatchRecords:
         query = BATCHES.select().where(BATCHES.c.problem == problem)
         return self._read(query.order_by(BATCHES.c.added_at.desc()).limit(limit))
 
+    def ids(self, problem: str) -> frozenset[str]:
+        """Ids of all batches of a problem."""
+        query = sa.select(BATCHES.c.id).where(BATCHES.c.problem == problem)
+        with self._database.begin() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def mark_labelled(self, batch_ids: Sequence[str], now: datetime) -> None:
         """Says that labels have come for rows of these batches."""
         with self._database.begin() as connection:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +41,7 @@ class ConfinedParquet:
     def __init__(self, path: Path, name: str, limits: IntakeParams) -> None:
         self.name = name
         self.malformed: list[Offence] = []
-        self._path = path.absolute()
+        self._path = path
         self._limits = limits
         _require_end(path, name)
         with self._reading(None) as out:
@@ -69,11 +69,16 @@ class ConfinedParquet:
     def _reading(self, columns: Sequence[str] | None) -> Iterator[IO[bytes]]:
         """Gives what the process writes; a refusal of its own says more than what came of it."""
         asked = None if columns is None else tuple(columns)
-        order = Order(path=str(self._path), name=self.name, columns=asked, limits=self._limits)
-        with tempfile.TemporaryFile() as said, _started(said) as process:
-            to_it, from_it = process.stdin, process.stdout
-            assert to_it is not None  # noqa: S101 - a pipe, as was asked for
-            assert from_it is not None  # noqa: S101
+        with (
+            self._path.open("rb") as file,
+            tempfile.TemporaryFile() as said,
+            _started(file, said) as process,
+        ):
+            order = Order(
+                descriptor=file.fileno(), name=self.name, columns=asked, limits=self._limits
+            )
+            # Pipes, as was asked for.
+            to_it, from_it = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
             try:
                 with to_it:
                     to_it.write(order.model_dump_json().encode())
@@ -111,8 +116,8 @@ def _require_end(path: Path, name: str) -> None:
 
 
 @contextmanager
-def _started(said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts the reader; it does not outlive the block."""
+def _started(file: IO[bytes], said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts the reader of an open file; it does not outlive the block."""
     inherited = inherited_environment()
     passed_on = {name: inherited[name] for name in _PASSED_ON if name in inherited}
     try:
@@ -123,6 +128,8 @@ def _started(said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
+            # Not its path, which need not be text.
+            pass_fds=[file.fileno()],
         )
     except OSError as exc:
         raise UnavailableError(

@@ -22,7 +22,6 @@ from core.data.names import shown_name
 from core.data.tables import ROW_ID
 from core.data.turns import Turns, turns_folder
 from core.deployment.inference_log import InferenceLog
-from core.errors import NotFoundError
 from core.params_intake import IntakeParams
 from core.problems import require_problem
 from core.problems.contract import Problem
@@ -90,19 +89,15 @@ class LabelService:
 
     def _take(self, problem: str, given: pa.Table, actor: str) -> LabelsReport:
         sources = pc.unique(given.column(SOURCE)).to_pylist()
-        batches = [source for source in sources if self._is_batch(problem, source)]
+        # Asked for at once: a file may name as many requests as it has labels.
+        known = self.records.ids(problem)
+        batches = [source for source in sources if source in known]
         before = self._report(problem, sources, batches)
         self.labels.append(problem, given, by=actor)
         report = _less(self._report(problem, sources, batches), before)
         if report.joined:
             self.records.mark_labelled(batches, datetime.now(UTC))
         return report
-
-    def _is_batch(self, problem: str, source: str) -> bool:
-        try:
-            return self.records.get(source).problem == problem
-        except NotFoundError:
-            return False
 
     def _report(self, problem: str, sources: list[str], batches: list[str]) -> LabelsReport:
         """What has become so far of all labels of these sources."""

@@ -34,6 +34,7 @@ DASHBOARD = (
     "/api/v0/jobs?detail=1",
     "/api/v0/nodes?detail=1",
     "/api/v0/runtime_envs?detail=1",
+    "/api/v0/tasks?detail=1",
     "/api/v0/workers?detail=1",
     "/api/serve/applications/",
     "/nodes?view=summary",

@@ -146,6 +146,13 @@ def test_what_is_small_enough_is_read_in_full(tmp_path: Path) -> None:
     assert chunks[-1].share == 1.0
 
 
+def test_a_path_need_not_be_text(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "\udcff\udcfe.parquet"
+    path.write_bytes(parquet_of(plums(3, "blue")))
+    added = world.pilothouse.batches.add("plums", path, name=path.name, actor="ann")
+    assert (added.batch.rows, added.batch.name) == (3, "??.parquet")
+
+
 def test_a_reader_that_is_given_up_is_ended(tmp_path: Path) -> None:
     path = tmp_path / "plums"
     path.write_bytes(parquet_of(plums(900_000, "blue")))

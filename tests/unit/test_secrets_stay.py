@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from core import cli
 from core.adapters.notification import Receivers
 from core.bootstrap import connect
 from core.data.batches import BatchService
-from core.errors import InvalidInputError, UnavailableError
+from core.errors import InvalidInputError, SetupError, UnavailableError
 from core.monitoring.messages import Message
 from core.monitoring.report import Topic
 from core.params import load_params
@@ -238,7 +239,19 @@ class TestParameters:
         file.write_text(yaml.safe_dump(data), encoding="utf-8")
         with pytest.raises(InvalidInputError, match=key) as refused:
             load_params(file)
-        assert "Planted-value" not in f"{refused.value} {refused.value.offences}"
+        said = "".join(traceback.format_exception(refused.value))
+        assert "ValidationError" in said
+        assert "Planted-value" not in f"{said} {refused.value.offences}"
+
+    def test_one_in_the_wrong_variable_is_not_in_the_trace_of_the_error(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PILOTHOUSE_PANEL_PORT", "Planted-value")
+        with pytest.raises(SetupError, match="PILOTHOUSE_PANEL_PORT") as refused:
+            load_settings()
+        said = "".join(traceback.format_exception(refused.value))
+        assert "ValidationError" in said
+        assert "Planted-value" not in said
 
 
 class TestServices:
