@@ -89,7 +89,7 @@ def own_clients(settings: Settings) -> ssl.SSLContext | bool:
     # Accepts a certificate that is known itself, without asking for who signed it.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        text = Path(settings.tls_cert_file).read_text(encoding="ascii")
+        text = Path(settings.tls_cert_file).read_text(encoding="ascii", errors="ignore")
         context.load_verify_locations(cadata=_first_block(text))
     except (OSError, ValueError) as exc:
         raise _unreadable(Path(settings.tls_cert_file), _CERTIFICATE) from exc

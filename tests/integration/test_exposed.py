@@ -37,7 +37,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(UP_TIMEOUT_S)
+@pytest.mark.timeout(2 * UP_TIMEOUT_S)
 def test_only_panel_and_models_are_open_and_only_where_people_sign_in(
     exposed: Installation,
 ) -> None:
