@@ -14,6 +14,7 @@ import streamlit as st
 from app.components import words
 from core.errors import (
     ConflictError,
+    ForbiddenError,
     InvalidInputError,
     Offence,
     PilothouseError,
@@ -46,7 +47,7 @@ def failure_from(exc: Exception) -> Failure:
         return Failure(
             exc.message,
             exc.fix,
-            calm=isinstance(exc, UnavailableError | ConflictError),
+            calm=isinstance(exc, UnavailableError | ConflictError | ForbiddenError),
             offences=exc.offences if isinstance(exc, InvalidInputError) else (),
         )
     reference = secrets.token_hex(4)

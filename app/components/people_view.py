@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -142,5 +142,6 @@ def removed_frame(accounts: Sequence[Account]) -> pd.DataFrame:
 
 
 def times(moments: Sequence[datetime | None]) -> pd.Series:
-    """Times as a column, in UTC."""
-    return pd.Series(moments, dtype="datetime64[us, UTC]")
+    """Times in UTC as a column, without their zone, as tables show it."""
+    plain = [one and one.astimezone(UTC).replace(tzinfo=None) for one in moments]
+    return pd.Series(plain, dtype="datetime64[us]")

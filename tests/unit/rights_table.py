@@ -152,5 +152,54 @@ COMMANDS: Mapping[str, tuple[Visit, ...]] = {
     "keys revoke": (Visit("keys revoke none", A.KEY_REVOKED),),
 }
 
+#: Where the panel's code draws a button, and its label with … for what changes -> what it takes.
+BUTTONS: Mapping[tuple[str, str], Needs] = {
+    ("components/account_view.py", "Token for the command line"): A.TOKEN_RENEWED,
+    ("components/alert_view.py", "I have seen it"): A.ALERT_ACKNOWLEDGED,
+    ("components/alert_view.py", "Acknowledge"): A.ALERT_ACKNOWLEDGED,
+    ("components/decision_view.py", "Approve v…"): A.APPROVAL_GIVEN,
+    ("components/decision_view.py", "Reject v…"): A.REQUEST_REJECTED,
+    ("components/document_view.py", "… as …"): READ,
+    ("components/keys_view.py", "Make a key"): A.KEY_MADE,
+    ("components/keys_view.py", "Make"): A.KEY_MADE,
+    ("components/keys_view.py", "Revoke"): A.KEY_REVOKED,
+    ("components/keys_view.py", "Revoke …"): A.KEY_REVOKED,
+    ("components/keys_view.py", "Done"): READ,
+    ("components/labels_view.py", "Add the labels"): A.LABELS_ADDED,
+    # Of runs, sweeps and checks, which take the same role.
+    ("components/live.py", "Cancel this …"): A.RUN_CANCELLED,
+    ("components/live.py", "Yes, cancel the …"): A.RUN_CANCELLED,
+    ("components/people_dialogs.py", "Add"): A.ACCOUNT_ADDED,
+    ("components/people_dialogs.py", "Change the role"): A.ROLE_CHANGED,
+    ("components/people_dialogs.py", "Make a new token"): A.TOKEN_ISSUED,
+    ("components/people_dialogs.py", "Remove …"): A.ACCOUNT_REMOVED,
+    ("components/people_dialogs.py", "Done"): READ,
+    ("components/people_view.py", "Add an account"): A.ACCOUNT_ADDED,
+    ("components/people_view.py", "Change the role"): A.ROLE_CHANGED,
+    ("components/people_view.py", "New token"): A.TOKEN_ISSUED,
+    ("components/people_view.py", "Remove"): A.ACCOUNT_REMOVED,
+    ("components/picked.py", "Comparison as CSV"): READ,
+    ("components/picked.py", "Report as HTML"): READ,
+    ("components/prediction.py", "Predict"): READ,
+    ("components/production_view.py", "Restore the aliases"): A.ALIAS_RESTORED,
+    ("components/rollback_view.py", "Roll back from v… to v…"): A.ROLLED_BACK,
+    ("components/upload_view.py", "Check and add"): A.BATCH_ACCEPTED,
+    # Of the verdict on the screen; what was accepted stays.
+    ("components/upload_view.py", "Put away"): READ,
+    # The way in and out, which is there for everybody.
+    ("components/who.py", "Sign in"): Door.MACHINE,
+    ("components/who.py", "Sign out"): Door.MACHINE,
+    ("components/who.py", "Renew my token"): A.TOKEN_RENEWED,
+    ("components/who.py", "Renew"): A.TOKEN_RENEWED,
+    ("views/audit.py", "Verify now"): READ,
+    ("views/audit.py", "JSON Lines"): READ,
+    ("views/audit.py", "CSV"): READ,
+    ("views/drift.py", "Check this batch"): A.CHECK_STARTED,
+    ("views/drift.py", "Check the last … of predictions"): A.CHECK_STARTED,
+    ("views/experiments.py", "Table as CSV"): READ,
+    ("views/resources.py", "Start the sweep"): A.SWEEP_STARTED,
+    ("views/train.py", "Start the run"): A.RUN_STARTED,
+}
+
 #: File with the same table for people.
 DOCUMENT = Path(__file__).parents[2] / "docs" / "access.md"
