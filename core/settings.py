@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,7 +49,7 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
         default="core.problems",
         description="Python packages that hold problems, separated by commas.",
     )
-    require_keys: Literal[auto, yes, no] = Field(
+    require_keys: Literal["auto", "yes", "no"] = Field(
         default="auto",
         description="Whether served models ask callers for a key: `yes`, `no`, or `auto`, "
         "which asks unless the published ports bind a loopback address.",
