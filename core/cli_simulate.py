@@ -14,6 +14,8 @@ from core.first_start import ensure_model
 from core.problems import require_problem
 from core.promotion.audit import Action
 from core.settings import Settings, load_settings
+from core.settings_addresses import AddressSettings
+from core.settings_login import LoginSettings
 from core.simulation.simulation import DayReport, simulate
 
 #: The home of simulations, in that of the installation.
@@ -71,8 +73,17 @@ def simulation_settings(settings: Settings) -> Settings:
     ports = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
     apart = {name: getattr(settings, name) + PORTS_APART for name in ports}
     # Its audit trail is its own as well, wherever that of this installation is anchored.
-    own = {"home": settings.home / HOME, "audit_key_file": "", "audit_anchor_file": ""}
-    return settings.model_copy(update={**apart, **own})
+    own: dict[str, object] = {
+        "home": settings.home / HOME,
+        "audit_key_file": "",
+        "audit_anchor_file": "",
+    }
+    # Nobody but its one local operator has to reach it.
+    private = {
+        name: Settings.model_fields[name].default
+        for name in (*AddressSettings.model_fields, *LoginSettings.model_fields)
+    }
+    return settings.model_copy(update={**own, **private, **apart})
 
 
 def _ready(settings: Settings, problem: str, *, start: bool) -> Session:
