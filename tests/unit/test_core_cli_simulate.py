@@ -12,7 +12,7 @@ from core.settings import Settings
 def test_it_is_one_operators_own_whoever_uses_the_real_one(tmp_path: Path) -> None:
     real = Settings(
         home=tmp_path,
-        host="0.0.0.0",  # noqa: S104 - it stays on the loopback all the same
+        host="0.0.0.0",
         panel_port=9501,
         panel_public_url="https://panel.example.org",
         oidc_metadata_url="https://login.example.org/.well-known/openid-configuration",
