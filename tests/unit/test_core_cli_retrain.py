@@ -20,7 +20,10 @@ from tests.unit.watching_fakes import Watched, watched
 @pytest.fixture
 def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     with watched(tmp_path) as made:
-        own = SimpleNamespace(retraining=made.retraining)
+        real = made.world.pilothouse
+        own = SimpleNamespace(
+            retraining=made.retraining, accounts=real.accounts, settings=real.settings
+        )
         monkeypatch.setattr(cli_session, "connect", lambda: own)
         made.promote()
         yield made
