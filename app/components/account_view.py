@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 _LOGIN_SETTINGS = """\
-export PILOTHOUSE_OIDC_METADATA_URL=https://login.example.org/.well-known/openid-configuration
+export PILOTHOUSE_PANEL_PUBLIC_URL=https://panel.example.com
+export PILOTHOUSE_OIDC_METADATA_URL=https://login.example.com/.well-known/openid-configuration
 export PILOTHOUSE_OIDC_CLIENT_ID=pilothouse
-export PILOTHOUSE_OIDC_CLIENT_SECRET_FILE=/run/secrets/pilothouse-oidc
-make up"""
+export PILOTHOUSE_OIDC_CLIENT_SECRET_FILE=/etc/pilothouse/oidc-secret
+export PILOTHOUSE_OIDC_ROLE_CLAIM=groups
+export PILOTHOUSE_OIDC_ROLES=ml-ops=operator,ml-leads=approver,ml-admins=admin
+make down up"""
 
 
 def show_own_account(core: Pilothouse, mode: Mode) -> None:
@@ -85,4 +88,4 @@ def show_steps_up(core: Pilothouse) -> None:
             "For an organisation that has a provider of OpenID Connect. People sign in there, and "
             "their roles come from it. docs/access.md explains each setting."
         )
-        st.code(_LOGIN_SETTINGS, language="bash")
+        st.code(_LOGIN_SETTINGS, language="bash", wrap_lines=True)

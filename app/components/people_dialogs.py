@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.components import installation, rights, words
 from app.components.failures import guarded
-from core.access.rights import IN_WORDS, may
+from app.components.role_table import additions
 from core.access.roles import Role
 from core.promotion.audit import Action
 
@@ -55,7 +55,11 @@ def _add(core: Pilothouse) -> None:
             "Name", placeholder="anna", help="Small letters, digits and . _ @ + -; kept for ever"
         )
         role = st.radio(
-            "Role", list(Role), format_func=lambda one: one.value, captions=_captions(), index=0
+            "Role",
+            list(Role),
+            format_func=lambda one: one.value,
+            captions=list(additions().values()),
+            index=0,
         )
         added = st.form_submit_button("Add", type="primary", **rights.needs(Action.ACCOUNT_ADDED))
     if added and role is not None:
@@ -73,7 +77,7 @@ def _change_role(core: Pilothouse, account: Account) -> None:
         "Role",
         list(Role),
         format_func=lambda one: one.value,
-        captions=_captions(),
+        captions=list(additions().values()),
         index=list(Role).index(account.role),
         key=f"role-of-{account.name}",
     )
@@ -136,18 +140,3 @@ def _show_token(issued: NewToken) -> None:
         f"well, so until {name} renews it, {name} cannot approve what you started or asked for."
     )
     st.button("Done", on_click=_close, key="token-done")
-
-
-def _captions() -> list[str]:
-    """What each role adds to the one before it."""
-    added = []
-    for role, before in zip(Role, [None, *Role], strict=False):
-        new = [
-            doing
-            for doing, actions in IN_WORDS.items()
-            if all(may(role, one) for one in actions)
-            and not (before and all(may(before, one) for one in actions))
-        ]
-        first = ["reads everything"] if before is None else []
-        added.append("; ".join([*first, *new]))
-    return added
