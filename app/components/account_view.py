@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.components import installation, rights, who, words
 from core.access.account import Account, Source
+from core.access.rights import may
 from core.access.roles import Mode
 from core.promotion.audit import Action
 
@@ -51,10 +52,12 @@ def _how_known(account: Account, mode: Mode, now: datetime) -> str:
     if account.token_issued_by == account.name:
         said.append("Only you know your token.")
     elif account.token_issued_by:
-        said.append(
-            f"{account.token_issued_by} made your token and knows it: until you renew it, you "
-            f"cannot approve what {account.token_issued_by} started or asked for."
-        )
+        said.append(f"{account.token_issued_by} made your token and knows it.")
+        if may(account.role, Action.APPROVAL_GIVEN):
+            who_knows = account.token_issued_by
+            said.append(
+                f"Until you renew it, you cannot approve what {who_knows} started or asked for."
+            )
     elif mode is Mode.OIDC:
         said.append("You have no token for the command line.")
     return " ".join(said)

@@ -9,6 +9,7 @@ import streamlit as st
 from app.components import installation, rights, words
 from app.components.failures import guarded
 from app.components.role_table import additions
+from core.access.rights import may
 from core.access.roles import Role
 from core.promotion.audit import Action
 
@@ -134,9 +135,11 @@ def _show_token(issued: NewToken) -> None:
     name = words.plain(issued.account.name)
     st.markdown(f"The token of **{name}**, {issued.account.role.value}, shown this once:")
     st.code(issued.token, language=None, wrap_lines=True)
-    st.caption(
+    said = (
         f"{name} signs in to the panel with it, and uses it on the command line as "
-        "`PILOTHOUSE_TOKEN`. It is kept nowhere; who loses it needs a new one. You know it as "
-        f"well, so until {name} renews it, {name} cannot approve what you started or asked for."
+        "`PILOTHOUSE_TOKEN`. It is kept nowhere; who loses it needs a new one. You know it as well"
     )
+    if may(issued.account.role, Action.APPROVAL_GIVEN):
+        said += f", so until {name} renews it, {name} cannot approve what you started or asked for"
+    st.caption(f"{said}.")
     st.button("Done", on_click=_close, key="token-done")
