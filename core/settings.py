@@ -8,7 +8,6 @@ setting but a parameter: see ``params.py``.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -180,7 +179,7 @@ class Settings(BaseSettings):
     def keys_required(self) -> bool:
         """Whether the served models refuse a caller without a key."""
         if self.require_keys == "auto":
-            return not _is_loopback(self.host)
+            return not self.is_loopback
         return self.require_keys == "yes"
 
     @property
@@ -228,14 +227,6 @@ class Settings(BaseSettings):
             for name, value in values.items()
         }
         return {f"PILOTHOUSE_{name.upper()}": str(value) for name, value in plain.items()}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        # A name may resolve to anything, but for this one (RFC 6761).
-        return host == "localhost"
 
 
 def read_secret(name: str, given: SecretStr, file: str) -> str:
