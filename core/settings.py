@@ -11,19 +11,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
+from core.settings_login import LoginSettings
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
 
 
-class Settings(BaseSettings):
+class Settings(LoginSettings, BaseSettings):
     """One installation: where it keeps its state and where it listens."""
 
     model_config = SettingsConfigDict(env_prefix="PILOTHOUSE_", frozen=True, extra="ignore")
@@ -92,36 +92,6 @@ class Settings(BaseSettings):
     audit_anchor_file: str = Field(
         default="",
         description="File of the audit trail's anchor; empty means `audit/anchor` in the home.",
-    )
-
-    session_hours: float = Field(
-        default=12.0, gt=0, description="Hours after which people have to sign in again."
-    )
-    oidc_metadata_url: str = Field(
-        default="",
-        description="Metadata of the OpenID Connect provider that people sign in with.",
-    )
-    oidc_client_id: str = Field(
-        default="", description="Name under which the provider knows the panel."
-    )
-    oidc_client_secret: SecretStr = Field(
-        default=SecretStr(""), description="What the panel proves that name with. A secret."
-    )
-    oidc_client_secret_file: str = Field(
-        default="", description="File that holds what `PILOTHOUSE_OIDC_CLIENT_SECRET` would."
-    )
-    oidc_name_claim: str = Field(
-        default="email", description="Claim of the login that names the person."
-    )
-    oidc_role_claim: str = Field(
-        default="roles", description="Claim of the login that says the roles; dots go inside."
-    )
-    oidc_roles: str = Field(
-        default="",
-        description="Role by value of that claim, `ml-ops=operator,ml-leads=approver`.",
-    )
-    oidc_default_role: Literal["", "viewer", "operator", "approver", "admin"] = Field(
-        default="", description="Role of whoever has none of those; empty means refused."
     )
 
     @property

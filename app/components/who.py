@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 #: A person who was removed, or has another role, is noticed after this time.
-WATCH_S = 2.0
+WATCH_S = 1.5
 
 
 def admit(core: Pilothouse) -> Visitor | None:

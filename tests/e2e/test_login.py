@@ -26,7 +26,7 @@ from tests.e2e import people
 from tests.installation import Installation
 from tests.ray_head import free_ports
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 ANNA, BERT, EVE = "anna@example.com", "bert@example.com", "eve@example.com"
 PEOPLE = (
     {"sub": "anna", "email": ANNA, "email_verified": True, "groups": ["ml-ops"]},
@@ -53,7 +53,7 @@ def running(argv: list[str], healthy: str, **options: object) -> Iterator[None]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+        return httpx.get(url, timeout=30).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
@@ -91,7 +91,8 @@ def login_panel(
     environment = {**installation.environment, **settings.variables()}
     with running(
         list(argv_of(settings)),
-        f"{settings.panel_url}/_stcore/health",
+        # A page, which the panel gives only once it is connected.
+        settings.panel_url,
         env=environment,
         cwd=CODE_ROOT,
     ):

@@ -51,6 +51,26 @@ def test_published_services_bind_the_host_of_the_settings(name):
     assert "10.0.0.5" in argv_of(name, host="10.0.0.5")
 
 
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({}, ["127.0.0.1", "::1", "localhost"]),
+        ({"host": "10.0.0.5"}, ["127.0.0.1", "::1", "localhost", "10.0.0.5"]),
+        (
+            {"host": "0.0.0.0", "panel_public_url": "https://panel.example.com:8443"},
+            ["127.0.0.1", "::1", "localhost", "panel.example.com"],
+        ),
+        # Nobody can say under which of the machine's names people come.
+        ({"host": "0.0.0.0"}, ["*"]),
+    ],
+)
+def test_the_panel_answers_to_its_own_names(settings, names):
+    argv = argv_of("panel", **settings)
+    flags = [index for index, one in enumerate(argv) if one == "--server.allowedHosts"]
+
+    assert [argv[index + 1] for index in flags] == names
+
+
 def test_ray_declares_the_cpus_it_is_told_and_keeps_its_node_on_loopback():
     assert after(argv_of("ray", ray_cpus=6), "--num-cpus") == "6"
     name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
