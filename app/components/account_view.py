@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.components import installation, rights, who, words
 from core.access.account import Account, Source
+from core.access.rights import may
 from core.access.roles import Mode
 from core.promotion.audit import Action
 
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 _LOGIN_SETTINGS = """\
-export PILOTHOUSE_OIDC_METADATA_URL=https://login.example.org/.well-known/openid-configuration
+export PILOTHOUSE_PANEL_PUBLIC_URL=https://panel.example.com
+export PILOTHOUSE_OIDC_METADATA_URL=https://login.example.com/.well-known/openid-configuration
 export PILOTHOUSE_OIDC_CLIENT_ID=pilothouse
-export PILOTHOUSE_OIDC_CLIENT_SECRET_FILE=/run/secrets/pilothouse-oidc
-make up"""
+export PILOTHOUSE_OIDC_CLIENT_SECRET_FILE=/etc/pilothouse/oidc-secret
+export PILOTHOUSE_OIDC_ROLE_CLAIM=groups
+export PILOTHOUSE_OIDC_ROLES=ml-ops=operator,ml-leads=approver,ml-admins=admin
+make down up"""
 
 
 def show_own_account(core: Pilothouse, mode: Mode) -> None:
@@ -48,10 +52,12 @@ def _how_known(account: Account, mode: Mode, now: datetime) -> str:
     if account.token_issued_by == account.name:
         said.append("Only you know your token.")
     elif account.token_issued_by:
-        said.append(
-            f"{account.token_issued_by} made your token and knows it: until you renew it, you "
-            f"cannot approve what {account.token_issued_by} started or asked for."
-        )
+        said.append(f"{account.token_issued_by} made your token and knows it.")
+        if may(account.role, Action.APPROVAL_GIVEN):
+            who_knows = account.token_issued_by
+            said.append(
+                f"Until you renew it, you cannot approve what {who_knows} started or asked for."
+            )
     elif mode is Mode.OIDC:
         said.append("You have no token for the command line.")
     return " ".join(said)
@@ -85,4 +91,4 @@ def show_steps_up(core: Pilothouse) -> None:
             "For an organisation that has a provider of OpenID Connect. People sign in there, and "
             "their roles come from it. docs/access.md explains each setting."
         )
-        st.code(_LOGIN_SETTINGS, language="bash")
+        st.code(_LOGIN_SETTINGS, language="bash", wrap_lines=True)

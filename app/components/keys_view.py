@@ -48,8 +48,8 @@ def show_keys(core: Pilothouse) -> None:
     st.caption(
         "Callers send a key with each request. Each is for one problem and for what its scopes say."
         if required
-        else "Keys are not asked for while only this machine reaches the served models: a request "
-        "without one is answered. One that brings a key is held to it."
+        else "Keys are not asked for here: a request without one is answered, and one that brings "
+        "a key is held to it. `PILOTHOUSE_REQUIRE_KEYS=yes` asks for them."
     )
     with st.spinner("Reading the keys…"):
         keys = attempt(core.keys.list)

@@ -8,7 +8,8 @@ import streamlit as st
 
 from app.components import installation, rights, words
 from app.components.failures import guarded
-from core.access.rights import IN_WORDS, may
+from app.components.role_table import additions
+from core.access.rights import may
 from core.access.roles import Role
 from core.promotion.audit import Action
 
@@ -55,7 +56,11 @@ def _add(core: Pilothouse) -> None:
             "Person", placeholder="anna", help="Small letters, digits and . _ @ + -; kept for ever"
         )
         role = st.radio(
-            "Role", list(Role), format_func=lambda one: one.value, captions=_captions(), index=0
+            "Role",
+            list(Role),
+            format_func=lambda one: one.value,
+            captions=list(additions().values()),
+            index=0,
         )
         added = st.form_submit_button("Add", type="primary", **rights.needs(Action.ACCOUNT_ADDED))
     if added and role is not None:
@@ -73,7 +78,7 @@ def _change_role(core: Pilothouse, account: Account) -> None:
         "Role",
         list(Role),
         format_func=lambda one: one.value,
-        captions=_captions(),
+        captions=list(additions().values()),
         index=list(Role).index(account.role),
         key=f"role-of-{account.name}",
     )
@@ -130,24 +135,11 @@ def _show_token(issued: NewToken) -> None:
     name = words.plain(issued.account.name)
     st.markdown(f"The token of **{name}**, {issued.account.role.value}, shown this once:")
     st.code(issued.token, language=None, wrap_lines=True)
-    st.caption(
+    said = (
         f"{name} signs in to the panel with it, and uses it on the command line as "
-        "`PILOTHOUSE_TOKEN`. It is kept nowhere; who loses it needs a new one. You know it as "
-        f"well, so until {name} renews it, {name} cannot approve what you started or asked for."
+        "`PILOTHOUSE_TOKEN`. It is kept nowhere; who loses it needs a new one. You know it as well"
     )
+    if may(issued.account.role, Action.APPROVAL_GIVEN):
+        said += f", so until {name} renews it, {name} cannot approve what you started or asked for"
+    st.caption(f"{said}.")
     st.button("Done", on_click=_close, key="token-done")
-
-
-def _captions() -> list[str]:
-    """What each role adds to the one before it."""
-    added = []
-    for role, before in zip(Role, [None, *Role], strict=False):
-        new = [
-            doing
-            for doing, actions in IN_WORDS.items()
-            if all(may(role, one) for one in actions)
-            and not (before and all(may(before, one) for one in actions))
-        ]
-        first = ["reads everything"] if before is None else []
-        added.append("; ".join([*first, *new]))
-    return added

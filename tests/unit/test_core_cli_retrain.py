@@ -22,7 +22,10 @@ def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     with watched(tmp_path) as made:
         real = made.world.pilothouse
         own = SimpleNamespace(
-            retraining=made.retraining, accounts=real.accounts, settings=real.settings
+            retraining=made.retraining,
+            runs=real.runs,
+            accounts=real.accounts,
+            settings=real.settings,
         )
         monkeypatch.setattr(cli_session, "connect", lambda: own)
         made.promote()
