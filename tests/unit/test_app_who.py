@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import streamlit as st
 
 from app.access import visitor as visiting
+from app.access.provider import secrets_of
 from app.access.sessions import Sessions
 from app.components import installation
+from core.access.claims import ClaimRules
+from core.access.login import Login
 from core.access.roles import Mode, Role
 from core.errors import SignInError
 from tests.unit.app_fakes import FakeCore, make_core, make_run, open_panel, texts
@@ -179,3 +183,20 @@ def test_an_older_login_under_another_role_is_over(
     panel = open_panel(monkeypatch, team)
     assert "Your role has changed since this login." in texts(panel)
     assert team.accounts.logins == [("anna", Role.OPERATOR)]
+
+
+def test_streamlit_gets_the_provider_and_a_key_that_stays(tmp_path: Path) -> None:
+    login = Login(
+        metadata_url="https://login.example.com/.well-known/openid-configuration",
+        client_id="pilothouse",
+        client_secret="s3cret-of-the-client",
+        panel_url="https://panel.example.com",
+        rules=ClaimRules(),
+    )
+    told = secrets_of(login, tmp_path)
+    auth = told["auth"]
+    assert isinstance(auth, dict)
+    assert auth["redirect_uri"] == "https://panel.example.com/oauth2callback"
+    assert auth["client_secret"] == "s3cret-of-the-client"
+    assert len(str(auth["cookie_secret"])) == 64
+    assert secrets_of(login, tmp_path) == told

@@ -10,6 +10,7 @@ from core.access.claims import ClaimRules, Known, Unknown, parse_roles, read_cla
 from core.access.login import login_of, rules_of
 from core.access.roles import Role
 from core.access.secret_file import load_secret
+from core.cli_services import start
 from core.errors import SetupError
 from core.settings import Settings
 
@@ -197,6 +198,11 @@ def test_a_login_that_is_half_configured_is_refused(change: dict[str, str], why:
     with pytest.raises(SetupError, match=why) as caught:
         login_of(Settings(**FULL | change))
     assert "s3cret" not in str(caught.value)
+
+
+def test_nothing_is_started_while_a_login_lacks_something() -> None:
+    with pytest.raises(SetupError, match="lacks PILOTHOUSE_OIDC_CLIENT_ID"):
+        start(Settings(oidc_metadata_url=FULL["oidc_metadata_url"]), None)
 
 
 def test_rules_need_no_provider() -> None:
