@@ -190,8 +190,8 @@ def test_a_home_that_is_a_file_is_refused_in_one_sentence(tmp_path):
 def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_path, monkeypatch):
     config = tmp_path / "haproxy.cfg"
     config.write_text(
-        "global\n    log 127.0.0.1:514 local0 info\nfrontend p\n    bind :9101\n"
-        "listen stats\n  bind *:8404\n"
+        "global\n    log 127.0.0.1:514 local0 info\n"
+        "frontend p\n    bind :9101\nlisten stats\n  bind *:8404\n"
         "frontend http_frontend\n    bind 127.0.0.1:8000\n    log global\n"
     )
     binary = tmp_path / "binary"
