@@ -72,6 +72,8 @@ def simulation_settings(settings: Settings) -> Settings:
     apart = {name: getattr(settings, name) + PORTS_APART for name in ports}
     # Its audit trail is its own as well, wherever that of this installation is anchored.
     own = {"home": settings.home / HOME, "audit_key_file": "", "audit_anchor_file": ""}
+    # Nobody has an account there and no provider leads back to its ports: who starts it runs it.
+    own["oidc_metadata_url"] = ""
     return settings.model_copy(update={**apart, **own})
 
 
