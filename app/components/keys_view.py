@@ -27,7 +27,7 @@ _MAKE = "make"
 _QUERY = "key"
 _WHEN = DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC")
 _COLUMNS = {
-    "Called": TextColumn(pinned=True),
+    "Key": TextColumn(pinned=True),
     "Requests/s": NumberColumn(help="Each replica's limit for it; empty for the usual one"),
     "Last used (UTC)": DatetimeColumn(
         format="YYYY-MM-DD HH:mm", timezone="UTC", help="Some seconds behind"
@@ -107,7 +107,7 @@ def keys_frame(keys: Sequence[ServingKey], now: datetime) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Problem": [key.problem for key in keys],
-            "Called": [key.name for key in keys],
+            "Key": [key.name for key in keys],
             "Scopes": [", ".join(key.scopes) for key in keys],
             "State": [key_word(key, now) for key in keys],
             "Expires (UTC)": times([key.expires_at for key in keys]),
@@ -156,7 +156,9 @@ def _make(core: Pilothouse) -> None:
             format_func=lambda name: core.problems[name].title,
             key="key-problem",
         )
-        name = st.text_input("Called", placeholder="the shop's checkout", help="Who holds it")
+        name = st.text_input(
+            "Held by", placeholder="the shop's checkout", help="Its name in tables and records"
+        )
         scopes = st.pills(
             "For",
             list(Scope),

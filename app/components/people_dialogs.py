@@ -53,7 +53,9 @@ def _add(core: Pilothouse) -> None:
     place = st.empty()
     with place.form("add-account", border=False):
         name = st.text_input(
-            "Person", placeholder="anna", help="Small letters, digits and . _ @ + -; kept for ever"
+            "Name of the account",
+            placeholder="anna",
+            help="Small letters, digits and . _ @ + -; kept for ever",
         )
         role = st.radio(
             "Role",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _QUERY = "person"
 _WHEN = DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC")
 _COLUMNS = {
-    "Person": TextColumn(pinned=True),
+    "Account": TextColumn(pinned=True),
     "Last seen (UTC)": _WHEN,
     "Added (UTC)": _WHEN,
     "Removed (UTC)": _WHEN,
@@ -114,7 +114,7 @@ def people_frame(accounts: Sequence[Account]) -> pd.DataFrame:
     """Accounts as rows, in the order given."""
     return pd.DataFrame(
         {
-            "Person": [one.name for one in accounts],
+            "Account": [one.name for one in accounts],
             "Role": [one.role.value for one in accounts],
             "From": [one.source.value for one in accounts],
             "Last seen (UTC)": times([one.last_seen_at for one in accounts]),
@@ -130,7 +130,7 @@ def removed_frame(accounts: Sequence[Account]) -> pd.DataFrame:
     newest = sorted(accounts, key=lambda one: one.removed_at or one.created_at, reverse=True)
     return pd.DataFrame(
         {
-            "Person": [one.name for one in newest],
+            "Account": [one.name for one in newest],
             "Role": [one.role.value for one in newest],
             "From": [one.source.value for one in newest],
             "Removed (UTC)": times([one.removed_at for one in newest]),

@@ -80,8 +80,12 @@ def _press(panel: AppTest, label: str) -> AppTest:
     return panel
 
 
+def _type(panel: AppTest, label: str, text: str) -> None:
+    next(one for one in panel.text_input if one.label == label).set_value(text)
+
+
 def _names(panel: AppTest) -> list[str]:
-    return panel.dataframe[0].value["Name"].tolist()
+    return panel.dataframe[0].value["Account"].tolist()
 
 
 class TestLocal:
@@ -96,7 +100,7 @@ class TestLocal:
 
     def test_keys_are_made_without_accounts_as_well(self, house: House) -> None:
         panel = _press(house.open(), "Make a key")
-        next(one for one in panel.text_input if one.label == "Name").set_value("the shop")
+        _type(panel, "Held by", "the shop")
         _press(panel, "Make")
         (key,) = house.pilothouse.keys.list()
         assert (key.name, key.created_by, key.scopes) == ("the shop", "operator", (Scope.PREDICT,))
@@ -108,13 +112,13 @@ class TestPeople:
         team.pilothouse.accounts.remove("vera", actor="eve")
         panel = team.open("eve")
         assert _names(panel) == ["anna", "eve"]
-        assert panel.dataframe[1].value["Name"].tolist() == ["vera"]
+        assert panel.dataframe[1].value["Account"].tolist() == ["vera"]
         assert "You are **eve**, role **admin**." in texts(panel)
         assert "operator made your token and knows it" in texts(panel)
 
     def test_a_token_is_shown_once(self, team: House) -> None:
         panel = _press(team.open("eve"), "Add an account")
-        next(one for one in panel.text_input if one.label == "Name").set_value("Bert")
+        _type(panel, "Name of the account", "Bert")
         panel.radio[0].set_value(Role.APPROVER)
         _press(panel, "Add")
         token = next(one.value for one in panel.code if one.value.startswith("phu_"))
@@ -128,7 +132,7 @@ class TestPeople:
 
     def test_a_name_that_cannot_be_is_told_and_the_form_stays(self, team: House) -> None:
         panel = _press(team.open("eve"), "Add an account")
-        next(one for one in panel.text_input if one.label == "Name").set_value("a b")
+        _type(panel, "Name of the account", "a b")
         _press(panel, "Add")
         assert "cannot be the name of an account" in panel.error[0].value
         assert any(one.label == "Add" for one in panel.button)
@@ -216,7 +220,7 @@ class TestKeys:
     def test_a_key_is_shown_once_and_revoked(self, team: House) -> None:
         panel = _press(team.open("eve"), "Make a key")
         assert "No key has been made yet." in panel.info[0].value
-        next(one for one in panel.text_input if one.label == "Name").set_value("the shop")
+        _type(panel, "Held by", "the shop")
         _press(panel, "Make")
         (key,) = team.pilothouse.keys.list()
         token = next(one.value for one in panel.code if one.value.startswith(f"ph_{key.id}"))
@@ -247,7 +251,7 @@ class TestTables:
             Account(str(day), Role.VIEWER, Source.ACCOUNT, NOW, "eve", removed_at=NOW + day * DAY)
             for day in (1, 3, 2)
         ]
-        assert removed_frame(gone)["Name"].tolist() == ["3", "2", "1"]
+        assert removed_frame(gone)["Account"].tolist() == ["3", "2", "1"]
 
     def test_keys(self) -> None:
         key = ServingKey("k1", "plums", "shop", (Scope.PREDICT, Scope.LABELS), NOW, "eve")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_session
+from core import cli, cli_session, cli_simulate
 from core.access.people import HOST
 from core.access.roles import Role
 from core.errors import (
@@ -142,6 +142,10 @@ class TestWhoActs:
         _said("run", "plums")
         (run,) = world.pilothouse.runs.list()
         assert run.started_by == "olaf"
+
+    def test_a_simulation_of_its_own_asks_for_no_login(self, tmp_path: Path) -> None:
+        configured = Settings(home=tmp_path, oidc_metadata_url="https://login.example.com/meta")
+        assert not cli_simulate.simulation_settings(configured).has_login
 
 
 class TestAdding:
