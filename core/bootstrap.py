@@ -213,9 +213,10 @@ def assemble(
     promotions, trail = deciding.promotions, deciding.trail
     runs = RunService(params, problems, database, tracker, adapters.cluster, home, trail)
     references = References(promotions, tracker, home)
+    records = BatchRecords(database)
     batches = BatchService(
         problems,
-        BatchRecords(database),
+        records,
         adapters.versions,
         home,
         trail,
@@ -236,14 +237,7 @@ def assemble(
         sweeps=SweepService(params, problems, tracker, adapters.cluster, home, trail),
         batches=batches,
         labels=LabelService(
-            problems,
-            BatchRecords(database),
-            batches.rows,
-            labels,
-            arrivals.log,
-            home,
-            params.intake,
-            trail,
+            problems, records, batches.rows, labels, arrivals.log, home, params.intake, trail
         ),
         evidence=deciding.evidence,
         promotions=promotions,
