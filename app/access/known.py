@@ -16,8 +16,8 @@ class Accounts(Protocol):
     def mode(self) -> Mode:
         """How people are known now."""
 
-    def authenticate(self, token: str) -> Account:
-        """Knows somebody by their token, or raises ``SignInError``."""
+    def sign_in(self, token: str) -> Account:
+        """Knows somebody by their token and records it, or raises ``SignInError``."""
 
     def find(self, name: str) -> Account | None:
         """An account that may be used."""

@@ -57,7 +57,7 @@ class SignIn:
             answer.headers["Retry-After"] = str(int(wait_s) + 1)
             return answer
         try:
-            account = await run_in_threadpool(accounts.authenticate, form.get("token", ""))
+            account = await run_in_threadpool(accounts.sign_in, form.get("token", ""))
             mark = await run_in_threadpool(accounts.token_mark, account.name)
         except SignInError as exc:
             self._throttle.note_wrong(address)

@@ -110,6 +110,17 @@ class AccountService:
             )
         return self._seen(account)
 
+    def sign_in(self, token: str) -> Account:
+        """Knows somebody who comes to the panel with their token; that is in the audit trail.
+
+        Raises:
+            SignInError: it is nobody's.
+            UnavailableError: the database does not answer.
+        """
+        account = self.authenticate(token)
+        self._tell_sign_in(account.name, f"With a token, as {account.role.value}.")
+        return account
+
     def seen_by_login(self, name: str, role: Role) -> Account:
         """Knows somebody whom the provider of logins has vouched for, under that role.
 
@@ -123,7 +134,7 @@ class AccountService:
         if account is None:
             account = Account(name, role, Source.LOGIN, now, "login", last_seen_at=now)
             self._records.add(account)
-            self._tell_login(name, f"The first login, as {role.value}.")
+            self._tell_sign_in(name, f"The first login, as {role.value}.")
             return account
         if not account.is_active:
             raise SignInError(
@@ -133,10 +144,10 @@ class AccountService:
             said = f"By the login: {role.value}, before: {account.role.value}."
             account = replace(account, role=role, source=Source.LOGIN)
             self._records.save(account)
-            self._tell_login(name, said)
+            self._tell_sign_in(name, said)
         return self._seen(account)
 
-    def _tell_login(self, name: str, said: str) -> None:
+    def _tell_sign_in(self, name: str, said: str) -> None:
         self._trail.record(Action.SIGNED_IN, actor=name, object=_object(name), detail=said)
 
     def _seen(self, account: Account) -> Account:

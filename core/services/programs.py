@@ -109,7 +109,7 @@ def panel(launch: Launch) -> Program:
         *("--browser.gatherUsageStats", "true" if settings.telemetry else "false"),
         *(_panel_tls(settings) if settings.tls_cert_file else ()),
     )
-    return Program("panel", argv, panel_probe(settings))
+    return Program("panel", argv, panel_probe(settings), secrets=("oidc_client_secret",))
 
 
 def _panel_tls(settings: Settings) -> tuple[str, ...]:

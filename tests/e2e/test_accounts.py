@@ -58,7 +58,7 @@ def test_the_starter_cannot_approve_and_another_can(
         refused = anna.command("promote", "rollback", "titanic", "--reason", people.BECAUSE)
         assert refused.returncode != 0
         assert "anna is an operator" in refused.stdout + refused.stderr
-        assert core.audit.list(Chosen(action=Action.ROLLED_BACK, outcome=Outcome.REFUSED))
+        assert core.audit.list(None, Chosen(action=Action.ROLLED_BACK, outcome=Outcome.REFUSED))
 
         core.accounts.remove("bert", actor="ada")
         people.assert_out_soon(page, "Sign in", time.monotonic())

@@ -35,7 +35,7 @@ class FakeAccounts:
         self.marks[name] = self.marks.get(name, 0) + 1
         return f"{name}-{self.marks[name]}"
 
-    def authenticate(self, token: str) -> Account:
+    def sign_in(self, token: str) -> Account:
         name, _, mark = token.strip().rpartition("-")
         if name not in self.people or mark != str(self.marks[name]):
             raise SignInError("This token is not valid, or not any more.", fix="Ask an admin.")

@@ -256,6 +256,16 @@ class TestAccounts:
         with pytest.raises(SignInError):
             house.accounts.authenticate(token)
 
+    def test_coming_to_the_panel_is_recorded_and_a_command_is_not(self, house: House) -> None:
+        token = house.accounts.add("anna", Role.OPERATOR, actor=HOST).token
+        house.accounts.authenticate(token)
+        assert house.rows(Action.SIGNED_IN) == []
+        assert house.accounts.sign_in(token).name == "anna"
+        assert house.rows(Action.SIGNED_IN) == [("anna", "operator", "done", "account anna")]
+        with pytest.raises(SignInError):
+            house.accounts.sign_in("phu_other")
+        assert len(house.rows(Action.SIGNED_IN)) == 1
+
     def test_a_new_token_ends_the_one_before(self, house: House) -> None:
         first = house.accounts.add("anna", Role.OPERATOR, actor=HOST)
         mark = house.accounts.token_mark("anna")
