@@ -8,11 +8,12 @@ from __future__ import annotations
 import httpx
 import psutil
 
+from core.adapters.ray_token import TokenFromFile
 from core.services.layout import layout_of
 from core.services.processes import tagged_processes
 from core.settings import Settings
 from tests.installation import Installation
-from tests.planted import kept_openly
+from tests.planted import KEPT_IN, kept_openly
 
 #: Commands that succeed, are refused, and fail.
 COMMANDS = (
@@ -28,6 +29,8 @@ COMMANDS = (
     ("audit", "verify"),
     ("audit", "export"),
 )
+#: What has a secret in its environment, by a part of its command line.
+NEEDING = ("supervisord", "core.worker", "app/server.py")
 DASHBOARD = (
     "/api/jobs/",
     "/api/v0/actors?detail=1",
@@ -43,11 +46,13 @@ DASHBOARD = (
 
 def _answers(settings: Settings) -> dict[str, str]:
     """What every published address says that might know of the environment of a service."""
-    addresses = [f"{settings.ray_dashboard_url}{path}" for path in DASHBOARD]
-    addresses += [f"{settings.serving_url}/{path}" for path in ("readyz", "metrics")]
-    addresses += [settings.panel_url, f"{settings.mlflow_url}/version"]
+    ray = [f"{settings.ray_dashboard_url}{path}" for path in DASHBOARD]
+    others = [settings.panel_url, f"{settings.mlflow_url}/version"]
+    others += [f"{settings.serving_url}/{path}" for path in ("readyz", "metrics")]
+    token = TokenFromFile(settings.ray_token_file)
     with httpx.Client(trust_env=False, timeout=30) as client:
-        answers = {address: client.get(address) for address in addresses}
+        answers = {address: client.get(address, auth=token) for address in ray}
+        answers |= {address: client.get(address) for address in others}
     assert {address for address, answer in answers.items() if not answer.is_success} == set()
     return {address: answer.text for address, answer in answers.items()}
 
@@ -84,9 +89,14 @@ def test_no_secret_is_in_anything_that_the_installation_writes_or_says(
 
     seeing, showing = _who_sees(installation)
     assert showing == set()
-    assert len(seeing) == 2
-    assert all("supervisord" in line or "core.worker" in line for line in seeing)
+    # The worker sends alerts, the panel asks the provider of logins.
+    assert len(seeing) == len(NEEDING)
+    assert {name for name in NEEDING for line in seeing if name in line} == set(NEEDING)
 
     layout = layout_of(settings.home)
     assert planted.below(settings.home, layout.runtime) == {}
     assert kept_openly(settings.home) == []
+    made = [settings.home / KEPT_IN / name for name in ("ray.token", "serving.key")]
+    kept = planted.with_texts(*(file.read_text(encoding="ascii").strip() for file in made))
+    assert set(kept.below(settings.home, layout.runtime)) == {str(file) for file in made}
+    assert {texts for text in _answers(settings).values() for texts in kept.in_text(text)} == set()
