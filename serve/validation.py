@@ -40,6 +40,13 @@ def explain(body: bytes, contract: Contract, max_records: int, said: str) -> Inv
     return refusal(_offences(document, contract, max_records), said)
 
 
+def explain_records(
+    records: object, contract: Contract, max_records: int, said: str
+) -> InvalidInputError:
+    """The same for records that another protocol's request has come to."""
+    return refusal(_offences({"records": records}, contract, max_records), said)
+
+
 def read_json(body: bytes) -> object:
     """Reads a body that a decoder refused, as far as it can be read.
 
