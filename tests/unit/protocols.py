@@ -1,4 +1,4 @@
-"""Endpoints with a model of every built-in problem, and one record in the words of each protocol."""
+"""Endpoints with a model of every built-in problem, and records as each protocol writes them."""
 
 from __future__ import annotations
 
