@@ -19,7 +19,6 @@ _ABOUT = (
     "**Pilothouse** steers classification models in production: train, compare, promote, serve."
 )
 _HERE = Path(__file__).parent
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def main() -> None:
@@ -67,7 +66,7 @@ def _show_waiting(core: Pilothouse) -> None:
 
 
 def _show_sidebar(settings: Settings) -> None:
-    if settings.host in _LOOPBACK:
+    if settings.is_loopback:
         st.caption(f"You act as **{settings.operator}**: one local operator, loopback only.")
     else:
         st.warning(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import check, large_check, page, search
+from benchmarks import check, keys, large_check, page, search
 from benchmarks.machine import describe_machine
 from benchmarks.report import Section, render, replace_figures
 
@@ -17,6 +17,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Section]] = {
     "page": page.measure,
     "check": check.measure,
     "large_check": large_check.measure,
+    "keys": keys.measure,
 }
 
 

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from core.access.key_ring import KeyRing
+from core.access.accounts import AccountService
 from core.access.keys import KeyService
+from core.access.people import People
 from core.adapters.database import Database
+from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_batches import BatchRecords
-from core.adapters.database_keys import KeyRecords
 from core.adapters.dvc import DataVersions
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_later, load_reference
 from core.adapters.openmp import lend_openmp
 from core.adapters.ray import RayCluster
-from core.adapters.serve import ServeClient
 from core.bootstrap_deciding import assemble_deciding
+from core.bootstrap_serving import assemble_keys, connect_serving
 from core.bootstrap_watching import assemble_watching
 from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
@@ -42,7 +43,7 @@ from core.monitoring.watching import WatchService
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem, SearchSpace
-from core.promotion.identity import Identities, OneLocalOperator
+from core.promotion.identity import Identities
 from core.promotion.measuring import EvidenceService
 from core.promotion.papers import Papers
 from core.promotion.promotions import PromotionService
@@ -85,6 +86,7 @@ class Pilothouse:
     upkeep: LogUpkeep
     health: HealthService
     audit: AuditTrail
+    accounts: AccountService
     settings_watch: SettingsWatch
 
 
@@ -191,6 +193,7 @@ class Adapters:
     serving: ServingService
     versions: DataVersions
     receiver: Receiver | None
+    accounts: AccountRecords
     identities: Identities
 
 
@@ -207,23 +210,18 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     be_impatient()
     database = Database(settings.database_url)
     database.migrate()
+    accounts = AccountRecords(database)
     tracking = connect_tracking(settings)
-    serve = ServeClient(settings.ray_dashboard_url)
     adapters = Adapters(
         database=database,
         tracker=tracking.tracker,
         registry=tracking.registry,
         cluster=connect_cluster(settings),
-        serving=ServingService(
-            settings,
-            params.serving,
-            serve,
-            tuple(problems),
-            KeyRing(settings, params.serving.limits, KeyRecords(database)),
-        ),
+        serving=connect_serving(settings, params.serving, problems, database),
         versions=DataVersions(batches_folder(settings.home)),
         receiver=connect_receivers(settings, params),
-        identities=OneLocalOperator(),
+        accounts=accounts,
+        identities=People(accounts, has_login=settings.has_login),
     )
     return assemble(settings, params, problems, adapters)
 
@@ -273,7 +271,7 @@ def assemble(
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
-        keys=KeyService(problems, KeyRecords(database), adapters.serving, home, trail),
+        keys=assemble_keys(problems, adapters, home, trail),
         tracing=TracingService(
             problems,
             arrivals.log,
@@ -289,5 +287,12 @@ def assemble(
         upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days, trail),
         health=HealthService(settings),
         audit=trail,
+        accounts=AccountService(
+            adapters.accounts,
+            adapters.identities,
+            trail,
+            has_login=settings.has_login,
+            is_exposed=not settings.is_loopback,
+        ),
         settings_watch=SettingsWatch(trail, in_force(settings, params)),
     )

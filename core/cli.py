@@ -21,6 +21,7 @@ from core import (
     cli_simulate,
     cli_sweeps,
     cli_trace,
+    cli_users,
 )
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
@@ -47,6 +48,7 @@ cli_retrain.register(app)
 cli_keys.register(app)
 cli_simulate.register(app)
 cli_trace.register(app)
+cli_users.register(app)
 
 
 def main() -> None:

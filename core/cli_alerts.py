@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from core.bootstrap import connect
 from core.cli_output import CONSOLE, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.domain import Alert
 
 AlertId = Annotated[str, typer.Argument(help="Id of the alert.")]
@@ -28,7 +28,7 @@ def list_alerts(
     as_json: Json = False,
 ) -> None:
     """List alerts, newest first."""
-    found = connect().alerts.list(problem, open_only=open_only, limit=limit)
+    found = sign_in().pilothouse.alerts.list(problem, open_only=open_only, limit=limit)
     if as_json:
         print_json(found)
         return
@@ -58,7 +58,7 @@ def _retrain(alert: Alert) -> str:
 @alerts_app.command("show")
 def show_alert(alert_id: AlertId, as_json: Json = False) -> None:
     """Show an alert, what stands out, and whether it was delivered."""
-    alerts = connect().alerts
+    alerts = sign_in().pilothouse.alerts
     alert, deliveries = alerts.get(alert_id), alerts.deliveries(alert_id)
     if as_json:
         print_json({"id": alert.id, "alert": alert, "deliveries": deliveries})
@@ -94,8 +94,8 @@ def acknowledge_alert(
     as_json: Json = False,
 ) -> None:
     """Note that you have seen an alert; it closes when its condition ends."""
-    pilothouse = connect()
-    alert = pilothouse.alerts.acknowledge(alert_id, note=note, actor=pilothouse.settings.operator)
+    pilothouse, actor = sign_in()
+    alert = pilothouse.alerts.acknowledge(alert_id, note=note, actor=actor)
     if as_json:
         print_json(alert)
     else:
@@ -105,5 +105,6 @@ def acknowledge_alert(
 @alerts_app.command("test")
 def send_test() -> None:
     """Send a test message to the receivers of alerts."""
-    connect().alerts.send_trial()
+    pilothouse, actor = sign_in()
+    pilothouse.alerts.send_trial(actor=actor)
     CONSOLE.print("The receivers have taken the test message.")

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from core.bootstrap import connect
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.errors import InvalidInputError, SetupError
 from core.promotion.audit import Action, AuditRow, Chosen, Outcome
 from core.promotion.audit_export import csv_table, json_lines, record_of
@@ -56,7 +56,7 @@ def list_rows(
 ) -> None:
     """List what was done, newest first."""
     chosen = _chosen(problem, actor, action, outcome, since)
-    rows = connect().audit.list(limit, chosen)
+    rows = sign_in().pilothouse.audit.list(limit, chosen)
     if as_json:
         print_json([{"id": row.sequence, **record_of(row)} for row in rows])
         return
@@ -73,7 +73,7 @@ def _cells(row: AuditRow) -> Sequence[object]:
 @audit_app.command("verify")
 def verify(as_json: Json = False) -> None:
     """Look at every row and at the anchor; exits with 1 and names the rows that are wrong."""
-    found = connect().audit.verify()
+    found = sign_in().pilothouse.audit.verify()
     if as_json:
         print_json({"is_whole": found.is_whole, "verification": found})
     else:
@@ -110,7 +110,7 @@ def export(
     """Write the audit trail as JSON Lines or CSV, oldest row first."""
     chosen = _chosen(problem, actor, action, outcome, since)
     by_name = Format.CSV if file is not None and file.suffix == ".csv" else Format.JSONL
-    rows = tuple(reversed(connect().audit.list(None, chosen)))
+    rows = tuple(reversed(sign_in().pilothouse.audit.list(None, chosen)))
     text = csv_table(rows) if (as_format or by_name) is Format.CSV else json_lines(rows)
     if file is None:
         typer.echo(text, nl=False)
@@ -133,8 +133,8 @@ def anchor(
     """Set the anchor on the newest row, whatever it was; what was wrong is recorded with it."""
     if not reason.strip():
         raise InvalidInputError("The anchor is not set anew without a reason.", fix="Say why.")
-    pilothouse = connect()
-    before = pilothouse.audit.reanchor(actor=pilothouse.settings.operator, reason=reason.strip())
+    pilothouse, actor = sign_in()
+    before = pilothouse.audit.reanchor(actor=actor, reason=reason.strip())
     if as_json:
         print_json({"before": before})
     else:

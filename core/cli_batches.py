@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from core.bootstrap import connect
 from core.cli_output import CONSOLE, ERRORS, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.data.batch_comparison import BatchComparison
 from core.data.label_join import labels_sentence
 from core.domain import Batch
@@ -32,7 +32,7 @@ def add_batch(
     as_json: Json = False,
 ) -> None:
     """Check a file against the problem's contract and store its rows."""
-    pilothouse = connect()
+    pilothouse, actor = sign_in()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -45,7 +45,7 @@ def add_batch(
             problem,
             file,
             name=file.name,
-            actor=pilothouse.settings.operator,
+            actor=actor,
             on_progress=lambda share, doing: progress.update(
                 task, completed=share, description=doing
             ),
@@ -75,9 +75,9 @@ def add_labels(
     as_json: Json = False,
 ) -> None:
     """Take late labels of batches or of answered predictions."""
-    pilothouse = connect()
+    pilothouse, actor = sign_in()
     with ERRORS.status("joining the labels"):
-        report = pilothouse.labels.add(problem, file, actor=pilothouse.settings.operator)
+        report = pilothouse.labels.add(problem, file, actor=actor)
     if as_json:
         print_json({"id": problem, "labels": report})
     else:
@@ -91,7 +91,7 @@ def list_batches(
     as_json: Json = False,
 ) -> None:
     """List batches of a problem, newest first."""
-    found = connect().batches.list(problem, limit)
+    found = sign_in().pilothouse.batches.list(problem, limit)
     if as_json:
         print_json(found)
         return
@@ -116,7 +116,7 @@ def list_batches(
 @batch_app.command("show")
 def show_batch(batch_id: BatchId, as_json: Json = False) -> None:
     """Show what is known of a batch."""
-    batch = connect().batches.get(batch_id)
+    batch = sign_in().pilothouse.batches.get(batch_id)
     if as_json:
         print_json(batch)
     else:
@@ -153,7 +153,7 @@ def compare_batches(
     as_json: Json = False,
 ) -> None:
     """Hold a batch against another one, or against the reference of Production."""
-    found = connect().batches.compare(batch_id, other)
+    found = sign_in().pilothouse.batches.compare(batch_id, other)
     if as_json:
         print_json({"batch": batch_id, "other": other, "comparison": found})
         return

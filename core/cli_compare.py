@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from core.bootstrap import Pilothouse, connect
+from core.bootstrap import Pilothouse
 from core.cli_output import CONSOLE, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.training.comparison import Incomparable, Resampling
 from core.training.side_by_side import Side, lay_side_by_side
 from core.training.verdicts import WORSE, slice_verdict, slices_summary, verdict_sentence
@@ -30,7 +31,7 @@ def compare_runs(
     as_json: Json = False,
 ) -> None:
     """Compare finished runs with the first one named: quality, cost, how surely better."""
-    pilothouse = connect()
+    pilothouse = sign_in().pilothouse
     with CONSOLE.status("comparing row by row"):
         sides = lay_side_by_side(pilothouse.experiments, run_ids, _resampling(pilothouse))
     if as_json:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from core.bootstrap import Pilothouse, connect
+from core.bootstrap import Pilothouse
 from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.domain import Check, Level, RunStatus
 from core.errors import InvalidInputError, UnavailableError
 from core.monitoring.report import ColumnDrift, DriftReport
@@ -51,12 +52,12 @@ def drift(
         raise InvalidInputError(
             "A check looks at one thing.", fix="Give one of --batch, --window and --last-rows."
         )
-    pilothouse = connect()
+    pilothouse, actor = sign_in()
     check = pilothouse.monitoring.start(
         problem,
         batch_id=batch,
         window=window if last_rows is None else f"{last_rows} rows",
-        actor=pilothouse.settings.operator,
+        actor=actor,
     )
     if wait:
         check = _follow(pilothouse, check)
@@ -165,7 +166,7 @@ def list_checks(
     as_json: Json = False,
 ) -> None:
     """List checks, newest first."""
-    found = connect().monitoring.list(problem, limit)
+    found = sign_in().pilothouse.monitoring.list(problem, limit)
     if as_json:
         print_json(found)
         return
@@ -189,7 +190,7 @@ def list_checks(
 @checks_app.command("show")
 def show_check(check_id: CheckId, as_json: Json = False) -> None:
     """Show a check and, once it has finished, what it found."""
-    pilothouse = connect()
+    pilothouse = sign_in().pilothouse
     _show(pilothouse, pilothouse.monitoring.get(check_id), as_json=as_json)
 
 
@@ -199,14 +200,14 @@ def show_log(
     tail: Annotated[int, typer.Option(min=1, help="Lines from the end.")] = 200,
 ) -> None:
     """Print the log of a check."""
-    typer.echo(connect().monitoring.log(check_id, tail=tail))
+    typer.echo(sign_in().pilothouse.monitoring.log(check_id, tail=tail))
 
 
 @checks_app.command("cancel")
 def cancel_check(check_id: CheckId, as_json: Json = False) -> None:
     """End a check; returns once its process is gone."""
-    pilothouse = connect()
-    ended = pilothouse.monitoring.cancel(check_id, actor=pilothouse.settings.operator)
+    pilothouse, actor = sign_in()
+    ended = pilothouse.monitoring.cancel(check_id, actor=actor)
     if as_json:
         print_json(ended)
     else:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from core.access.serving_key import Scope, ServingKey
-from core.bootstrap import connect
 from core.cli_output import CONSOLE, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.errors import InvalidInputError
 
 _DAYS = re.compile(r"^(\d{1,5})d$")
@@ -40,14 +40,14 @@ def make_key(
     as_json: Json = False,
 ) -> None:
     """Make a key; it is printed once and kept as a hash."""
-    pilothouse = connect()
+    pilothouse, actor = sign_in()
     made = pilothouse.keys.make(
         problem,
         name,
         scope or [Scope.PREDICT],
         _time_of(expires, datetime.now(UTC)),
         requests_per_second=requests_per_second,
-        actor=pilothouse.settings.operator,
+        actor=actor,
     )
     if as_json:
         print_json({"id": made.key.id, "key": made.key, "token": made.token})
@@ -66,7 +66,7 @@ def list_keys(
     as_json: Json = False,
 ) -> None:
     """List keys, newest first."""
-    found = connect().keys.list(problem)
+    found = sign_in().pilothouse.keys.list(problem)
     if as_json:
         print_json(found)
         return
@@ -94,8 +94,8 @@ def revoke_key(
     key_id: Annotated[str, typer.Argument(help="Id of the key.")], as_json: Json = False
 ) -> None:
     """Take a key back; replicas refuse it within seconds."""
-    pilothouse = connect()
-    key = pilothouse.keys.revoke(key_id, actor=pilothouse.settings.operator)
+    pilothouse, actor = sign_in()
+    key = pilothouse.keys.revoke(key_id, actor=actor)
     if as_json:
         print_json(key)
     else:

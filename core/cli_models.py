@@ -8,6 +8,7 @@ import typer
 
 from core.bootstrap import connect
 from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_table
+from core.cli_session import session_of, sign_in
 from core.domain import Run, RunStatus
 from core.errors import InvalidInputError
 from core.first_start import ensure_models, follow
@@ -38,12 +39,12 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train a problem's model; the run goes on when this command ends."""
-    pilothouse = connect()
+    pilothouse, actor = sign_in()
     started = pilothouse.runs.start(
         problem,
         profile=profile,
         overrides=pairs(changes or []),
-        actor=pilothouse.settings.operator,
+        actor=actor,
     )
     ended = started
     if wait:
@@ -59,7 +60,7 @@ def run(
 
 def ensure_served(settings: Settings) -> None:
     """The last step of `up`: trains what an empty store lacks, waits until all is served."""
-    pilothouse = connect(settings)
+    session = session_of(connect(settings))
     told = ""
     with CONSOLE.status("looking for models") as shown:
 
@@ -70,7 +71,7 @@ def ensure_served(settings: Settings) -> None:
                 CONSOLE.print(f"  {text}", highlight=False)
             told = text
 
-        ensure_models(pilothouse, say)
+        ensure_models(session.pilothouse, say, actor=session.actor)
 
 
 def _sentence(item: Run) -> str:
@@ -100,7 +101,7 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    found = connect().runs.list(problem, limit)
+    found = sign_in().pilothouse.runs.list(problem, limit)
     if as_json:
         print_json(found)
         return
@@ -115,7 +116,7 @@ def list_runs(
 @runs_app.command("show")
 def show_run(run_id: RunId, as_json: Json = False) -> None:
     """Show one run and, once it is finished, its metrics."""
-    pilothouse = connect()
+    pilothouse = sign_in().pilothouse
     found = pilothouse.runs.get(run_id)
     report = None
     if found.status is RunStatus.FINISHED:
@@ -140,14 +141,14 @@ def show_log(
     tail: Annotated[int, typer.Option(min=1, help="Lines from the end.")] = 200,
 ) -> None:
     """Print the log of a run."""
-    typer.echo(connect().runs.log(run_id, tail=tail))
+    typer.echo(sign_in().pilothouse.runs.log(run_id, tail=tail))
 
 
 @runs_app.command("cancel")
 def cancel_run(run_id: RunId, as_json: Json = False) -> None:
     """End a run; returns once its processes are gone."""
-    pilothouse = connect()
-    ended = pilothouse.runs.cancel(run_id, actor=pilothouse.settings.operator)
+    pilothouse, actor = sign_in()
+    ended = pilothouse.runs.cancel(run_id, actor=actor)
     if as_json:
         print_json(ended)
     else:
@@ -157,7 +158,7 @@ def cancel_run(run_id: RunId, as_json: Json = False) -> None:
 @serve_app.command("status")
 def serve_status(as_json: Json = False) -> None:
     """Show what answers on the serving port."""
-    found = connect().serving.status()
+    found = sign_in().pilothouse.serving.status()
     if as_json:
         print_json(found)
         return

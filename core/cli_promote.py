@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from core.bootstrap import Pilothouse, connect
+from core.bootstrap import Pilothouse
 from core.cli_output import CONSOLE, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.domain import GateResult, Promotion
 from core.errors import InvalidInputError, NotFoundError, Offence, PilothouseError, UnavailableError
 from core.promotion.decisions import Decided
@@ -35,7 +36,7 @@ def list_requests(
     as_json: Json = False,
 ) -> None:
     """List promotion requests, newest first."""
-    found = connect().promotions.requests(problem, open_only=open_only)
+    found = sign_in().pilothouse.promotions.requests(problem, open_only=open_only)
     if as_json:
         print_json(found)
         return
@@ -64,10 +65,8 @@ def request(
     as_json: Json = False,
 ) -> None:
     """Ask for a registered version to be promoted; somebody has to approve it."""
-    pilothouse = connect()
-    opened = pilothouse.promotions.request(
-        problem, version, actor=pilothouse.settings.operator, reason=reason
-    )
+    pilothouse, actor = sign_in()
+    opened = pilothouse.promotions.request(problem, version, actor=actor, reason=reason)
     if as_json:
         print_json(opened)
         return
@@ -78,10 +77,8 @@ def request(
 @promote_app.command("approve")
 def approve(request_id: RequestId, reason: Reason, as_json: Json = False) -> None:
     """Approve a request; once it has approvals enough, wait until its version serves."""
-    pilothouse = connect()
-    done = pilothouse.promotions.approve(
-        request_id, reason=reason, actor=pilothouse.settings.operator
-    )
+    pilothouse, actor = sign_in()
+    done = pilothouse.promotions.approve(request_id, reason=reason, actor=actor)
     if done.promotion is not None:
         _go_live(pilothouse, done.promotion)
     if as_json:
@@ -93,10 +90,8 @@ def approve(request_id: RequestId, reason: Reason, as_json: Json = False) -> Non
 @promote_app.command("reject")
 def reject(request_id: RequestId, reason: Reason, as_json: Json = False) -> None:
     """Close a request; the version does not serve."""
-    pilothouse = connect()
-    done = pilothouse.promotions.reject(
-        request_id, reason=reason, actor=pilothouse.settings.operator
-    )
+    pilothouse, actor = sign_in()
+    done = pilothouse.promotions.reject(request_id, reason=reason, actor=actor)
     if as_json:
         print_json(done)
     else:
@@ -113,10 +108,8 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Go back to an earlier Production version and wait until it serves."""
-    pilothouse = connect()
-    done = pilothouse.promotions.rollback(
-        problem, version, reason=reason, actor=pilothouse.settings.operator
-    )
+    pilothouse, actor = sign_in()
+    done = pilothouse.promotions.rollback(problem, version, reason=reason, actor=actor)
     if not as_json:
         _print_gates(pilothouse.promotions.gates_of(problem, done.version))
     _go_live(pilothouse, done)
@@ -129,10 +122,8 @@ def rollback(
 @promote_app.command("restore")
 def restore(problem: Problem, reason: Reason, as_json: Json = False) -> None:
     """Make the registry's aliases show the record again after somebody has moved them."""
-    pilothouse = connect()
-    current = pilothouse.promotions.restore_alias(
-        problem, actor=pilothouse.settings.operator, reason=reason
-    )
+    pilothouse, actor = sign_in()
+    current = pilothouse.promotions.restore_alias(problem, actor=actor, reason=reason)
     if as_json:
         print_json(current)
     else:
@@ -151,7 +142,7 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Show what served since when, and who decided."""
-    promotions = connect().promotions
+    promotions = sign_in().pilothouse.promotions
     found = promotions.history(problem)
     if at is not None:
         moment = read_time(at)

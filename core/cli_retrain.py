@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from core.bootstrap import connect
 from core.cli_output import CONSOLE, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.monitoring.retrains import Retrain
 
 
@@ -29,10 +29,11 @@ def retrain(
     Exits 0 whether a run was started or nothing is to be done.
     """
     now = datetime.now(UTC)
-    retraining = connect().retraining
+    pilothouse, actor = sign_in()
+    retraining = pilothouse.retraining
     done = Retrain(retraining.decide(problem, now))
     if done.decision.retrain and not dry_run:
-        done = retraining.retrain(problem, now)
+        done = retraining.retrain(problem, now, asked_by=actor)
     if as_json:
         print_json({"decision": done.decision, "run": done.run})
         return

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from core import cli_services
-from core.bootstrap import LATER_ROWS, Pilothouse, connect
+from core.bootstrap import LATER_ROWS, connect
 from core.cli_output import CONSOLE, ERRORS, Json, print_json
+from core.cli_session import Session, session_of
 from core.first_start import ensure_model
 from core.problems import require_problem
 from core.settings import Settings, load_settings
@@ -42,7 +43,7 @@ def run_simulation(
     Without --here a second installation is started beside this one and left running.
     """
     settings = load_settings() if here else simulation_settings(load_settings())
-    pilothouse = _ready(settings, problem, start=not here)
+    pilothouse, actor = _ready(settings, problem, start=not here)
     reports = []
     for report in simulate(
         pilothouse,
@@ -51,6 +52,7 @@ def run_simulation(
         days=days,
         labels_after=labels_after,
         seed=seed,
+        actor=actor,
     ):
         reports.append({"id": f"day-{report.day}", "day": report})
         if not as_json:
@@ -72,15 +74,16 @@ def simulation_settings(settings: Settings) -> Settings:
     return settings.model_copy(update={**apart, **own})
 
 
-def _ready(settings: Settings, problem: str, *, start: bool) -> Pilothouse:
+def _ready(settings: Settings, problem: str, *, start: bool) -> Session:
     """The installation, up, with a version of the problem in production."""
-    pilothouse = connect(settings)
+    session = session_of(connect(settings))
+    pilothouse = session.pilothouse
     require_problem(problem, pilothouse.problems)
     if start:
         cli_services.start(settings, after_start=None)
     with ERRORS.status("looking for a model") as shown:
-        ensure_model(pilothouse, problem, shown.update)
-    return pilothouse
+        ensure_model(pilothouse, problem, shown.update, actor=session.actor)
+    return session
 
 
 def sentence(report: DayReport) -> str:

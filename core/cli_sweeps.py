@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from core.bootstrap import Pilothouse, connect
+from core.bootstrap import Pilothouse
 from core.cli_models import pairs
 from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.domain import RunStatus, Sweep
 from core.training.advice import advise
 from core.training.profile_means import profile_means
@@ -45,7 +46,7 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Measure what profiles and model families cost; goes on when this command ends."""
-    pilothouse = connect()
+    pilothouse, actor = sign_in()
     params = pilothouse.params
     sweep = pilothouse.sweeps.start(
         problem,
@@ -53,7 +54,7 @@ def profile(
         families=_names(families, params.training.search.families),
         repeat=repeat,
         overrides=pairs(changes or []),
-        actor=pilothouse.settings.operator,
+        actor=actor,
     )
     if wait:
         sweep = _follow(pilothouse, sweep)
@@ -131,7 +132,7 @@ def list_sweeps(
     as_json: Json = False,
 ) -> None:
     """List sweeps of a problem, newest first."""
-    found = connect().sweeps.list(problem, limit)
+    found = sign_in().pilothouse.sweeps.list(problem, limit)
     if as_json:
         print_json(found)
         return
@@ -154,7 +155,7 @@ def list_sweeps(
 @profiles_app.command("show")
 def show_sweep(sweep_id: SweepId, as_json: Json = False) -> None:
     """Show a sweep and, once it has finished, its measurements and advice."""
-    pilothouse = connect()
+    pilothouse = sign_in().pilothouse
     _show(pilothouse, pilothouse.sweeps.get(sweep_id), as_json=as_json)
 
 
@@ -164,14 +165,14 @@ def show_log(
     tail: Annotated[int, typer.Option(min=1, help="Lines from the end.")] = 200,
 ) -> None:
     """Print the log of a sweep."""
-    typer.echo(connect().sweeps.log(sweep_id, tail=tail))
+    typer.echo(sign_in().pilothouse.sweeps.log(sweep_id, tail=tail))
 
 
 @profiles_app.command("cancel")
 def cancel_sweep(sweep_id: SweepId, as_json: Json = False) -> None:
     """End a sweep; returns once its processes are gone."""
-    pilothouse = connect()
-    ended = pilothouse.sweeps.cancel(sweep_id, actor=pilothouse.settings.operator)
+    pilothouse, actor = sign_in()
+    ended = pilothouse.sweeps.cancel(sweep_id, actor=actor)
     if as_json:
         print_json(ended)
     else:

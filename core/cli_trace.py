@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from core.bootstrap import connect
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
+from core.cli_session import sign_in
 from core.deployment.lineage import Lineage, Missing
 from core.deployment.lineage_words import chain
 from core.deployment.replay import Replay
@@ -37,7 +37,7 @@ def trace(
     Exits 0 if the request is found and a replay is the same, 3 if it is not the same, 1 if
     the request is not found or cannot be replayed.
     """
-    lineage = connect().tracing.trace(request_id, skip=skip, replay=replay)
+    lineage = sign_in().pilothouse.tracing.trace(request_id, skip=skip, replay=replay)
     if as_json:
         print_json(lineage)
     else:

@@ -14,6 +14,8 @@ PilothouseError
 │   ├── SparkHungError    Spark stopped making progress
 │   └── ParityError       the exported model disagrees with Spark
 └── RefusedError          a rule of the product says no
+    ├── SignInError       nobody has signed in, or the token or login does not hold
+    └── ForbiddenError    whoever asks has no right to it
 
 Vendor exceptions are translated into these once, in the vendor's adapter, with
 ``raise ... from exc``. ``message`` is one sentence for an operator, ``fix`` the
@@ -137,3 +139,15 @@ class RefusedError(PilothouseError):
     """A rule of the product says no."""
 
     code = "refused"
+
+
+class SignInError(RefusedError):
+    """Nobody has signed in, or what was shown for it does not hold."""
+
+    code = "sign_in"
+
+
+class ForbiddenError(RefusedError):
+    """Whoever asks has no right to it."""
+
+    code = "forbidden"

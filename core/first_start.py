@@ -20,7 +20,7 @@ CONSIDER_TIMEOUT_S = 60.0
 Say = Callable[[str], None]
 
 
-def ensure_models(pilothouse: Pilothouse, say: Say) -> None:
+def ensure_models(pilothouse: Pilothouse, say: Say, *, actor: str) -> None:
     """Trains what ``bootstrap`` lists and nothing serves, then waits until all is served.
 
     Raises:
@@ -29,12 +29,12 @@ def ensure_models(pilothouse: Pilothouse, say: Say) -> None:
     """
     for problem in pilothouse.params.bootstrap:
         if pilothouse.promotions.production(problem) is None:
-            _train_first(pilothouse, problem, say)
+            _train_first(pilothouse, problem, say, actor)
     for problem in pilothouse.problems:
         _wait_until_served(pilothouse, problem, say)
 
 
-def ensure_model(pilothouse: Pilothouse, problem: str, say: Say) -> None:
+def ensure_model(pilothouse: Pilothouse, problem: str, say: Say, *, actor: str) -> None:
     """Trains one problem if nothing serves, then waits until it is served.
 
     Raises:
@@ -42,7 +42,7 @@ def ensure_model(pilothouse: Pilothouse, problem: str, say: Say) -> None:
         UnavailableError: the recorded version does not come to serve.
     """
     if pilothouse.promotions.production(problem) is None:
-        _train_first(pilothouse, problem, say)
+        _train_first(pilothouse, problem, say, actor)
     _wait_until_served(pilothouse, problem, say)
 
 
@@ -55,14 +55,12 @@ def _wait_until_served(pilothouse: Pilothouse, problem: str, say: Say) -> None:
         )
 
 
-def _train_first(pilothouse: Pilothouse, problem: str, say: Say) -> None:
+def _train_first(pilothouse: Pilothouse, problem: str, say: Say, actor: str) -> None:
     active = [run for run in pilothouse.runs.list(problem, 1) if run.status.is_active]
     run = (
         active[0]
         if active
-        else pilothouse.runs.start(
-            problem, profile=None, overrides={}, actor=pilothouse.settings.operator
-        )
+        else pilothouse.runs.start(problem, profile=None, overrides={}, actor=actor)
     )
     ended = follow(pilothouse, run, lambda text: say(f"{problem}: {text}"))
     if ended.status is not RunStatus.FINISHED:

@@ -8,7 +8,6 @@ setting but a parameter: see ``params.py``.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from core.errors import SetupError
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
+LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
 
 
 class Settings(BaseSettings):
@@ -57,6 +57,16 @@ class Settings(BaseSettings):
     operator: str = Field(
         default="operator", description="Name of the one local operator in records."
     )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        exclude=True,
+        description="Token of the account under which commands act. A secret.",
+    )
+    token_file: str = Field(
+        default="",
+        exclude=True,
+        description="File that holds what `PILOTHOUSE_TOKEN` would.",
+    )
     telemetry: bool = Field(
         default=False,
         description="Let Streamlit, Ray, MLflow, DVC and NannyML report usage to their makers.",
@@ -80,6 +90,16 @@ class Settings(BaseSettings):
         default="",
         description="File of the audit trail's anchor; empty means `audit/anchor` in the home.",
     )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the published ports are reached from this machine only."""
+        return self.host in LOOPBACK_HOSTS
+
+    @property
+    def has_login(self) -> bool:
+        """Whether people sign in at a provider of OpenID Connect."""
+        return False
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -115,7 +135,7 @@ class Settings(BaseSettings):
     def keys_required(self) -> bool:
         """Whether the served models refuse a caller without a key."""
         if self.require_keys == "auto":
-            return not _is_loopback(self.host)
+            return not self.is_loopback
         return self.require_keys == "yes"
 
     @property
@@ -135,15 +155,16 @@ class Settings(BaseSettings):
         Raises:
             SetupError: the file that should hold them cannot be read.
         """
-        if not self.alert_url_file:
-            return tuple(self.alert_url.get_secret_value().split())
-        try:
-            return tuple(Path(self.alert_url_file).read_text(encoding="utf-8").split())
-        except (OSError, UnicodeDecodeError) as exc:
-            raise SetupError(
-                f"The file {self.alert_url_file} of PILOTHOUSE_ALERT_URL_FILE cannot be read.",
-                fix="Check its path and rights, or unset the variable.",
-            ) from exc
+        return tuple(read_secret("ALERT_URL", self.alert_url, self.alert_url_file).split())
+
+    @property
+    def given_token(self) -> str:
+        """The token that a command was given; empty where none was.
+
+        Raises:
+            SetupError: the file that should hold it cannot be read.
+        """
+        return read_secret("TOKEN", self.token, self.token_file)
 
     def public(self) -> dict[str, str]:
         """Every setting that is no secret, as text."""
@@ -151,8 +172,12 @@ class Settings(BaseSettings):
         return {k: str(value) for k, value in values.items() if not isinstance(value, SecretStr)}
 
     def variables(self) -> dict[str, str]:
-        """Every setting as its variable, secrets as they are."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
+        """Every setting of services as its variable, secrets as they are.
+
+        The token of whoever runs a command is theirs and no service's.
+        """
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in fields if not fields[name].exclude}
         plain = {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
             for name, value in values.items()
@@ -160,12 +185,26 @@ class Settings(BaseSettings):
         return {f"PILOTHOUSE_{name.upper()}": str(value) for name, value in plain.items()}
 
 
-def _is_loopback(host: str) -> bool:
+def read_secret(name: str, given: SecretStr, file: str) -> str:
+    """A secret setting, from its file where one is named; empty where it is not given.
+
+    Args:
+        name: of the variable, without its prefix.
+        given: the variable's own value.
+        file: what ``<name>_FILE`` says.
+
+    Raises:
+        SetupError: the file cannot be read.
+    """
+    if not file:
+        return given.get_secret_value().strip()
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        # A name may resolve to anything, but for this one (RFC 6761).
-        return host == "localhost"
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SetupError(
+            f"The file {file} of PILOTHOUSE_{name}_FILE cannot be read.",
+            fix="Check its path and rights, or unset the variable.",
+        ) from exc
 
 
 def load_settings() -> Settings:
@@ -184,7 +223,7 @@ def load_settings() -> Settings:
             fix="docs/settings.md lists what each setting takes.",
         ) from exc
     places: dict[str, object] = {"home": settings.home.expanduser().resolve()}
-    for name in ("alert_url_file", "audit_key_file", "audit_anchor_file"):
+    for name in ("alert_url_file", "token_file", "audit_key_file", "audit_anchor_file"):
         # Services do not start in the folder that the operator stands in.
         if file := getattr(settings, name):
             places[name] = str(Path(file).expanduser().resolve())

@@ -20,10 +20,12 @@ class Bucket:
     def take(self, now_s: float) -> float:
         """Takes a token and returns 0, or returns the seconds after which there is one.
 
-        ``now_s`` is of a clock that never goes back.
+        A clock that is set back refills nothing until it is where it was.
         """
-        left = min(self.capacity, self._left + (now_s - self._at_s) * self.rate)
-        self._at_s = now_s
+        left = self._left
+        if now_s > self._at_s:
+            left = min(self.capacity, left + (now_s - self._at_s) * self.rate)
+            self._at_s = now_s
         if left >= 1.0:
             self._left = left - 1.0
             return 0.0

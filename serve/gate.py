@@ -1,7 +1,7 @@
 """Who is answered: keys, what they are for, and how often they may ask; no Ray inside.
 
-A key is looked up by its SHA-256, so the time that takes says nothing about the keys there
-are. Nothing here logs what a caller has sent.
+A key is looked up by its SHA-256 and then as a whole in a dictionary, so the time that takes
+says nothing about how much of a wrong key is right. Nothing here logs what a caller has sent.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ _CHALLENGE = b"www-authenticate"
 _Headers = Iterable[tuple[bytes, bytes]]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Held:
     """A key in memory; ``None`` for ``key`` is the installation's own, which may do all."""
 
     key: AdmittedKey | None = None
     bucket: Bucket = field(default_factory=lambda: Bucket(1.0, 1.0))
     expires_s: float = math.inf
+    problem: str = ""
+    #: With ``None``, which asks for no scope.
+    scopes: frozenset[Scope | None] = frozenset()
     #: Seconds since 1970; 0 if not since the replica started.
     used_s: float = 0.0
 
@@ -49,19 +52,24 @@ class _Doors:
     required: bool = True
     #: SHA-256 of a whole key -> the key.
     held: Mapping[bytes, _Held] = field(default_factory=dict)
+    #: Keys that were taken, as they were sent, so that each is hashed once: OpenSSL's call
+    #: costs a tenth of an answer. There are no more than keys, and a change forgets them.
+    seen: dict[bytes, _Held] = field(default_factory=dict, repr=False)
     use: Path | None = None
+
+    def find(self, token: bytes) -> _Held | None:
+        """The key that a caller has sent; ``None`` if it is none of ours."""
+        held = self.held.get(sha256(token).digest())
+        if held is not None:
+            self.seen[token] = held
+        return held
 
 
 class Gate:
     """Lets requests in or refuses them. Until ``apply`` is called it lets nobody in."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.time,
-        steady: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._steady = steady
         self._doors = _Doors()
 
     def apply(self, user_config: Mapping[str, Any]) -> None:
@@ -80,7 +88,7 @@ class Gate:
         for key in access.keys:
             digest = bytes.fromhex(key.sha256)
             held[digest] = _hold(key, access.limits, old.get(digest))
-        self._doors = _Doors(access.required, held, access.use)
+        self._doors = _Doors(access.required, held, use=access.use)
 
     @property
     def required(self) -> bool:
@@ -108,18 +116,17 @@ class Gate:
             if doors.required:
                 raise _refused(token)
             return
-        held = doors.held.get(sha256(token).digest())
+        held = doors.seen.get(token) or doors.find(token)
         if held is None:
             raise _refused(token)
-        key = held.key
-        if key is None:
+        if held.key is None:
             return
         now_s = self._clock()
         if now_s >= held.expires_s:
             raise _refused(token)
-        if problem != key.problem or (scope is not None and scope not in key.scopes):
-            raise _not_for_this(key)
-        wait_s = held.bucket.take(self._steady())
+        if problem != held.problem or scope not in held.scopes:
+            raise _not_for_this(held.key)
+        wait_s = held.bucket.take(now_s)
         if wait_s > 0.0:
             raise _too_often(held.bucket, wait_s)
         held.used_s = now_s
@@ -140,12 +147,13 @@ def _hold(key: AdmittedKey, limits: RateParams, before: _Held | None) -> _Held:
     # The default's seconds of burst, whatever a key's own rate is.
     bucket = Bucket(rate, limits.burst * rate / limits.requests_per_second)
     expires_s = math.inf if key.expires_at is None else key.expires_at.timestamp()
-    if before is None:
-        return _Held(key, bucket, expires_s)
-    if (before.bucket.rate, before.bucket.capacity) == (bucket.rate, bucket.capacity):
-        # A change of other keys is no pause for this one.
-        bucket = before.bucket
-    return _Held(key, bucket, expires_s, before.used_s)
+    held = _Held(key, bucket, expires_s, key.problem, frozenset((*key.scopes, None)))
+    if before is not None:
+        held.used_s = before.used_s
+        if (before.bucket.rate, before.bucket.capacity) == (bucket.rate, bucket.capacity):
+            # A change of other keys is no pause for this one.
+            held.bucket = before.bucket
+    return held
 
 
 def _token(headers: _Headers) -> bytes:

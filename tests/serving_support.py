@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from core.access.admission import Admission, AdmittedKey
+from core.access.key_ring import KeyRing
 from core.access.serving_key import digest_of
 from core.params_inference import InferenceLogParams
 from core.params_rates import RateParams
@@ -153,6 +154,23 @@ def admission(
         limits=limits,
         use=folder / "key-use",
     )
+
+
+class FixedKeys(KeyRing):
+    """Keys without files and a database; the own one is ``OWN_TOKEN``."""
+
+    def __init__(self, access: Admission) -> None:
+        self._access = access
+
+    @property
+    def required(self) -> bool:
+        return self._access.required
+
+    def admission(self) -> Admission:
+        return self._access
+
+    def own_token(self) -> str:
+        return OWN_TOKEN
 
 
 def open_gate() -> Gate:

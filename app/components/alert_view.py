@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import navigation, words
+from app.components import installation, navigation, words
 from app.components.failures import guarded
 from app.components.status import alert_badge, level_badge
 from core.domain import Alert, AlertStatus, Level
@@ -71,5 +71,5 @@ def _show_acknowledge(core: Pilothouse, alert: Alert) -> None:
         disabled = not note.strip()
         if st.button("Acknowledge", type="primary", key=f"ack-{alert.id}", disabled=disabled):
             with guarded():
-                core.alerts.acknowledge(alert.id, note=note, actor=core.settings.operator)
+                core.alerts.acknowledge(alert.id, note=note, actor=installation.actor())
                 st.rerun()

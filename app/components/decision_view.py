@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import words
+from app.components import installation, words
 from app.components.failures import Failure, attempt, failure_from, show_failure
 from core.domain import PromotionRequest
 from core.errors import ConflictError, PilothouseError
@@ -87,7 +87,7 @@ def show_decision(
             )
         if (approve or reject) and _may_go_on(reason, least, confirmed=confirmed or reject):
             _decide(core, request, reason, is_approval=approve)
-    st.caption(f"You decide as **{words.plain(core.settings.operator)}**. In a terminal:")
+    st.caption(f"You decide as **{words.plain(installation.actor())}**. In a terminal:")
     commands = (words.approve_command(request.id), words.reject_command(request.id))
     st.code("\n".join(commands), language="bash")
 
@@ -100,7 +100,7 @@ def _why_not(core: Pilothouse, request: PromotionRequest, evidence: Evidence | F
     if failed:
         named = ", ".join(gate.gate for gate in failed)
         return f"It cannot be approved: hard gates cannot be passed over ({named})."
-    said = attempt(lambda: core.promotions.objection(request, core.settings.operator))
+    said = attempt(lambda: core.promotions.objection(request, installation.actor()))
     return said.sentence if isinstance(said, Failure) else said
 
 
@@ -114,7 +114,7 @@ def _may_go_on(reason: str, least: int, *, confirmed: bool) -> bool:
 
 
 def _decide(core: Pilothouse, request: PromotionRequest, reason: str, *, is_approval: bool) -> None:
-    actor = core.settings.operator
+    actor = installation.actor()
     try:
         if is_approval:
             with st.spinner("Checking the evidence once more and switching over…", show_time=True):

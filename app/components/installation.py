@@ -123,6 +123,11 @@ def batch_comparison(batch_id: str, other: str) -> BatchComparison | Failure:
     return attempt(lambda: _batch_comparison(batch_id, other))
 
 
+def actor() -> str:
+    """Who acts in this session."""
+    return pilothouse().settings.operator
+
+
 def forget() -> None:
     """Drops what is remembered of the installation; the next page connects anew."""
     st.cache_resource.clear()

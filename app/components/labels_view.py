@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import words
+from app.components import installation, words
 from app.components.failures import guarded
 from core.data.label_join import labels_sentence
 
@@ -38,5 +38,5 @@ def _add(core: Pilothouse, problem: Problem, content: bytes) -> None:
         # A name of our own: what a user calls a file never becomes a path.
         file = Path(folder) / "labels"
         file.write_bytes(content)
-        report = core.labels.add(problem.name, file, actor=core.settings.operator)
+        report = core.labels.add(problem.name, file, actor=installation.actor())
     st.success(labels_sentence(report), icon=":material/label:")

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.column_config import DatetimeColumn, LinkColumn, TextColumn
 
 from app import charts
-from app.components import navigation, words
+from app.components import installation, navigation, words
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.rollback_view import show_rollback
 from app.promotion.tables import history_frame, periods
@@ -64,7 +64,7 @@ def show_alias_drift(core: Pilothouse, problem: str) -> None:
     )
     if st.button("Restore the aliases", icon=":material/settings_backup_restore:"):
         with st.spinner("Restoring…"):
-            core.promotions.restore_alias(problem, actor=core.settings.operator, reason=_RESTORED)
+            core.promotions.restore_alias(problem, actor=installation.actor(), reason=_RESTORED)
         st.rerun()
 
 

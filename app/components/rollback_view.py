@@ -111,7 +111,7 @@ def _roll_back(core: Pilothouse, problem: str, version: int, reason: str, least:
         return
     try:
         with st.spinner(f"Going back to v{version}…", show_time=True):
-            core.promotions.rollback(problem, version, reason=reason, actor=core.settings.operator)
+            core.promotions.rollback(problem, version, reason=reason, actor=installation.actor())
     except PilothouseError as exc:
         show_failure(failure_from(exc))
     else:

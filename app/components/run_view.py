@@ -25,7 +25,7 @@ def show_run(core: Pilothouse, run: Run) -> None:
     """Draws a run: live while it is active, its outcome afterwards."""
     with st.container(border=True):
         if run.status.is_active:
-            actor = core.settings.operator
+            actor = installation.actor()
             show_cancel("run", run.id, lambda: core.runs.cancel(run.id, actor=actor))
             _show_live(run.id)
         else:

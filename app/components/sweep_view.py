@@ -10,7 +10,7 @@ from streamlit.column_config import NumberColumn, TextColumn
 
 from app import charts
 from app.compare.costs import means_frame
-from app.components import navigation, words
+from app.components import installation, navigation, words
 from app.components.failures import Failure, guarded, show_failure
 from app.components.installation import pilothouse
 from app.components.live import LOG_LINES, REFRESH_S, show_cancel, show_log, show_progress
@@ -31,7 +31,7 @@ _FEWEST_CUTS = 2
 def show_active(core: Pilothouse, sweep: Sweep) -> None:
     """Draws a sweep that goes on, and the button that ends it."""
     with st.container(border=True):
-        actor = core.settings.operator
+        actor = installation.actor()
         show_cancel("sweep", sweep.id, lambda: core.sweeps.cancel(sweep.id, actor=actor))
         _show_live(sweep.id)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from app.components import navigation, words
+from app.components import installation, navigation, words
 from app.components.failures import Failure, guarded, show_failure
 from app.components.live import REFRESH_S
 from app.components.uploads import Upload, uploads
@@ -58,7 +58,7 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
             if given is None:
                 st.caption(":orange[Choose a file first.]")
             else:
-                uploads().start(core, problem.name, given.name, given)
+                uploads().start(core, problem.name, given.name, given, actor=installation.actor())
                 st.rerun()
     st.code(f"pilothouse batch add {problem.name} FILE", language="bash")
 

@@ -35,8 +35,10 @@ class Uploads:
     def __init__(self) -> None:
         self._last: dict[str, Upload] = {}
 
-    def start(self, core: Pilothouse, problem: str, name: str, content: BinaryIO) -> None:
-        """Checks and stores a file in the background."""
+    def start(
+        self, core: Pilothouse, problem: str, name: str, content: BinaryIO, *, actor: str
+    ) -> None:
+        """Checks and stores a file in the background, for whoever has given it."""
         upload = self._last[problem] = Upload(name)
 
         def work() -> None:
@@ -45,7 +47,7 @@ class Uploads:
                     problem,
                     content,
                     name=name,
-                    actor=core.settings.operator,
+                    actor=actor,
                     on_progress=upload.hear,
                 )
             except Exception as exc:  # noqa: BLE001 - translated and logged in failure_from

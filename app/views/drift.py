@@ -45,7 +45,7 @@ def render() -> None:
     if shown is not None:
         with guarded():
             _show_check(core, shown)
-    _show_alerts(problem.name)
+    _show_alerts(problem.name, newest=checks[0].id if checks else "")
     with (
         st.expander(
             "Check now", icon=":material/troubleshoot:", expanded=shown is None and not active
@@ -61,10 +61,17 @@ def render() -> None:
 
 
 @st.fragment(run_every=ALERTS_REFRESH_S)
-def _show_alerts(problem: str) -> None:
-    """Alerts follow a check by a moment, so they come into view by themselves."""
+def _show_alerts(problem: str, newest: str) -> None:
+    """Alerts follow a check by a moment, so they come into view by themselves.
+
+    So does a check that somebody else has started, such as one of labels that came late.
+    """
     with guarded():
         core = installation.pilothouse()
+        checks = core.monitoring.list(problem, 1)
+        if checks and checks[0].id != newest:
+            # Checks are drawn outside this fragment.
+            st.rerun()
         show_alerts(core, core.alerts.list(problem, open_only=True))
 
 
@@ -100,7 +107,7 @@ def _label(check: Check) -> str:
 
 def _show_active(core: Pilothouse, check: Check) -> None:
     with st.container(border=True):
-        actor = core.settings.operator
+        actor = installation.actor()
         show_cancel("check", check.id, lambda: core.monitoring.cancel(check.id, actor=actor))
         _show_live(check.id)
 
@@ -199,7 +206,7 @@ def _start(
 ) -> None:
     with st.spinner("Submitting the check…"):
         check = core.monitoring.start(
-            problem.name, batch_id=batch_id, window=window, actor=core.settings.operator
+            problem.name, batch_id=batch_id, window=window, actor=installation.actor()
         )
     st.query_params[_QUERY] = check.id
     st.rerun()

@@ -227,7 +227,7 @@ def _start(core: Pilothouse, problem: Problem, wanted: _Wanted) -> None:
             families=wanted.families,
             repeat=wanted.repeat,
             overrides=_changes(core, wanted),
-            actor=core.settings.operator,
+            actor=installation.actor(),
         )
     st.query_params[_QUERY] = sweep.id
     st.rerun()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components import navigation, words
+from app.components import installation, navigation, words
 from app.components.failures import Failure, attempt, failure_from, guarded, show_failure
 from app.components.installation import choose_problem, pilothouse
 from app.components.run_table import pick_runs, runs_frame
@@ -152,7 +152,7 @@ def _start(core: Pilothouse, problem: Problem, profile: str, changes: dict[str, 
     try:
         with st.spinner("Checking the cluster and submitting the job…"):
             run = core.runs.start(
-                problem.name, profile=profile, overrides=changes, actor=core.settings.operator
+                problem.name, profile=profile, overrides=changes, actor=installation.actor()
             )
     except ConflictError as exc:
         show_failure(failure_from(exc))

@@ -22,8 +22,9 @@ from core.domain import Batch
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from core.problems import require_problem
 from core.problems.contract import Contract, Problem
+from core.promotion.act import Act
 from core.promotion.audit import Action
-from core.promotion.trail import Act, AuditTrail
+from core.promotion.trail import AuditTrail
 from core.wording import count
 
 if TYPE_CHECKING:

@@ -162,16 +162,20 @@ class AlertService:
         delay_s = self._params.retry_s * 2 ** min(earlier_attempts, MOST_DOUBLINGS)
         return timedelta(seconds=min(delay_s, self._params.retry_most_s))
 
-    def send_trial(self) -> None:
+    def send_trial(self, *, actor: str) -> None:
         """Sends a test message.
 
         Raises:
+            ForbiddenError: the actor may not.
             SetupError: no receiver is set, or its address is not understood.
             UnavailableError: the receiver did not take it; the message says what it answered.
         """
-        if self._receiver is None:
-            raise SetupError(
-                "No receiver of alerts is set.",
-                fix="Set PILOTHOUSE_ALERT_URL or PILOTHOUSE_ALERT_URL_FILE; see docs/watching.md.",
-            )
-        self._receiver.send(trial_message(self._panel_url))
+        with self._trail.act(Action.TRIAL_ALERT_SENT, actor=actor, object="alerts") as act:
+            if self._receiver is None:
+                raise SetupError(
+                    "No receiver of alerts is set.",
+                    fix="Set PILOTHOUSE_ALERT_URL or PILOTHOUSE_ALERT_URL_FILE; "
+                    "see docs/watching.md.",
+                )
+            self._receiver.send(trial_message(self._panel_url))
+            act.done()

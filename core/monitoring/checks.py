@@ -26,9 +26,10 @@ from core.monitoring.reference import nothing_in_production
 from core.monitoring.report import DriftReport
 from core.params import Params
 from core.problems import require_problem
+from core.promotion.act import Act
 from core.promotion.audit import Action
 from core.promotion.promotions import PromotionService
-from core.promotion.trail import Act, AuditTrail
+from core.promotion.trail import AuditTrail
 from core.training.artifacts import read_value
 from core.training.follower import JobFollower, JobRecords
 from core.training.jobs import tail_of

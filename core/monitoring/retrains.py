@@ -87,17 +87,20 @@ class RetrainingService:
         require_problem(problem, self._problems)
         return decide(self._policy, self._counted(self._situation(problem, now), problem)[0])
 
-    def retrain(self, problem: str, now: datetime) -> Retrain:
+    def retrain(self, problem: str, now: datetime, *, asked_by: str = RETRAINER) -> Retrain:
         """Starts a run if the policy wants one now.
 
         The alerts that it may answer are told of the run. It may be asked at any time: what
-        a process that died has left undone is completed.
+        a process that died has left undone is completed. Whoever asks, it is the policy that
+        starts the run.
 
         Raises:
+            ForbiddenError: whoever asks may not start runs.
             ConflictError: another run was started at the same moment.
             ResourceError: the cluster cannot give the default profile.
             UnavailableError: a service that has to be asked does not answer.
         """
+        self._runs.require_starter(asked_by, problem)
         last = self._last_retrain(problem)
         if last is not None:
             self._tell_alerts(last)

@@ -45,6 +45,14 @@ class Action(StrEnum):
     KEY_MADE = "key made"
     KEY_REVOKED = "key revoked"
     TRAIL_ANCHORED = "trail anchored"
+    TRIAL_ALERT_SENT = "trial alert sent"
+    SIGNED_IN = "signed in"
+    ACCOUNT_ADDED = "account added"
+    ROLE_CHANGED = "role changed"
+    ACCOUNT_REMOVED = "account removed"
+    TOKEN_ISSUED = "token issued"
+    TOKEN_RENEWED = "token renewed"
+    ADMIN_RECOVERED = "admin recovered"
 
 
 class Outcome(StrEnum):

@@ -88,7 +88,13 @@ class Decisions:
         """Why an actor may not approve a request, as one sentence; empty if nothing is."""
         started_by = self._desk.database.run(request.run_id).started_by
         hands = Hands(started_by, request.requested_by)
-        return objection(actor, hands, told_apart=self._desk.identities.told_apart)
+        identities = self._desk.identities
+        return objection(
+            actor,
+            hands,
+            told_apart=identities.told_apart,
+            token_known_to=identities.token_known_to(actor),
+        )
 
     def _require_allowed(self, request: PromotionRequest, actor: str, reason: str) -> None:
         said = self.objection(request, actor)

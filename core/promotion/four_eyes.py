@@ -25,12 +25,13 @@ def standing(told_apart: bool) -> str:
     return IN_FORCE if told_apart else NOT_IN_FORCE
 
 
-def objection(actor: str, hands: Hands, *, told_apart: bool) -> str:
+def objection(actor: str, hands: Hands, *, told_apart: bool, token_known_to: str = "") -> str:
     """Why an actor may not approve, as one sentence; empty if nothing is against it.
 
     What acts by itself is no person and approves nothing. Nor does it count as one who has
     asked: a retrain that the policy started may be approved by anybody. No role is asked
-    for, so none can skip the rule.
+    for, so none can skip the rule. Whoever has seen the actor's token when it was issued
+    could be the one who acts.
     """
     if actor in SYSTEM_ACTORS:
         return f"A person has to approve, and {actor} is none."
@@ -40,4 +41,9 @@ def objection(actor: str, hands: Hands, *, told_apart: bool) -> str:
         return f"{actor} started the run of this version, so somebody else has to approve it."
     if actor == hands.requested_by:
         return f"{actor} asked for this promotion, so somebody else has to approve it."
+    if token_known_to in (hands.started_by, hands.requested_by) and token_known_to:
+        return (
+            f"{token_known_to}, who brought this candidate about, has issued the token of "
+            f"{actor} and knows it, so {actor} has to renew it first."
+        )
     return ""

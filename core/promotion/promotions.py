@@ -17,6 +17,7 @@ from core.domain import (
     PromotionRequest,
     Run,
 )
+from core.promotion.audit import Action
 from core.promotion.candidates import Candidates
 from core.promotion.decisions import Decided, Decisions
 from core.promotion.desk import Desk
@@ -123,25 +124,33 @@ class PromotionService:
 
     def request(self, problem: str, version: int, *, actor: str, reason: str) -> PromotionRequest:
         """Asks for a registered version; see ``Candidates.request``."""
+        self._require(Action.REQUEST_OPENED, actor, f"{problem} v{version}", problem)
         return self._candidates.request(problem, version, actor=actor, reason=reason)
 
     def approve(self, request_id: str, *, reason: str, actor: str) -> Decided:
         """Says yes to a request; see ``Decisions.approve``."""
+        self._require(Action.APPROVAL_GIVEN, actor, f"request {request_id}")
         return self._decisions.approve(request_id, reason=reason, actor=actor)
 
     def reject(self, request_id: str, *, reason: str, actor: str) -> PromotionRequest:
         """Closes a request; see ``Decisions.reject``."""
+        self._require(Action.REQUEST_REJECTED, actor, f"request {request_id}")
         return self._decisions.reject(request_id, reason=reason, actor=actor)
 
     def rollback(
         self, problem: str, version: int | None = None, *, reason: str, actor: str
     ) -> Promotion:
         """Goes back to an earlier Production version; see ``Rollbacks.rollback``."""
+        self._require(Action.ROLLED_BACK, actor, f"Production of {problem}", problem)
         return self._rollbacks.rollback(problem, version, reason=reason, actor=actor)
 
     def restore_alias(self, problem: str, *, actor: str, reason: str) -> Promotion:
         """Makes aliases show the record again; see ``Rollbacks.restore_alias``."""
+        self._require(Action.ALIAS_RESTORED, actor, f"aliases of {problem}", problem)
         return self._rollbacks.restore_alias(problem, actor=actor, reason=reason)
+
+    def _require(self, action: Action, actor: str, object: str, problem: str = "") -> None:
+        self._desk.trail.require(action, actor=actor, object=object, problem=problem)
 
     # What the worker does
 

@@ -8,24 +8,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Required, TypedDict, Unpack
 
 from core.adapters.database_audit import EVERY_ROW, AuditRecords
-from core.adapters.database_tables import Also, Connection
+from core.adapters.database_tables import Connection
 from core.errors import (
-    InvalidInputError,
+    ForbiddenError,
     PilothouseError,
     TrainingError,
     UnavailableError,
 )
+from core.promotion.act import Act, said_of
 from core.promotion.audit import Action, AuditEntry, AuditRow, Chosen, Outcome
 from core.promotion.audit_files import AnchorFile
 from core.promotion.audit_verify import BEGINNING, Anchor, Finding, open_anchor, verify
 from core.promotion.identity import SYSTEM_ACTORS, Identities
-from core.wording import count
 
 LOG = logging.getLogger(__name__)
 #: As the columns are.
@@ -130,12 +129,15 @@ class AuditTrail:
     ) -> Iterator[Act]:
         """Watches over an action: the block says when it is done, a failure is recorded here.
 
+        Whoever has no right to the action does not come into the block.
+
         What the system itself tries and cannot do is tried again every few seconds; it is in
         the log and, unless a row said that it was done, not in the trail.
         """
         act = Act(self, action, actor, object, problem, reason)
         act.refused = refused
         try:
+            self._require_right(action, actor)
             yield act
         except Exception as exc:
             if act.is_told or actor not in SYSTEM_ACTORS:
@@ -145,11 +147,28 @@ class AuditTrail:
             if act.is_told:
                 self.anchor()
 
+    def require(self, action: Action, *, actor: str, object: str, problem: str = "") -> None:
+        """Refuses an action that is recorded elsewhere to whoever has no right to it.
+
+        Raises:
+            ForbiddenError: the actor has no right to it; that is recorded.
+        """
+        try:
+            self._require_right(action, actor)
+        except ForbiddenError as exc:
+            self._record_failure(Act(self, action, actor, object, problem, ""), exc)
+            raise
+
+    def _require_right(self, action: Action, actor: str) -> None:
+        said = self._identities.lacks(actor, action)
+        if said:
+            raise ForbiddenError(said, fix="Ask one of them, or an admin for another role.")
+
     def _record_failure(self, act: Act, exc: Exception) -> None:
         is_failure = isinstance(exc, _FAILURES) or not isinstance(exc, PilothouseError)
         outcome = Outcome.FAILED if is_failure else Outcome.REFUSED
         act.action = act.refused or act.action
-        entry = act.entry(outcome, _said(exc))
+        entry = act.entry(outcome, said_of(exc))
         try:
             self.append(entry)
         except UnavailableError:
@@ -195,8 +214,10 @@ class AuditTrail:
         """Sets the anchor on the newest row, whatever it was, and records what was wrong.
 
         Raises:
+            ForbiddenError: the actor may not.
             UnavailableError: database or anchor cannot be read or written.
         """
+        self.require(Action.TRAIL_ANCHORED, actor=actor, object="audit trail")
         before = self.verify()
         said = "; ".join(finding.text for finding in before.findings) or "Nothing was wrong."
         # The row comes first: no anchor is set anew without one.
@@ -241,58 +262,6 @@ class AuditTrail:
         findings = verify(rows, self._key, text)
         anchored = None if set_on is None else set_on.sequence
         return Verification(self._clock(), len(rows), findings, anchored)
-
-
-@dataclass
-class Act:
-    """One action on its way into the trail. What is not known at first is set on the way."""
-
-    _trail: AuditTrail
-    action: Action
-    actor: str
-    object: str
-    problem: str
-    reason: str
-    #: What it is called where it fails, if that is something else.
-    refused: Action | None = field(default=None, init=False)
-    #: Whether a row was handed over that says it is done.
-    is_told: bool = field(default=False, init=False)
-
-    def entry(self, outcome: Outcome, detail: str) -> AuditEntry:
-        """The entry that says how it ended."""
-        return self._trail.entry(
-            self.action,
-            actor=self.actor,
-            object=self.object,
-            problem=self.problem,
-            reason=self.reason,
-            outcome=outcome,
-            detail=detail,
-        )
-
-    def done(self, detail: str = "") -> None:
-        """Records that it is done, in a transaction of its own.
-
-        Raises:
-            UnavailableError: the row cannot be written.
-        """
-        self._trail.append(self.entry(Outcome.DONE, detail))
-        self.is_told = True
-
-    def done_with(self, detail: str = "") -> Also:
-        """What records that it is done in the transaction in which it is."""
-        return partial(self._tell, self.entry(Outcome.DONE, detail))
-
-    def _tell(self, entry: AuditEntry, connection: Connection) -> None:
-        self._trail.append_in(connection, entry)
-        self.is_told = True
-
-
-def _said(exc: Exception) -> str:
-    if not isinstance(exc, PilothouseError):
-        return type(exc).__name__
-    offences = len(exc.offences) if isinstance(exc, InvalidInputError) else 0
-    return f"{exc.message} ({count(offences, 'offence')})" if offences else exc.message
 
 
 def _storable(text: str) -> str:

@@ -12,8 +12,6 @@ from core.services.layout import TAG, Layout
 from core.services.ports import InternalPorts
 from core.settings import CODE_ROOT, LOOPBACK, Settings, vendor_privacy
 
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-
 #: What Spark 3.5 and RayDP reach into on Java 17. Without it a fit passes, but handing
 #: data between Ray and Spark kills the executor.
 _OPENED = (
@@ -102,7 +100,7 @@ def _ray_variables(launch: Launch) -> dict[str, str]:
         "AUTOSCALER_METRIC_PORT": str(launch.ports.autoscaler_metrics),
         "DASHBOARD_METRIC_PORT": str(launch.ports.dashboard_metrics),
     }
-    if launch.settings.host in LOOPBACK_HOSTS:
+    if launch.settings.is_loopback:
         # With "clusters" off, which is what this means on every system, Ray's node has the
         # loopback address and each of its ports binds there.
         variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

@@ -29,7 +29,6 @@ CHECK_TIMEOUT_S = 600.0
 RETRAIN_TIMEOUT_S = 3600.0
 #: The policy is asked twice a minute; after the last day that is waited for.
 POLICY_S = 45.0
-ACTOR = "simulation"
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ def simulate(
     days: int,
     labels_after: int,
     seed: int,
+    actor: str,
 ) -> Iterator[DayReport]:
     """Delivers day after day and yields what became of each.
 
@@ -64,8 +64,10 @@ def simulate(
         days: number of days, at least 1.
         labels_after: days after which a day's labels come.
         seed: of the draws of a day's rows.
+        actor: who brings batches and labels.
 
     Raises:
+        ForbiddenError: the actor may not bring data.
         NotFoundError: the problem has no later rows.
         UnavailableError: a check or a retrain does not end in time.
     """
@@ -80,14 +82,14 @@ def simulate(
     delivered: list[Batch] = []
     with tempfile.TemporaryDirectory() as folder:
         for day in planned:
-            batch = _deliver(pilothouse, problem, day, Path(folder))
+            batch = _deliver(pilothouse, problem, day, Path(folder), actor)
             delivered.append(batch)
             check = _checked(pilothouse, batch)
             labels = 0
             if day.number > labels_after:
                 earlier = day.number - labels_after - 1
                 labels = _send_labels(
-                    pilothouse, problem, planned[earlier], delivered[earlier], Path(folder)
+                    pilothouse, problem, planned[earlier], delivered[earlier], Path(folder), actor
                 )
             yield DayReport(
                 day=day.number,
@@ -104,19 +106,19 @@ def simulate(
             )
 
 
-def _deliver(pilothouse: Pilothouse, problem: Problem, day: Day, folder: Path) -> Batch:
+def _deliver(pilothouse: Pilothouse, problem: Problem, day: Day, folder: Path, actor: str) -> Batch:
     file = folder / f"day-{day.number}.csv"
     pa_csv.write_csv(day.rows, file)
-    added = pilothouse.batches.add(problem.name, file, name=file.name, actor=ACTOR)
+    added = pilothouse.batches.add(problem.name, file, name=file.name, actor=actor)
     return added.batch
 
 
 def _send_labels(
-    pilothouse: Pilothouse, problem: Problem, day: Day, batch: Batch, folder: Path
+    pilothouse: Pilothouse, problem: Problem, day: Day, batch: Batch, folder: Path, actor: str
 ) -> int:
     file = folder / f"labels-{day.number}.csv"
     pa_csv.write_csv(_label_table(day, batch, problem.contract), file)
-    return pilothouse.labels.add(problem.name, file, actor=ACTOR).joined
+    return pilothouse.labels.add(problem.name, file, actor=actor).joined
 
 
 def _label_table(day: Day, batch: Batch, contract: Contract) -> pa.Table:

@@ -23,8 +23,9 @@ from core.errors import (
 from core.params import Params, TrainingParams, override_training
 from core.problems import require_problem
 from core.problems.contract import Problem
+from core.promotion.act import Act
 from core.promotion.audit import Action
-from core.promotion.trail import Act, AuditTrail
+from core.promotion.trail import AuditTrail
 from core.training.follower import JobFollower, JobRecords
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.jobs import node_capacities, tail_of
@@ -101,6 +102,16 @@ class RunService:
             reason=(cause or {}).get(CAUSE, ""),
         ) as act:
             return self._start(problem, profile, overrides, tuple(batches), cause or {}, act)
+
+    def require_starter(self, actor: str, problem: str) -> None:
+        """Refuses whoever may not start runs.
+
+        Raises:
+            ForbiddenError: the actor may not.
+        """
+        self._trail.require(
+            Action.RUN_STARTED, actor=actor, object=f"run of {problem}", problem=problem
+        )
 
     def _start(
         self,

@@ -25,8 +25,9 @@ from core.errors import (
 from core.params import Params
 from core.problems import require_problem
 from core.problems.contract import Problem
+from core.promotion.act import Act
 from core.promotion.audit import Action
-from core.promotion.trail import Act, AuditTrail
+from core.promotion.trail import AuditTrail
 from core.training.artifacts import read_value
 from core.training.follower import lost
 from core.training.jobs import end_job, is_lost, node_capacities, tail_of

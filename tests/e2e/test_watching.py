@@ -25,6 +25,7 @@ def test_drift_is_seen_and_a_retrain_waits_for_approval(
     page: Page, installation: Installation, tmp_path: Path, screenshots: Path
 ) -> None:
     later = load_later("titanic")
+    waiting = installation.ask("promote", "list", "--problem", "titanic", "--open")
     go_to(page, "Data")
     upload(page, drifted(later, tmp_path / "monday.csv"))
     capture(page, screenshots / "data.png")
@@ -38,9 +39,10 @@ def test_drift_is_seen_and_a_retrain_waits_for_approval(
     send_labels(page, labels_of(later, batch["id"], tmp_path / "labels.csv"))
 
     go_to(page, "Overview")
-    see_the_candidate_wait(page)
+    see_the_candidate_wait(page, [one["version"] for one in waiting])
     go_to(page, "Drift")
-    expect(page.get_by_text(re.compile(r"^Realized AUC"))).to_be_visible()
+    realized = page.get_by_text(re.compile(r"^Realized AUC"))
+    expect(realized).to_be_visible(timeout=CHECK_TIMEOUT_MS)
     capture(page, screenshots / "drift.png")
     assert installation.command("drift", "titanic", "--batch", batch["id"]).returncode == 42
 
@@ -105,9 +107,13 @@ def send_labels(page: Page, file: Path) -> None:
     assert_calm(page)
 
 
-def see_the_candidate_wait(page: Page) -> None:
-    """The policy starts a run by itself, and its version opens a request."""
-    waits = page.get_by_text(re.compile(r"titanic v\d+ waits for a person"))
+def see_the_candidate_wait(page: Page, others: list[int]) -> None:
+    """The policy starts a run by itself, and its version opens a request.
+
+    ``others`` are versions that have waited before; the new one takes their place.
+    """
+    not_others = "".join(rf"(?!{version} )" for version in others)
+    waits = page.get_by_text(re.compile(rf"titanic v{not_others}\d+ waits for a person"))
     expect(waits).to_be_visible(timeout=RETRAIN_TIMEOUT_MS)
     told = page.get_by_text(re.compile(r"waits for approval")).first
     expect(told).to_be_visible(timeout=CHECK_TIMEOUT_MS)

@@ -33,6 +33,8 @@ from tests.serving_support import (
     RATES,
     RECORD,
     TITANIC,
+    FixedKeys,
+    admission,
     artifact_server,
     expected_probability,
     write_tiny_bundle,
@@ -110,7 +112,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     settings = Settings(home=folder / "home", serving_port=port)
     with artifact_server(folder / "artifacts") as artifacts, ray_head() as head:
         client = ServeClient(head.dashboard, head.token)
-        service = ServingService(settings, PARAMS, client, ["titanic"])
+        service = ServingService(
+            settings, PARAMS, client, ["titanic"], FixedKeys(admission(settings.home))
+        )
         before = service.status()
         assert (before.health, before.replicas) == (Health.DOWN, 0)
         assert before.detail == "No model is deployed."
@@ -229,7 +233,9 @@ def test_the_log_is_complete_however_a_replica_is_told_to_end(running: Running) 
         update={"inference_log": INFERENCE_LOG.model_copy(update={"flush_s": 60.0})}
     )
     client = ServeClient(running.head.dashboard, running.head.token)
-    service = ServingService(running.settings, slow, client, ["titanic"])
+    service = ServingService(
+        running.settings, slow, client, ["titanic"], FixedKeys(admission(running.settings.home))
+    )
     service.deploy({"titanic": running.refer(1)})
     service.wait_until_serving("titanic", 1, DEPLOY_TIMEOUT_S)
     time.sleep(1.0)  # The version is the same, so nothing else says that the parameters are new.

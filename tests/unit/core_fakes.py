@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from core.access.people import People
 from core.adapters.database import Database
+from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_batches import BatchRecords
 from core.adapters.mlflow import KIND_RUN, MAX_TAG, RunChanges, TrackedRun
 from core.adapters.ray import JobStatus, Node
@@ -26,6 +28,7 @@ from core.monitoring.messages import Message
 from core.params import load_params
 from core.params_alerts import ScheduleParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
+from core.promotion.audit import Action
 from core.promotion.identity import Identities, OneLocalOperator
 from core.promotion.trail import AuditTrail
 from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
@@ -588,6 +591,12 @@ class Accounts:
     def role_of(self, actor: str) -> str:
         return OneLocalOperator().role_of(actor)
 
+    def lacks(self, actor: str, action: Action) -> str:
+        return ""
+
+    def token_known_to(self, actor: str) -> str:
+        return ""
+
 
 def make_world(
     folder: Path, *, identities: Identities | None = None, approvals_required: int = 1
@@ -617,7 +626,8 @@ def make_world(
         serving=serving,
         versions=FakeVersions(),
         receiver=receiver,
-        identities=identities or OneLocalOperator(),
+        accounts=AccountRecords(database),
+        identities=identities or People(AccountRecords(database), has_login=False),
     )
     assembled = assemble(settings, params, {PROBLEM.name: PROBLEM}, ports)
     pilothouse = replace(

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from core.adapters.database import Database
+from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_decisions import DecisionRecords
 from core.bootstrap import Pilothouse, assemble
 from core.domain import Health, ModelVersion, Run, RunStatus, ServedVersion, ServingStatus
@@ -128,6 +129,7 @@ class Lifecycle:
             serving=self.replicas,
             versions=FakeVersions(),
             receiver=FakeReceiver(),
+            accounts=AccountRecords(self.database),
             identities=Accounts(),
         )
         params = make_params(self.approvals_required)

@@ -4,7 +4,7 @@ import pytest
 
 from app import charts
 from app.watching.tables import features_frame, quality_frame, reasons_frame
-from core.domain import AlertStatus, Level, RunStatus
+from core.domain import AlertStatus, Check, Level, RunStatus
 from core.errors import ConflictError, UnavailableError
 from tests.unit.app_fakes import FakeCore, make_batch, make_core, open_panel, texts
 from tests.unit.app_watching_values import (
@@ -83,6 +83,21 @@ def test_an_active_check_is_followed_and_no_second_one_offered(
     offered = [one for one in panel.button if one.label.startswith("Check ")]
     assert offered
     assert all(one.disabled for one in offered)
+
+
+def test_a_check_that_somebody_else_starts_comes_into_view(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    newer = make_check(3, RunStatus.RUNNING)
+
+    def asked(problem: str, limit: int = 100) -> tuple[Check, ...]:
+        if limit == 1 and newer not in core.monitoring.checks:
+            core.monitoring.checks.insert(0, newer)
+        return tuple(core.monitoring.checks[:limit])
+
+    monkeypatch.setattr(core.monitoring, "list", asked)
+    panel = open_panel(monkeypatch, core, "drift")
+    assert "Checking batch" in texts(panel)
 
 
 def test_a_failed_check_says_why(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:

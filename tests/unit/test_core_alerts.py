@@ -306,7 +306,7 @@ class TestReceivers:
 
     def test_a_trial_says_that_there_is_nobody(self, alerts: Alerts) -> None:
         with pytest.raises(SetupError, match="No receiver"):
-            alerts.service(None).send_trial()
+            alerts.service(None).send_trial(actor="anna")
         receiver = FakeReceiver()
-        alerts.service(receiver).send_trial()
+        alerts.service(receiver).send_trial(actor="anna")
         assert [message.title for message in receiver.taken] == ["[test] Pilothouse"]

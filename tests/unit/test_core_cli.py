@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_compare, cli_models, cli_promote
+from core import cli, cli_session
 from core.bootstrap import Pilothouse
 from core.domain import Health, RunStatus, ServedVersion, ServingStatus
 from core.errors import InvalidInputError, NotFoundError, Offence
@@ -27,8 +27,7 @@ REASON = "better [on] every slice"
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    for module in (cli_models, cli_compare, cli_promote):
-        monkeypatch.setattr(module, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     monkeypatch.setattr("core.first_start.POLL_S", 0.0)
     # Wide enough that no sentence and no cell is broken over lines.
     monkeypatch.setenv("COLUMNS", "250")
@@ -373,7 +372,7 @@ class TestFailures:
         def break_down() -> Pilothouse:
             raise RuntimeError("a mistake of ours")
 
-        monkeypatch.setattr(cli_models, "connect", break_down)
+        monkeypatch.setattr(cli_session, "connect", break_down)
         monkeypatch.setenv("PILOTHOUSE_HOME", str(tmp_path / "home"))
         assert _main(monkeypatch, "runs", "list") == 1
         said = capsys.readouterr().err

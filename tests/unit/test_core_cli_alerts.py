@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_alerts
+from core import cli, cli_session
 from core.domain import Alert, Level
 from core.monitoring.report import Topic
 from tests.unit.alert_values import CRITICAL, OK, WARNING, check_of, report_of
@@ -20,7 +20,7 @@ from tests.unit.core_fakes import World, make_world
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    monkeypatch.setattr(cli_alerts, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     yield made
     made.close()
 

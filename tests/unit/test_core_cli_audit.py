@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_audit
+from core import cli, cli_audit, cli_session
 from core.errors import InvalidInputError
 from core.promotion.audit import Action, Outcome
 from core.promotion.audit_export import FIELDS
@@ -28,7 +28,7 @@ FORMULAS = ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\tx", "\rx"]
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    monkeypatch.setattr(cli_audit, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     audit = made.pilothouse.audit
     for place, reason in enumerate(FORMULAS):
         audit.record(

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_batches
+from core import cli, cli_session
 from core.errors import DataContractError, NotFoundError
 from tests.unit.core_fakes import World, make_world
 
@@ -21,7 +21,7 @@ GOOD = "weight,stones,colour,taste\n40,1,blue,sweet\n95,,yellow,\n"
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    monkeypatch.setattr(cli_batches, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     monkeypatch.setenv("COLUMNS", "250")
     yield made
     made.close()

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_drift
+from core import cli, cli_drift, cli_session
 from core.adapters.ray import JobStatus
 from core.domain import Level, Progress, RunStatus, Stage
 from core.errors import InvalidInputError, NotFoundError
@@ -27,7 +27,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
     made.put_into_production()
     made.add_batch("b1")
-    monkeypatch.setattr(cli_drift, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     monkeypatch.setattr(cli_drift, "POLL_S", 0.0)
     monkeypatch.setenv("COLUMNS", "250")
     yield made

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_keys
+from core import cli, cli_keys, cli_session
 from core.access.key_ring import KeyRing
 from core.access.serving_key import Scope, digest_of
 from core.adapters.database_keys import KeyRecords
@@ -22,7 +22,7 @@ from tests.unit.core_fakes import World, make_world
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    monkeypatch.setattr(cli_keys, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     yield made
     made.close()
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_retrain
+from core import cli, cli_session
 from core.monitoring.report import Topic
 from tests.unit.alert_values import CRITICAL, report_of
 from tests.unit.watching_fakes import Watched, watched
@@ -21,7 +21,7 @@ from tests.unit.watching_fakes import Watched, watched
 def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     with watched(tmp_path) as made:
         own = SimpleNamespace(retraining=made.retraining)
-        monkeypatch.setattr(cli_retrain, "connect", lambda: own)
+        monkeypatch.setattr(cli_session, "connect", lambda: own)
         made.promote()
         yield made
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import cli, cli_sweeps
+from core import cli, cli_session, cli_sweeps
 from core.adapters.ray import JobStatus
 from core.domain import Progress, RunStatus, Stage
 from core.errors import InvalidInputError
@@ -25,7 +25,7 @@ GIVEN = ("plums", "--profiles", "1c-1g,2c-2g", "--families", "lr,gbt", "--repeat
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
-    monkeypatch.setattr(cli_sweeps, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     monkeypatch.setattr(cli_sweeps, "POLL_S", 0.0)
     monkeypatch.setenv("COLUMNS", "250")
     yield made

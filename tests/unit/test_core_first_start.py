@@ -37,7 +37,7 @@ def test_an_empty_store_gets_its_first_model(world: World) -> None:
             _complete_and_consider(world)
         said.append(text)
 
-    ensure_models(world.pilothouse, say)
+    ensure_models(world.pilothouse, say, actor="operator")
     assert said == ["plums: queued", "loading plums v1"]
     assert world.serving.waited_for == [("plums", 1)]
     (run,) = world.pilothouse.runs.list()
@@ -46,7 +46,7 @@ def test_an_empty_store_gets_its_first_model(world: World) -> None:
 
 def test_a_run_that_is_under_way_is_followed(world: World) -> None:
     started = world.start()
-    ensure_models(world.pilothouse, lambda _: _once(world))
+    ensure_models(world.pilothouse, lambda _: _once(world), actor="operator")
     assert [run.id for run in world.pilothouse.runs.list()] == [started.id]
     assert world.serving.waited_for == [("plums", 1)]
 
@@ -58,7 +58,7 @@ def _once(world: World) -> None:
 
 def test_what_is_recorded_is_only_waited_for(world: World) -> None:
     world.pilothouse.promotions.consider(world.train())
-    ensure_models(world.pilothouse, lambda _: None)
+    ensure_models(world.pilothouse, lambda _: None, actor="operator")
     assert len(world.pilothouse.runs.list()) == 1
     assert world.serving.waited_for == [("plums", 1)]
 
@@ -69,7 +69,7 @@ def test_a_first_run_that_fails_is_an_error_that_names_its_log(world: World) -> 
             world.tracker.finish(run.id, RunStatus.FAILED, "It broke.")
 
     with pytest.raises(TrainingError, match="It broke") as failed:
-        ensure_models(world.pilothouse, say)
+        ensure_models(world.pilothouse, say, actor="operator")
     (run,) = world.pilothouse.runs.list()
     assert run.id in failed.value.fix
 
@@ -80,4 +80,4 @@ def test_a_worker_that_does_not_promote_is_told(world: World) -> None:
             world.complete(run.id, auc=0.85)
 
     with pytest.raises(UnavailableError, match="worker"):
-        ensure_models(world.pilothouse, say)
+        ensure_models(world.pilothouse, say, actor="operator")

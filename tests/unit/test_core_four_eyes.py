@@ -47,6 +47,24 @@ def test_what_acts_by_itself_approves_nothing(actor: str, told_apart: bool) -> N
     assert "A person has to approve" in objection(actor, Hands("a", "b"), told_apart=told_apart)
 
 
+@pytest.mark.parametrize(
+    ("hands", "known_to", "said"),
+    [
+        (Hands("ann", "ann"), "ann", "ann, who brought this candidate about, has issued"),
+        (Hands(RETRAINER, "ann"), "ann", "ann, who brought this candidate about, has issued"),
+        (Hands("ann", "ann"), "eve", ""),
+        (Hands("ann", "ann"), "", ""),
+        (Hands("", ""), "", ""),
+    ],
+)
+def test_a_token_known_to_whoever_brought_it_about_is_not_enough(
+    hands: Hands, known_to: str, said: str
+) -> None:
+    found = objection("bob", hands, told_apart=True, token_known_to=known_to)
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
+
+
 def test_it_is_said_whether_four_eyes_are_in_force() -> None:
     assert standing(True) == "in force"
     assert standing(False) == "not in force: one local operator"

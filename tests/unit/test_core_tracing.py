@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core import bootstrap, cli, cli_trace
+from core import bootstrap, cli, cli_session, cli_trace
 from core.data.segments import SegmentLimits, SegmentWriter
 from core.deployment.inference_log import inference_folder, schema_of, segments_folder
 from core.deployment.lineage import PAGE_ROWS, Lineage, Missing
@@ -48,7 +48,7 @@ class FakeScorer:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(bootstrap, "build_scorer", FakeScorer)
     made = make_world(tmp_path)
-    monkeypatch.setattr(cli_trace, "connect", lambda: made.pilothouse)
+    monkeypatch.setattr(cli_session, "connect", lambda: made.pilothouse)
     made.registry.folder.mkdir()
     with artifact_server(made.registry.folder) as url:
         made.registry.url = url

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from core.access.admission import Admission, AdmittedKey
-from core.access.key_ring import KeyRing
+from core.access.admission import AdmittedKey
 from core.access.serving_key import Scope
 from core.adapters.serve import ServeClient
 from core.deployment.endpoint import EndpointConfig, HttpOptions, Places, application_config
@@ -24,7 +22,14 @@ from core.errors import InvalidInputError, NotFoundError, SetupError, Unavailabl
 from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
-from tests.serving_support import INFERENCE_LOG, OWN_TOKEN, RATES, admission, user_config
+from tests.serving_support import (
+    INFERENCE_LOG,
+    OWN_TOKEN,
+    RATES,
+    FixedKeys,
+    admission,
+    user_config,
+)
 
 PARAMS = ServingParams(
     min_replicas=1,
@@ -71,18 +76,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PILOTHOUSE_HOME", str(tmp_path))
 
 
-@dataclass(frozen=True)
-class Ring(KeyRing):
-    """Keys without files and a database."""
-
-    keys: tuple[AdmittedKey, ...] = ()
-    required: bool = False
-
-    def admission(self) -> Admission:
-        return admission(Path("/home"), *self.keys, required=self.required)
-
-    def own_token(self) -> str:
-        return OWN_TOKEN
+def ring(*keys: AdmittedKey, required: bool = False) -> FixedKeys:
+    return FixedKeys(admission(Path("/home"), *keys, required=required))
 
 
 def ray_state(status: str = "RUNNING", deployment: str = "HEALTHY", message: str = "") -> Any:
@@ -98,7 +93,7 @@ def service_of(ray: Answers, served: Answers) -> ServingService:
         PARAMS,
         ServeClient("http://ray", transport=transport_of(ray)),
         ["titanic", "other"],
-        Ring(),
+        ring(),
         transport=transport_of(served),
     )
 
@@ -153,7 +148,7 @@ def test_deploy_puts_the_configuration_with_the_token() -> None:
     seen: list[httpx.Request] = []
     transport = transport_of({"PUT /api/serve/applications/": (200, "")}, seen)
     client = ServeClient("http://ray", "secret", transport)
-    ServingService(Settings(), PARAMS, client, [], Ring()).deploy({"titanic": REF})
+    ServingService(Settings(), PARAMS, client, [], ring()).deploy({"titanic": REF})
     (request,) = seen
     assert request.headers["authorization"] == "Bearer secret"
     body = json.loads(request.content)
@@ -161,7 +156,7 @@ def test_deploy_puts_the_configuration_with_the_token() -> None:
     assert config["models"]["titanic"]["production"]["version"] == 4
 
 
-def handed_out(deployed: Any, keys: KeyRing) -> tuple[bool, list[Any]]:
+def handed_out(deployed: Any, keys: FixedKeys) -> tuple[bool, list[Any]]:
     """What ``hand_out_keys`` says, and the bodies it puts, where ``deployed`` runs."""
     application = ray_state()["applications"]["pilothouse"] | {"deployed_app_config": deployed}
     seen: list[httpx.Request] = []
@@ -198,7 +193,7 @@ def deployed_with(*keys: AdmittedKey) -> Any:
 
 
 def test_handing_out_keys_changes_the_keys_and_nothing_else() -> None:
-    said, (put,) = handed_out(deployed_with(), Ring((KEY,)))
+    said, (put,) = handed_out(deployed_with(), ring(KEY))
     assert said
     assert put["applications"] == [deployed_with(KEY)]
     assert put["http_options"] == {"host": "127.0.0.1", "port": 8000}
@@ -206,16 +201,16 @@ def test_handing_out_keys_changes_the_keys_and_nothing_else() -> None:
 
 
 def test_keys_that_replicas_have_are_not_handed_out_again() -> None:
-    assert handed_out(deployed_with(KEY), Ring((KEY,))) == (False, [])
-    assert handed_out(deployed_with(), Ring()) == (False, [])
-    said, (put,) = handed_out(deployed_with(KEY), Ring())
+    assert handed_out(deployed_with(KEY), ring(KEY)) == (False, [])
+    assert handed_out(deployed_with(), ring()) == (False, [])
+    said, (put,) = handed_out(deployed_with(KEY), ring())
     assert (said, put["applications"]) == (True, [deployed_with()])
 
 
 def test_where_nothing_is_deployed_no_keys_are_handed_out() -> None:
-    assert handed_out(None, Ring((KEY,))) == (False, [])
+    assert handed_out(None, ring(KEY)) == (False, [])
     with pytest.raises(UnavailableError, match="something other"):
-        handed_out({"deployments": []}, Ring())
+        handed_out({"deployments": []}, ring())
     empty: Answers = {"GET /api/serve/applications/": (200, {"applications": {}})}
     assert not service_of(empty, {}).hand_out_keys()
     with pytest.raises(UnavailableError):
@@ -230,7 +225,7 @@ def test_we_ask_under_our_own_key_where_keys_are_required() -> None:
             PARAMS,
             ServeClient("http://ray", transport=transport_of(RAY)),
             ["titanic"],
-            Ring(required=required),
+            ring(required=required),
             transport=transport_of(SERVED, seen),
         )
         assert service.status().served
