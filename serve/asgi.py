@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from core.errors import PilothouseError
 from serve.gate import Gate
@@ -22,7 +23,8 @@ from serve.logs import ReplicaLogs
 from serve.mlflow_routes import MlflowRoutes
 from serve.native import NativeRoutes
 from serve.open_inference_routes import OpenInferenceRoutes
-from serve.routes import RouteGroup, Scoring
+from serve.recorder import Answered
+from serve.routes import OTHER, Route, RouteGroup, Scoring
 from serve.store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,9 @@ class EndpointApp:
     def __init__(self, store: ModelStore, logs: ReplicaLogs, gate: Gate) -> None:
         self._gate = gate
         self._logs = logs
-        self._scoring = Scoring(logs.inference.record)
+        self._store = store
+        self._counts = logs.counts
+        self._scoring = Scoring(self._record)
         self._native = NativeRoutes(store, logs, gate, self._scoring)
         self._groups: tuple[RouteGroup, ...] = (
             OpenInferenceRoutes(store, self._scoring),
@@ -56,35 +60,45 @@ class EndpointApp:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         else:
+            started_s = time.perf_counter()
+            path = scope["path"]
+            group = next(group for group in self._groups if group.owns(path))
+            route: Route | None = None
             try:
-                answer = await self._answer(scope, receive)
+                route = group.find(path)
+                answer = await self._answer(route, scope, receive)
             except DisconnectedError:
                 return
+            except HttpError as exc:
+                answer = group.refuse(exc.failure)
+            except PilothouseError as exc:
+                answer = group.refuse(failure_of(exc))
+            except Exception:
+                logger.exception("a request failed")
+                answer = group.refuse(_FAULT)
             await send_answer(send, answer, with_body=scope["method"] != "HEAD")
+            self._count(route, answer.status, time.perf_counter() - started_s)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        path = scope["path"]
-        group = next(group for group in self._groups if group.owns(path))
-        try:
-            route = group.find(path)
-            allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
-            if scope["method"] not in allowed:
-                allow = (b"allow", ", ".join(allowed).encode())
-                message = f"This address takes {' and '.join(allowed)} only."
-                raise HttpError(405, "method_not_allowed", message, headers=(allow,))
-            if route.problem:
-                # First of all: who has no key learns neither what is served nor sends a body.
-                self._gate.admit(scope["headers"], route.problem, route.key_scope)
-            return await route.handler(scope, receive)
-        except HttpError as exc:
-            return group.refuse(exc.failure)
-        except PilothouseError as exc:
-            return group.refuse(failure_of(exc))
-        except DisconnectedError:
-            raise
-        except Exception:
-            logger.exception("a request failed")
-            return group.refuse(_FAULT)
+    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
+        allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+        if scope["method"] not in allowed:
+            allow = (b"allow", ", ".join(allowed).encode())
+            message = f"This address takes {' and '.join(allowed)} only."
+            raise HttpError(405, "method_not_allowed", message, headers=(allow,))
+        if route.problem or route.locked:
+            # First of all: who has no key learns neither what is served nor sends a body.
+            self._gate.admit(scope["headers"], route.problem, route.key_scope)
+        return await route.handler(scope, receive)
+
+    def _record(self, answered: Answered) -> None:
+        self._counts.add_predictions(answered)
+        self._logs.inference.record(answered)
+
+    def _count(self, route: Route | None, status: int, seconds: float) -> None:
+        problem, name = (route.problem, route.name) if route else ("", OTHER)
+        # A name that a caller has made up is no label: there would be no end to them.
+        known = problem in self._store.snapshot.models
+        self._counts.note(problem if known else "", name, status, seconds)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -67,7 +67,8 @@ class MlflowRoutes:
             problem = self._only_problem()
         if not problem or "/" in problem:
             raise nothing_here()
-        return Route("POST", partial(self._invoke, problem), problem, KeyScope.PREDICT)
+        handler = partial(self._invoke, problem)
+        return Route("POST", handler, problem, KeyScope.PREDICT, "invocations")
 
     def refuse(self, failure: Failure) -> Answer:
         """As ``RouteGroup`` says."""

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from core.access.serving_key import Scope as KeyScope
+from core.deployment.metrics import CONTENT_TYPE
 from serve.docs import render_docs
 from serve.gate import Gate
 from serve.http import (
@@ -31,6 +32,7 @@ from serve.store import ModelStore
 
 #: The docs page is our own text; nothing else may load or run in it.
 _DOCS_POLICY = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
+METRICS = "/metrics"
 _OfProblem = Callable[[str, Scope, Receive], Awaitable[Answer]]
 
 
@@ -62,7 +64,7 @@ class NativeRoutes:
         """As ``RouteGroup`` says."""
         fixed = [("GET", path) for path in self._fixed]
         of_problem = [(of[0], f"/{name}/{{problem}}") for name, of in self._of_problem.items()]
-        return (*fixed, *of_problem)
+        return (*fixed, ("GET", METRICS), *of_problem)
 
     def owns(self, path: str) -> bool:
         """As ``RouteGroup`` says: whatever nobody else owns."""
@@ -72,10 +74,12 @@ class NativeRoutes:
         """As ``RouteGroup`` says."""
         if path in self._fixed:
             return Route("GET", self._fixed[path])
+        if path == METRICS:
+            return Route("GET", self._metrics, locked=True)
         first, _, problem = path.removeprefix("/").partition("/")
         if first in self._of_problem and problem and "/" not in problem:
             method, handler, key_scope = self._of_problem[first]
-            return Route(method, partial(handler, problem), problem, key_scope)
+            return Route(method, partial(handler, problem), problem, key_scope, first)
         raise nothing_here()
 
     def refuse(self, failure: Failure) -> Answer:
@@ -134,6 +138,10 @@ class NativeRoutes:
                 "inference_log": self._logs.inference.state,
             }
         )
+
+    async def _metrics(self, scope: Scope, receive: Receive) -> Answer:
+        page = await asyncio.to_thread(self._logs.counts.page, self._store.snapshot)
+        return Answer(page.encode(), content_type=CONTENT_TYPE.encode())
 
     async def _openapi(self, scope: Scope, receive: Receive) -> Answer:
         return json_answer(self._document())

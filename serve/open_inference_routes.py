@@ -76,7 +76,8 @@ class OpenInferenceRoutes:
         if rest[:1] == ["versions"] and len(rest) > 1:
             wanted, rest = rest[1], rest[2:]
         if rest == ["infer"]:
-            return Route("POST", partial(self._infer, problem, wanted), problem, KeyScope.PREDICT)
+            handler = partial(self._infer, problem, wanted)
+            return Route("POST", handler, problem, KeyScope.PREDICT, "infer")
         if rest == ["ready"]:
             return Route("GET", partial(self._model_ready, problem, wanted), problem)
         if not rest:

@@ -45,8 +45,10 @@ def build_openapi(problems: Sequence[Problem], *, keys_required: bool) -> Schema
         ),
         **server_paths(),
     }
+    metrics = {"200": response("Metrics of all replicas", {"type": "string"}, "text/plain")}
     schemas: Schema = {"Error": _error_schema(), **protocol_schemas()}
     open_paths = set(paths)
+    paths["/metrics"] = operation("get", "Prometheus' text format", metrics)
     for problem in problems:
         name = problem.name
         schemas[f"{name}.Record"] = _record_schema(problem.contract)
@@ -81,7 +83,8 @@ def _lock(path: Schema) -> None:
     for locked in path.values():
         locked["security"] = [{name: []} for name in _SCHEMES]
         # In the shape of its other errors.
-        error = locked["responses"]["404"]["content"]["application/json"]["schema"]
+        unknown = locked["responses"].get("404")
+        error = unknown["content"]["application/json"]["schema"] if unknown else reference("Error")
         locked["responses"] |= refusals(error, 401, 403, 429)
 
 

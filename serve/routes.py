@@ -18,6 +18,9 @@ from serve.recorder import Record
 #: body to a thread and back doubles the time of a single record. See docs/http.md.
 INLINE_BYTES = 32 * 1024
 
+#: What requests are counted under that nobody has to tell apart.
+OTHER = "other"
+
 Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 
 
@@ -25,13 +28,17 @@ Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 class Route:
     """What is at one address. One that is for a problem asks for a key, if keys are required.
 
-    Where ``key_scope`` is ``None`` any key of the problem will do.
+    Where ``key_scope`` is ``None`` any key of the problem will do. One that is ``locked`` and
+    for no problem takes the key of the installation alone. ``name`` is what requests are
+    counted under.
     """
 
     method: str
     handler: Handler
     problem: str = ""
     key_scope: KeyScope | None = None
+    name: str = OTHER
+    locked: bool = False
 
 
 class RouteGroup(Protocol):

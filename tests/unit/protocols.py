@@ -82,6 +82,7 @@ class Endpoint:
     """An endpoint without Ray, and where it keeps its log."""
 
     app: EndpointApp
+    store: ModelStore
     logs: ReplicaLogs
     home: Path
 
@@ -99,7 +100,7 @@ def endpoint(
     home: Path, *names: str, gate: Gate | None = None, keep_log: bool = False
 ) -> Iterator[Endpoint]:
     """Serves these problems in version ``VERSION``; all of them if none is named."""
-    store, logs = ModelStore(), ReplicaLogs("r1", lambda problem, rows: None)
+    store, logs = ModelStore(), ReplicaLogs("r1")
     names = names or tuple(PROBLEMS)
     with artifact_server(home / "artifacts") as url:
         refs = {}
@@ -123,7 +124,7 @@ def endpoint(
     assert not store.snapshot.failures
     if keep_log:
         logs.configure(store.snapshot.config)
-    yield Endpoint(EndpointApp(store, logs, gate or open_gate()), logs, home)
+    yield Endpoint(EndpointApp(store, logs, gate or open_gate()), store, logs, home)
     logs.close()
 
 

@@ -39,7 +39,7 @@ Caller = Any
 @cache
 def silent_logs() -> ReplicaLogs:
     """Logs that nobody has told where to write."""
-    return ReplicaLogs("test", lambda problem, rows: None)
+    return ReplicaLogs("test")
 
 
 def app_of(store: ModelStore) -> EndpointApp:
@@ -398,7 +398,7 @@ def test_lifespan_and_websockets(store: ModelStore) -> None:
         async def send(message: Any) -> None:
             sent.append(message["type"])
 
-        logs = ReplicaLogs("ends", lambda problem, rows: None)
+        logs = ReplicaLogs("ends")
         await EndpointApp(store, logs, open_gate())(scope, receive, send)
         return sent
 

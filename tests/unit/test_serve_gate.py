@@ -276,7 +276,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 
 @pytest.fixture(scope="module")
 def logs() -> ReplicaLogs:
-    return ReplicaLogs("gate", lambda problem, rows: None)
+    return ReplicaLogs("gate")
 
 
 def call(app: EndpointApp, method: str, path: str, token: str = "", **given: Any) -> httpx.Response:

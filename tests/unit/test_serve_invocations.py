@@ -160,7 +160,7 @@ def test_what_mlflows_clients_ask_first(end: Endpoint) -> None:
         assert (response.status_code, response.text) == (200, "\n")
     assert end.call("GET", "/version").text == mlflow.__version__
     store = ModelStore()
-    empty = Endpoint(EndpointApp(store, end.logs, open_gate()), end.logs, end.home)
+    empty = Endpoint(EndpointApp(store, end.logs, open_gate()), store, end.logs, end.home)
     refused(empty.call("GET", "/ping"), 503, "TEMPORARILY_UNAVAILABLE")
     refused(invoke(empty, {}), 404, "RESOURCE_DOES_NOT_EXIST")
     refused(invoke(empty, {}, "/invocations"), 404, "RESOURCE_DOES_NOT_EXIST")

@@ -369,7 +369,8 @@ def test_what_is_not_loaded_is_not_ready(tmp_path: Path) -> None:
     with endpoint(tmp_path, "titanic") as serving:
         pass
     assert serving.call("GET", "/v2/health/ready").status_code == 200
-    empty = Endpoint(EndpointApp(ModelStore(), serving.logs, open_gate()), serving.logs, tmp_path)
+    store = ModelStore()
+    empty = Endpoint(EndpointApp(store, serving.logs, open_gate()), store, serving.logs, tmp_path)
     assert "No model is configured" in refused(empty.call("GET", "/v2/health/ready"), 503)
     refused(empty.call("GET", "/v2/models/titanic/ready"), 404)
 
