@@ -47,6 +47,7 @@ class EndpointApp:
             MlflowRoutes(store, self._scoring),
             self._native,
         )
+        self._by_root = {root: group for group in self._groups for root in group.roots}
 
     @property
     def routes(self) -> tuple[tuple[str, str], ...]:
@@ -62,7 +63,7 @@ class EndpointApp:
         else:
             started_s = time.perf_counter()
             path = scope["path"]
-            group = next(group for group in self._groups if group.owns(path))
+            group = self._by_root.get(path[1:].partition("/")[0], self._native)
             route: Route | None = None
             try:
                 route = group.find(path)
@@ -97,8 +98,9 @@ class EndpointApp:
     def _count(self, route: Route | None, status: int, seconds: float) -> None:
         problem, name = (route.problem, route.name) if route else ("", OTHER)
         # A name that a caller has made up is no label: there would be no end to them.
-        known = problem in self._store.snapshot.models
-        self._counts.note(problem if known else "", name, status, seconds)
+        if problem and problem not in self._store.snapshot.models:
+            problem = ""
+        self._counts.note(problem, name, status, seconds)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from core.deployment.metrics import Family, Sample, join, read_metrics, render
@@ -20,7 +20,7 @@ MODEL = "pilothouse_model_info"
 BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Times:
     """A histogram; the last count is of what lies above every bound."""
 
@@ -37,10 +37,10 @@ class Counts:
     def __init__(self, replica: str) -> None:
         self.replica = replica
         #: Changed on the loop alone: (problem, route, status) and (problem, route).
-        self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._requests: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self._times: dict[tuple[str, str], _Times] = {}
         self._changing = threading.Lock()
-        self._rows: Counter[tuple[str, int]] = Counter()
+        self._rows: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._lost: Counter[str] = Counter()
 
     def note(self, problem: str, route: str, status: int, seconds: float) -> None:

@@ -54,9 +54,10 @@ class MlflowRoutes:
         fixed = [("GET", path) for path in self._fixed]
         return (*fixed, ("POST", ROOT), ("POST", f"{ROOT}/{{problem}}"))
 
-    def owns(self, path: str) -> bool:
+    @property
+    def roots(self) -> tuple[str, ...]:
         """As ``RouteGroup`` says."""
-        return path in self._fixed or path == ROOT or path.startswith(f"{ROOT}/")
+        return tuple(path.removeprefix("/") for path in (*self._fixed, ROOT))
 
     def find(self, path: str) -> Route:
         """As ``RouteGroup`` says."""

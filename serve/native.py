@@ -66,9 +66,10 @@ class NativeRoutes:
         of_problem = [(of[0], f"/{name}/{{problem}}") for name, of in self._of_problem.items()]
         return (*fixed, ("GET", METRICS), *of_problem)
 
-    def owns(self, path: str) -> bool:
-        """As ``RouteGroup`` says: whatever nobody else owns."""
-        return True
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """As ``RouteGroup`` says; what no protocol has is looked for here, too."""
+        return tuple(address.split("/")[1] for _, address in self.addresses)
 
     def find(self, path: str) -> Route:
         """As ``RouteGroup`` says."""

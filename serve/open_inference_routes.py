@@ -61,9 +61,10 @@ class OpenInferenceRoutes:
         ]
         return (*server, *models)
 
-    def owns(self, path: str) -> bool:
+    @property
+    def roots(self) -> tuple[str, ...]:
         """As ``RouteGroup`` says."""
-        return path == ROOT or path.startswith(f"{ROOT}/")
+        return (ROOT.removeprefix("/"),)
 
     def find(self, path: str) -> Route:
         """As ``RouteGroup`` says."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,8 +23,7 @@ from serve.schemas import NumberError, PredictAnswer, Prediction, RecordDecoder
 from serve.validation import explain, explain_records
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(NamedTuple):
     """What one request comes to, whatever its protocol; predictions in the order of records."""
 
     request_id: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -24,8 +23,7 @@ OTHER = "other"
 Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """What is at one address. One that is for a problem asks for a key, if keys are required.
 
     Where ``key_scope`` is ``None`` any key of the problem will do. One that is ``locked`` and
@@ -48,11 +46,12 @@ class RouteGroup(Protocol):
     def addresses(self) -> tuple[tuple[str, str], ...]:
         """(method, address) of every route; ``{problem}`` and ``{version}`` stand for names."""
 
-    def owns(self, path: str) -> bool:
-        """Whether an address, known or not, is of this protocol."""
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """First parts of addresses, such as ``v2``; all that begins so is of this protocol."""
 
     def find(self, path: str) -> Route:
-        """The route at an address that it owns.
+        """The route at an address that begins with one of the roots.
 
         Raises:
             HttpError: there is nothing (404).
