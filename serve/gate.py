@@ -173,7 +173,7 @@ def _refused(token: bytes) -> HttpError:
     message = "Send a key of this problem: Authorization: Bearer ph_… or X-API-Key: ph_…."
     if token:
         challenge += b', error="invalid_token"'
-        message = "This key is not taken. Ask for another one; `pilothouse keys` makes them."
+        message = "This key is not taken: it may be wrong, expired or revoked."
     return HttpError(401, "unauthorized", message, headers=((_CHALLENGE, challenge),))
 
 

@@ -103,7 +103,7 @@ class KeyService:
         return self._records.list(problem)
 
     def revoke(self, key_id: str, *, actor: str) -> ServingKey:
-        """Takes a key back; no replica takes it some seconds later.
+        """Takes a key back; within seconds no replica takes it any more.
 
         Raises:
             ForbiddenError: the actor may not.

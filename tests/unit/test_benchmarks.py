@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks import large_check, search
+from benchmarks import keys, large_check, search
 from benchmarks.candidates import GRIDS, our_trials, recipe_candidates
 from benchmarks.outcome import FamilyOutcome, SearchOutcome
 from benchmarks.report import Section, Target, Timing, render, replace_figures
@@ -106,3 +106,14 @@ def test_large_checks_have_to_agree_and_to_stay_small(
     section = large_check.judge(_large(""), [_large("same")], _large(on_spark), many)
     assert [target.is_reached for target in section.targets] == reached
     assert "Spark's driver and executors" in section.timings[2].note
+
+
+@pytest.mark.parametrize(
+    ("keyed", "http_keyed", "reached"),
+    [(1.05, 10.0, [True, True]), (1.06, 10.0, [False, True]), (1.0, 10.6, [True, False])],
+)
+def test_a_key_may_cost_a_twentieth_of_an_answer(
+    keyed: float, http_keyed: float, reached: list[bool]
+) -> None:
+    section = keys.judge(([1.0, 1.0, 9.0], [keyed]), ([10.0], [http_keyed]))
+    assert [target.is_reached for target in section.targets] == reached

@@ -78,6 +78,11 @@ def test_the_list_says_how_a_key_stands(world: World) -> None:
     assert document["revoked_by"] == "operator"
 
 
+def test_make_is_another_word_for_add(world: World) -> None:
+    result = _invoke("make", "plums", "--name", "the shop", "--json")
+    assert json.loads(result.stdout)["id"] == world.pilothouse.keys.list()[0].id
+
+
 def test_json_of_a_revoked_key(world: World) -> None:
     _made()
     (key,) = world.pilothouse.keys.list()
