@@ -71,7 +71,7 @@ def read_json_data(datatype: str, data: Sequence[Any]) -> list[Element]:
             return list(msgspec.convert(flat, list[str | None]))
         if datatype in _FLOATS:
             return _narrowed(datatype, msgspec.convert(flat, list[float | None]))
-        return _within(datatype, msgspec.convert(flat, list[int | None]))
+        return _whole(datatype, msgspec.convert(flat, list[int | float | None]))
     except msgspec.ValidationError as exc:
         raise TensorError(f"has data that are not {datatype}: {exc}") from exc
 
@@ -117,11 +117,15 @@ def _without_nan(numbers: np.ndarray[Any, Any]) -> list[Element]:
     return values
 
 
-def _within(datatype: str, values: list[int | None]) -> list[Element]:
+def _whole(datatype: str, values: list[int | float | None]) -> list[Element]:
+    """As whole numbers, which clients with one type for all numbers write as ``3.0``."""
     range_ = np.iinfo(_INTEGERS[datatype])
-    if any(value is not None and not range_.min <= value <= range_.max for value in values):
-        raise TensorError(f"has numbers that do not fit {datatype}")
-    return list(values)
+    for value in values:
+        if value is not None and value != value // 1:
+            raise TensorError(f"has data that are not {datatype}: {value:g} is no whole number")
+        if value is not None and not range_.min <= value <= range_.max:
+            raise TensorError(f"has numbers that do not fit {datatype}")
+    return [None if value is None else int(value) for value in values]
 
 
 def _texts(data: bytes) -> list[str]:
