@@ -90,7 +90,7 @@ def judge(
 async def _in_process(folder: Path, ref: BundleRef, rounds: int) -> tuple[list[float], list[float]]:
     document = user_config(folder / "cache", titanic=ref)
     token = draw_token("bench")
-    store, logs = ModelStore(), ReplicaLogs("bench", lambda problem, rows: None)
+    store, logs = ModelStore(), ReplicaLogs("bench")
     store.apply(document)
     logs.configure(EndpointConfig.model_validate(document))
     keys = (_key(token), *(_key(draw_token(draw_id())) for _ in range(KEYS)))

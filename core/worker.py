@@ -66,6 +66,7 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
         ("watch aliases", lambda: watch.watch_aliases(pilothouse.problems, datetime.now(UTC))),
         ("file documents", pilothouse.papers.file_new),
         ("compact logs", pilothouse.upkeep.run),
+        ("tell metrics of checks", pilothouse.monitoring.gauges.write),
     )
 
 

@@ -11,18 +11,13 @@ import atexit
 from typing import Any
 
 from ray import serve as ray_serve
-from ray.util.metrics import Counter
 
 from core.deployment.endpoint import DEPLOYMENT
 from serve.asgi import EndpointApp
 from serve.gate import Gate
 from serve.logs import ReplicaLogs
 from serve.loopback import keep_internal_port_local
-from serve.recorder import CountLost
 from serve.store import ModelStore
-
-#: Ray puts its own prefix before it: ``ray_``.
-LOST_ROWS = "pilothouse_inference_log_rows_lost"
 
 
 class Endpoint:
@@ -32,9 +27,10 @@ class Endpoint:
         keep_internal_port_local()
         self._store = ModelStore()
         replica = ray_serve.get_replica_context().replica_id.unique_id
-        self._logs = ReplicaLogs(replica, _counter_of_lost_rows())
+        self._logs = ReplicaLogs(replica)
         self._gate = Gate()
         self._logs.note_use_of_keys(self._gate)
+        self._logs.tell_metrics(self._store)
         # Ray Serve ends a replica by the application's lifespan; a head that is stopped ends
         # its processes without that.
         atexit.register(self._logs.close)
@@ -61,16 +57,6 @@ class Endpoint:
         """
         if self._store.snapshot.failures and (self._retry is None or self._retry.done()):
             self._retry = asyncio.create_task(asyncio.to_thread(self._store.retry))
-
-
-def _counter_of_lost_rows() -> CountLost:
-    """Ray's counter, which Prometheus reads from Ray's metrics."""
-    counter = Counter(LOST_ROWS, "Answered rows that the inference log has lost.", ("problem",))
-
-    def count(problem: str, rows: int) -> None:
-        counter.inc(rows, {"problem": problem})
-
-    return count
 
 
 application = ray_serve.deployment(name=DEPLOYMENT)(ray_serve.ingress()(Endpoint)).bind()

@@ -43,7 +43,8 @@ def render_docs(document: Mapping[str, Any]) -> str:
         f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])} "
         'The same as data: <a href="openapi.json">openapi.json</a>.</p>'
         f"{keys}{''.join(sections)}"
-        "<h2>Errors</h2><p>Every error has this shape.</p>"
+        "<h2>Errors</h2><p>Every error has this shape, but for /v2 and what is MLflow's, where "
+        "errors have the shape of the protocol.</p>"
         f"{_table(schemas['Error']['properties']['error'])}</body></html>"
     )
 

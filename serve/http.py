@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
+#: So many broken rules are named where an error is a single text.
+_DETAILS_IN_WORDS = 20
 _STATUS = {InvalidInputError: 422, NotFoundError: 404, UnavailableError: 503}
 
 
@@ -36,6 +38,22 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a request is not answered; each protocol has a shape of its own for it."""
+
+    status: int
+    code: str
+    message: str
+    details: tuple[Detail, ...] = ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def in_words(self) -> str:
+        """Message and details as one text, for shapes that have room for no more."""
+        named = [f"{detail.field} {detail.problem}" for detail in self.details[:_DETAILS_IN_WORDS]]
+        return f"{self.message} {'; '.join(named)}".strip()
+
+
 class HttpError(Exception):
     """An answer other than success that the protocol calls for, not the product."""
 
@@ -43,32 +61,31 @@ class HttpError(Exception):
         self, status: int, code: str, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
         super().__init__(message)
-        self.answer = error_answer(status, code, message, headers=headers)
+        self.failure = Failure(status, code, message, headers=headers)
+
+    @property
+    def answer(self) -> Answer:
+        """In the shape of our own routes."""
+        return error_answer(self.failure)
 
 
 class DisconnectedError(Exception):
     """The caller left before the request was whole; there is nobody to answer."""
 
 
-def error_answer(
-    status: int,
-    code: str,
-    message: str,
-    details: Iterable[Detail] = (),
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-) -> Answer:
-    """An error in its one shape."""
-    body = ErrorAnswer(ErrorBody(code, message, list(details)))
-    return Answer(msgspec.json.encode(body), status, headers=headers)
+def error_answer(failure: Failure) -> Answer:
+    """An error in the shape of our own routes."""
+    body = ErrorAnswer(ErrorBody(failure.code, failure.message, list(failure.details)))
+    return Answer(msgspec.json.encode(body), failure.status, headers=failure.headers)
 
 
-def answer_failure(failure: PilothouseError) -> Answer:
-    """A failure of the product as an answer."""
-    details: list[Detail] = []
-    if isinstance(failure, InvalidInputError):
-        details = [Detail(_place(offence), offence.problem) for offence in failure.offences]
-    status = next((s for kind, s in _STATUS.items() if isinstance(failure, kind)), 500)
-    return error_answer(status, failure.code, failure.message, details)
+def failure_of(error: PilothouseError) -> Failure:
+    """A failure of the product as one of a request."""
+    details: tuple[Detail, ...] = ()
+    if isinstance(error, InvalidInputError):
+        details = tuple(Detail(_place(offence), offence.problem) for offence in error.offences)
+    status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 500)
+    return Failure(status, error.code, error.message, details)
 
 
 def _place(offence: Offence) -> str:
@@ -111,16 +128,29 @@ def require_json(scope: Scope) -> None:
     Raises:
         HttpError: 415.
     """
-    kind, _, parameters = header(scope, b"content-type").decode("latin-1").lower().partition(";")
-    kind = kind.strip()
-    charset = parameters.replace('"', "").replace(" ", "")
+    kind = require_plain_utf8(scope)
     is_json = kind in ("", "application/json") or (
         kind.startswith("application/") and kind.endswith("+json")
     )
-    if not is_json or ("charset=" in charset and "charset=utf-8" not in charset):
-        raise _unsupported("Send JSON in UTF-8 with Content-Type: application/json.")
+    if not is_json:
+        raise unsupported("Send JSON in UTF-8 with Content-Type: application/json.")
+
+
+def require_plain_utf8(scope: Scope) -> str:
+    """Refuses bodies that are compressed or text in another encoding; returns the media type.
+
+    The media type is in lower case and without parameters; empty if none is said.
+
+    Raises:
+        HttpError: 415.
+    """
+    kind, _, parameters = header(scope, b"content-type").decode("latin-1").lower().partition(";")
+    charset = parameters.replace('"', "").replace(" ", "")
+    if "charset=" in charset and "charset=utf-8" not in charset:
+        raise unsupported("Send JSON in UTF-8 with Content-Type: application/json.")
     if header(scope, b"content-encoding").lower() not in (b"", b"identity"):
-        raise _unsupported("Send the body as it is, without Content-Encoding.")
+        raise unsupported("Send the body as it is, without Content-Encoding.")
+    return kind.strip()
 
 
 async def send_answer(send: Send, answer: Answer, *, with_body: bool = True) -> None:
@@ -147,5 +177,6 @@ def _too_large(limit: int) -> HttpError:
     return HttpError(413, "too_large", f"The body is larger than {limit / 2**20:g} MiB.")
 
 
-def _unsupported(message: str) -> HttpError:
+def unsupported(message: str) -> HttpError:
+    """A body of a kind that an address does not take."""
     return HttpError(415, "unsupported_media_type", message)

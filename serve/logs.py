@@ -1,4 +1,4 @@
-"""What a replica writes down: answers, late labels, use of keys; no Ray inside."""
+"""What a replica writes down: answers, late labels, use of keys, counts; no Ray inside."""
 
 from __future__ import annotations
 
@@ -9,25 +9,34 @@ import pyarrow as pa
 from core.data.labels import BY_HTTP, LabelLog
 from core.deployment.endpoint import EndpointConfig
 from core.errors import UnavailableError
+from serve.counts import Counts
 from serve.gate import Gate
 from serve.key_use import KeyUse
-from serve.recorder import CountLost, Recorder
+from serve.metrics_file import MetricsFile
+from serve.recorder import Recorder
+from serve.store import ModelStore
 
 
 class ReplicaLogs:
     """The logs of one replica. ``replica`` is unique, since it names the files it writes."""
 
-    def __init__(self, replica: str, count_lost: CountLost) -> None:
-        self.inference = Recorder(replica, count_lost)
+    def __init__(self, replica: str) -> None:
+        self.counts = Counts(replica)
+        self.inference = Recorder(replica, self.counts.add_lost)
         self._replica = replica
         self._changing = threading.Lock()
         self._config: EndpointConfig | None = None
         self._labels: LabelLog | None = None
         self._key_use: KeyUse | None = None
+        self._metrics: MetricsFile | None = None
 
     def note_use_of_keys(self, gate: Gate) -> None:
         """Notes from now on when a key was last used."""
         self._key_use = KeyUse(self._replica, gate)
+
+    def tell_metrics(self, store: ModelStore) -> None:
+        """Tells the other replicas from now on what this one has counted."""
+        self._metrics = MetricsFile(self.counts, store)
 
     def configure(self, config: EndpointConfig) -> None:
         """Says where to write from now on; what is under way is finished first."""
@@ -54,6 +63,8 @@ class ReplicaLogs:
         self.inference.close()
         if self._key_use is not None:
             self._key_use.close()
+        if self._metrics is not None:
+            self._metrics.close()
         with self._changing:
             self._close_labels()
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from core.problems.contract import MAX_TEXT, Contract, Field, FieldType, Problem, ReducedInput
 from serve.labels import REQUEST_ID
+from serve.openapi_parts import (
+    Schema,
+    json_body,
+    object_of,
+    operation,
+    reference,
+    refusals,
+    response,
+)
+from serve.openapi_protocols import (
+    problem_paths,
+    protocol_schemas,
+    server_paths,
+    single_problem_path,
+)
 from serve.predictor import example_record
 from serve.schemas import integer_bounds
-
-Schema = dict[str, Any]
 
 _PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 #: Either will do.
@@ -26,14 +38,17 @@ def build_openapi(problems: Sequence[Problem], *, keys_required: bool) -> Schema
         "/healthz": _get("The process is alive", {"type": "object"}),
         "/readyz": _get("A model is loaded for every problem", {"type": "object"}, 503),
         "/openapi.json": _get("This document", {"type": "object"}),
-        "/docs": {
-            "get": {
-                "summary": "This document as a page",
-                "responses": {"200": _response("The page", {"type": "string"}, "text/html")},
-            }
-        },
+        "/docs": operation(
+            "get",
+            "This document as a page",
+            {"200": response("The page", {"type": "string"}, "text/html")},
+        ),
+        **server_paths(),
     }
-    schemas: Schema = {"Error": _error_schema()}
+    metrics = {"200": response("Metrics of all replicas", {"type": "string"}, "text/plain")}
+    schemas: Schema = {"Error": _error_schema(), **protocol_schemas()}
+    open_paths = set(paths)
+    paths["/metrics"] = operation("get", "Prometheus' text format", metrics)
     for problem in problems:
         name = problem.name
         schemas[f"{name}.Record"] = _record_schema(problem.contract)
@@ -44,9 +59,12 @@ def build_openapi(problems: Sequence[Problem], *, keys_required: bool) -> Schema
         schemas[f"{name}.Label"] = _late_label_schema(problem.contract)
         paths[f"/predict/{name}"] = _predict(problem)
         paths[f"/labels/{name}"] = _labels(problem)
-        if keys_required:
-            for route in ("problems", "predict", "labels"):
-                _lock(paths[f"/{route}/{name}"])
+        paths |= problem_paths(problem)
+    if len(problems) == 1:
+        paths |= single_problem_path(problems[0])
+    if keys_required:
+        for path in paths.keys() - open_paths:
+            _lock(paths[path])
     schemes = {"securitySchemes": _SCHEMES} if keys_required else {}
     return {
         "openapi": "3.1.0",
@@ -62,41 +80,37 @@ def build_openapi(problems: Sequence[Problem], *, keys_required: bool) -> Schema
 
 def _lock(path: Schema) -> None:
     """Adds to the operations of a path what a key has to do with them."""
-    for operation in path.values():
-        operation["security"] = [{name: []} for name in _SCHEMES]
-        operation["responses"] |= _refusals(401, 403, 429)
+    for locked in path.values():
+        locked["security"] = [{name: []} for name in _SCHEMES]
+        # In the shape of its other errors.
+        unknown = locked["responses"].get("404")
+        error = unknown["content"]["application/json"]["schema"] if unknown else reference("Error")
+        locked["responses"] |= refusals(error, 401, 403, 429)
 
 
 def _get(summary: str, schema: Schema, *errors: int) -> Schema:
-    return {"get": {"summary": summary, "responses": _responses(summary, schema, *errors)}}
+    return operation("get", summary, _responses(summary, schema, *errors))
 
 
 def _predict(problem: Problem) -> Schema:
     record, prediction = f"{problem.name}.Record", f"{problem.name}.Prediction"
-    request = _object({"records": {"type": "array", "minItems": 1, "items": _reference(record)}})
-    answer = _object(
+    request = object_of({"records": {"type": "array", "minItems": 1, "items": reference(record)}})
+    answer = object_of(
         {
             "request_id": {"type": "string"},
             "model_version": {"type": "integer"},
-            "predictions": {"type": "array", "items": _reference(prediction)},
+            "predictions": {"type": "array", "items": reference(prediction)},
         }
     )
     example = {"records": [example_record(problem.contract)]}
-    return {
-        "post": {
-            "summary": f"{problem.title}: predict",
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": request, "example": example}},
-            },
-            "responses": _responses("One prediction a record", answer, 404, 413, 415, 422, 503),
-        }
-    }
+    responses = _responses("One prediction a record", answer, 404, 413, 415, 422, 503)
+    body = json_body(request, example)
+    return operation("post", f"{problem.title}: predict", responses, requestBody=body)
 
 
 def _labels(problem: Problem) -> Schema:
     entry = f"{problem.name}.Label"
-    request = _object({"labels": {"type": "array", "minItems": 1, "items": _reference(entry)}})
+    request = object_of({"labels": {"type": "array", "minItems": 1, "items": reference(entry)}})
     positive = problem.contract.label.positive
     example = {"labels": [{"request_id": "0" * 32, "index": 0, "label": positive}]}
     taken = {
@@ -104,40 +118,14 @@ def _labels(problem: Problem) -> Schema:
         "description": "Labels that are now on disk. Whether a label belongs to an answered "
         "prediction, repeats another or contradicts it shows when labels are joined",
     }
-    return {
-        "post": {
-            "summary": f"{problem.title}: give late labels",
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": request, "example": example}},
-            },
-            "responses": _responses(
-                "The labels are on disk", _object({"taken": taken}), 404, 413, 415, 422, 503
-            ),
-        }
-    }
+    answer = object_of({"taken": taken})
+    responses = _responses("The labels are on disk", answer, 404, 413, 415, 422, 503)
+    body = json_body(request, example)
+    return operation("post", f"{problem.title}: give late labels", responses, requestBody=body)
 
 
 def _responses(description: str, schema: Schema, *errors: int) -> Schema:
-    return {"200": _response(description, schema), **_refusals(*errors)}
-
-
-def _refusals(*errors: int) -> Schema:
-    said = {
-        401: "No key, or one that is not taken",
-        403: "The key is for something else",
-        404: "No model is served for this problem",
-        413: "The body is too large",
-        415: "The body is not JSON",
-        422: "The body breaks rules; every offending field is named",
-        429: "The key asks too often; Retry-After says when to ask again",
-        503: "A model is not loaded, or the disk takes nothing",
-    }
-    return {str(code): _response(said[code], _reference("Error")) for code in errors}
-
-
-def _response(description: str, schema: Schema, kind: str = "application/json") -> Schema:
-    return {"description": description, "content": {kind: {"schema": schema}}}
+    return {"200": response(description, schema), **refusals(reference("Error"), *errors)}
 
 
 def _record_schema(contract: Contract) -> Schema:
@@ -189,34 +177,21 @@ def _prediction_schema(contract: Contract) -> Schema:
     )
     probability = {**_PROBABILITY, "description": f"Probability of {label.positive_meaning}"}
     values = {"enum": [label.positive, label.negative], "description": meaning}
-    return _object({"label": values, "probability": probability})
+    return object_of({"label": values, "probability": probability})
 
 
 def _late_label_schema(contract: Contract) -> Schema:
     request_id = {"type": "string", "pattern": REQUEST_ID, "description": "Id of the answer"}
     index = {"type": "integer", "minimum": 0, "description": "Index of the record in the request"}
     label = _prediction_schema(contract)["properties"]["label"]
-    return _object({"request_id": request_id, "index": index, "label": label})
+    return object_of({"request_id": request_id, "index": index, "label": label})
 
 
 def _error_schema() -> Schema:
-    detail = _object({"field": {"type": "string"}, "problem": {"type": "string"}})
+    detail = object_of({"field": {"type": "string"}, "problem": {"type": "string"}})
     error = {
         "code": {"type": "string"},
         "message": {"type": "string"},
         "details": {"type": "array", "items": detail},
     }
-    return _object({"error": _object(error)})
-
-
-def _object(properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _reference(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return object_of({"error": object_of(error)})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,13 +14,20 @@ from core.deployment.endpoint import EndpointConfig
 from core.deployment.request_ids import new_request_id
 from core.errors import InvalidInputError, Offence
 from core.problems import load_problem
-from core.problems.contract import Contract, Problem
+from core.problems.contract import Columns, Contract, Problem
 from core.scoring.bundle import BundleFacts, BundleRef, obtain_bundle, require_contract
 from core.scoring.scorer import Scorer
 from serve.labels import LabelDecoder
 from serve.recorder import Answered, Record
-from serve.schemas import NotWholeError, PredictAnswer, Prediction, RecordDecoder
-from serve.validation import explain
+from serve.schemas import NumberError, PredictAnswer, Prediction, RecordDecoder
+from serve.validation import explain, explain_records
+
+
+class Scored(NamedTuple):
+    """What one request comes to, whatever its protocol; predictions in the order of records."""
+
+    request_id: str
+    predictions: list[Prediction]
 
 
 @dataclass(frozen=True)
@@ -37,36 +44,56 @@ class LoadedModel:
     scorer: Scorer
 
     def answer(self, body: bytes, record: Record | None = None) -> bytes:
-        """Answers one prediction request: JSON in, JSON out.
+        """Answers the body of ``POST /predict/{problem}``: JSON in, JSON out.
 
         ``record`` takes what was answered into the inference log.
 
         Raises:
             InvalidInputError: the body breaks a rule; every offence is named.
         """
-        contract = self.problem.contract
         try:
             columns = self.decoder.columns(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotWholeError) as exc:
-            raise explain(body, contract, self.max_records, str(exc)) from exc
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NumberError) as exc:
+            raise explain(body, self.problem.contract, self.max_records, str(exc)) from exc
+        scored = self.score(columns, record)
+        answer = PredictAnswer(scored.request_id, self.ref.version, scored.predictions)
+        return msgspec.json.encode(answer)
+
+    def answer_records(self, records: Sequence[object], record: Record | None = None) -> Scored:
+        """Scores records that another protocol's request has come to, by the same rules.
+
+        Raises:
+            InvalidInputError: they break a rule; every offence is named.
+        """
+        try:
+            columns = self.decoder.columns_of(records)
+        except (msgspec.MsgspecError, NumberError) as exc:
+            contract = self.problem.contract
+            raise explain_records(records, contract, self.max_records, str(exc)) from exc
+        return self.score(columns, record)
+
+    def score(self, columns: Columns, record: Record | None = None) -> Scored:
+        """Scores columns of valid records; ``record`` takes the answer into the log.
+
+        Raises:
+            InvalidInputError: the model finds no number for a record.
+        """
         # Extreme but valid numbers overflow on the way to float32, as they do in Spark.
         with np.errstate(all="ignore"):
             probabilities = self.scorer.probabilities(columns)
         if not np.isfinite(probabilities).all():
             raise _unscorable(np.flatnonzero(~np.isfinite(probabilities)).tolist())
-        label = contract.label
-        threshold = self.facts.threshold
+        label, threshold = self.problem.contract.label, self.facts.threshold
         predictions = [
             Prediction(label.positive if value >= threshold else label.negative, value)
             for value in probabilities.tolist()
         ]
         at_us = time.time_ns() // 1000
-        request_id, version = new_request_id(at_us), self.ref.version
-        answer = msgspec.json.encode(PredictAnswer(request_id, version, predictions))
+        request_id = new_request_id(at_us)
         if record is not None:
-            name = self.problem.name
+            name, version = self.problem.name, self.ref.version
             record(Answered(name, request_id, at_us, version, columns, probabilities))
-        return answer
+        return Scored(request_id, predictions)
 
     def describe(self) -> dict[str, Any]:
         """What ``GET /problems/{problem}`` tells, ready for JSON."""

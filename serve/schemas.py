@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ from core.problems.contract import MAX_TEXT, Contract, Field, FieldType
 #: Whole numbers up to here are exact as float64, which is what a model computes with.
 EXACT_INTEGER = 2**53
 _TEXT: Any = Annotated[str, Meta(max_length=MAX_TEXT)]
+#: A view of the bytes: nothing is built for what nobody reads.
+_UNREAD = msgspec.Raw | msgspec.UnsetType
 
 
 class Prediction(msgspec.Struct):
@@ -54,51 +57,55 @@ class ErrorAnswer(msgspec.Struct):
     error: ErrorBody
 
 
-class NotWholeError(ValueError):
-    """An integer field was given a number with a fraction."""
+class NumberError(ValueError):
+    """An integer field was given a fraction, or a number is not finite."""
 
 
 class RecordDecoder:
-    """Decodes the body of a prediction request of one problem into columns.
+    """Turns the records of a prediction request of one problem into columns.
 
     Decoders cannot be pickled, so one is built inside each replica. It stops at
     the first offence; ``serve.validation`` then names them all.
     """
 
     def __init__(self, contract: Contract, max_records: int) -> None:
-        attributes = {f"f{index}": field for index, field in enumerate(contract.fields)}
-        ignored = {f"i{index}": name for index, name in enumerate(contract.ignored)}
-        texts = {f"r{index}": source for index, source in enumerate(contract.reduced)}
-        # Column names such as ``sugar.brix`` are no identifiers of Python, hence the renaming.
-        record: Any = msgspec.defstruct(
-            "Record",
-            [_definition(attribute, field) for attribute, field in attributes.items()]
-            + [(attribute, _TEXT | None, None) for attribute in texts]
-            # Raw is a view of the bytes: nothing is built for what nobody reads.
-            + [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in ignored],
-            rename={a: named.name for a, named in (attributes | texts).items()} | ignored,
-            forbid_unknown_fields=True,
-            kw_only=True,
-            gc=False,
-        )
-        request: Any = msgspec.defstruct(
-            "Request",
-            [("records", Annotated[list[record], Meta(min_length=1, max_length=max_records)])],
-            forbid_unknown_fields=True,
-        )
-        self._decoder = msgspec.json.Decoder(request)
-        self._columns = [(field, attrgetter(name)) for name, field in attributes.items()]
         self._contract = contract
-        self._texts = {source.into: (source, attrgetter(name)) for name, source in texts.items()}
+        attributes = {f"f{index}": field for index, field in enumerate(contract.fields)}
+        self._columns = [(field, attrgetter(name)) for name, field in attributes.items()]
+        self._texts = {
+            source.into: (source, attrgetter(f"r{index}"))
+            for index, source in enumerate(contract.reduced)
+        }
+        self._decoder = msgspec.json.Decoder(_request_type(contract, max_records, _UNREAD))
+        self._given = _request_type(contract, max_records, Any)
 
     def columns(self, body: bytes) -> dict[str, npt.NDArray[np.generic]]:
         """Returns one array of shape (rows,) a contract column, as ``Columns`` says.
 
+        ``body`` is that of ``POST /predict/{problem}``.
+
         Raises:
-            msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotWholeError: the
+            msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NumberError: the
                 body breaks a rule.
         """
-        records = self._decoder.decode(body).records
+        return self._columns_of(self._decoder.decode(body).records)
+
+    def columns_of(self, records: Sequence[object]) -> dict[str, npt.NDArray[np.generic]]:
+        """The same of records that another protocol's request has come to.
+
+        A record is a dict; ``None`` stands for a missing value, NaN for nothing.
+
+        Raises:
+            msgspec.MsgspecError, NumberError: they break a rule.
+        """
+        columns = self._columns_of(msgspec.convert({"records": records}, self._given).records)
+        # JSON has no infinity; other forms have.
+        for field in self._contract.fields:
+            if field.type.is_numeric and np.isinf(columns[field.name].astype(np.float64)).any():
+                raise NumberError(field.name)
+        return columns
+
+    def _columns_of(self, records: list[Any]) -> dict[str, npt.NDArray[np.generic]]:
         columns: dict[str, npt.NDArray[np.generic]] = {}
         for field, getter in self._columns:
             values = [getter(record) for record in records]
@@ -111,9 +118,29 @@ class RecordDecoder:
                 continue
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
             if field.type is FieldType.INTEGER and np.any(np.mod(numbers, 1.0) > 0.0):
-                raise NotWholeError(field.name)
+                raise NumberError(field.name)
             columns[field.name] = numbers
         return columns
+
+
+def _request_type(contract: Contract, max_records: int, ignored: Any) -> Any:
+    """The type of a request whose ignored columns are of the type ``ignored``."""
+    fields = {f"f{index}": field for index, field in enumerate(contract.fields)}
+    texts = {f"r{index}": source for index, source in enumerate(contract.reduced)}
+    unread = {f"i{index}": name for index, name in enumerate(contract.ignored)}
+    # Column names such as ``sugar.brix`` are no identifiers of Python, hence the renaming.
+    record: Any = msgspec.defstruct(
+        "Record",
+        [_definition(attribute, field) for attribute, field in fields.items()]
+        + [(attribute, _TEXT | None, None) for attribute in texts]
+        + [(name, ignored, msgspec.UNSET) for name in unread],
+        rename={a: named.name for a, named in (fields | texts).items()} | unread,
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
+    records = Annotated[list[record], Meta(min_length=1, max_length=max_records)]
+    return msgspec.defstruct("Request", [("records", records)], forbid_unknown_fields=True)
 
 
 def integer_bounds(field: Field) -> tuple[int, int]:

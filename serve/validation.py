@@ -44,6 +44,13 @@ def explain(body: bytes, contract: Contract, max_records: int, said: str) -> Inv
     return refusal(_offences(document, contract, max_records), said)
 
 
+def explain_records(
+    records: object, contract: Contract, max_records: int, said: str
+) -> InvalidInputError:
+    """The same for records that another protocol's request has come to."""
+    return refusal(_offences({"records": records}, contract, max_records), said)
+
+
 def read_json(body: bytes, said: str) -> object:
     """Reads a body that a decoder refused, as far as it can be read.
 
@@ -148,9 +155,16 @@ def _value_problem(field: Field, value: object) -> str:
         return "" if shown(value, None) == value else "must be valid Unicode"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"must be a number, not {kind_of(value)}"
-    if not math.isfinite(value):
+    if not _is_finite(value):
         return "must be finite" + ("; null stands for a missing value" if field.nullable else "")
     return _number_problem(field, value)
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # no float holds so large a whole number
+        return False
 
 
 def _number_problem(field: Field, value: int | float) -> str:

@@ -193,6 +193,7 @@ def user_config(cache: Path, **models: BundleRef) -> dict[str, Any]:
             "log": INFERENCE_LOG.model_dump(mode="json"),
         },
         "labels": str(cache.parent / "labels"),
+        "metrics": str(cache.parent / "metrics"),
         "access": admission(cache.parent).model_dump(mode="json"),
         "max_records": 5000,
         "max_body_mb": 1,

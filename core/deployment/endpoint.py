@@ -51,6 +51,8 @@ class EndpointConfig(Frozen):
     inference: InferenceLogConfig
     #: Folder of late labels.
     labels: Path
+    #: Folder in which every process tells what it has counted.
+    metrics: Path
     #: Who is answered. It changes by itself when keys do, and loads no model anew.
     access: Admission
     max_records: int = Field(ge=1)
@@ -131,11 +133,12 @@ class ServeConfig(Frozen):
 
 @dataclass(frozen=True)
 class Places:
-    """Folders that replicas use: fetched bundles, the inference log, late labels."""
+    """Folders that replicas use: fetched bundles, the inference log, late labels, metrics."""
 
     cache: Path
     inference: Path
     labels: Path
+    metrics: Path
 
 
 def application_config(
@@ -163,6 +166,7 @@ def application_config(
         packages=tuple(packages),
         inference=InferenceLogConfig(folder=places.inference, log=params.inference_log),
         labels=places.labels,
+        metrics=places.metrics,
         access=access,
         max_records=params.max_records,
         max_body_mb=params.max_body_mb,

@@ -17,6 +17,7 @@ from core.data.labels import labels_folder
 from core.deployment.answers import Described, Detail, Predicted, Ready, ReadyProblem, Refused
 from core.deployment.endpoint import HttpOptions, Places, application_config
 from core.deployment.inference_log import inference_folder
+from core.deployment.metrics import metrics_folder
 from core.domain import Health, PredictionAnswer, ServedVersion, ServingStatus
 from core.errors import (
     InvalidInputError,
@@ -129,6 +130,7 @@ class ServingService:
             cache=bundles_folder(settings.home),
             inference=inference_folder(settings.home),
             labels=labels_folder(settings.home),
+            metrics=metrics_folder(settings.home),
         )
         # Keys are read under the lock: whoever deploys last has the newest.
         with locked(self._lock_file):

@@ -10,6 +10,7 @@ from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_CHECK, RunTracker
 from core.adapters.ray import RayCluster
+from core.deployment.metrics import metrics_folder
 from core.domain import Batch, Check, Progress, Promotion, RunStatus
 from core.errors import (
     ConflictError,
@@ -19,6 +20,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.monitoring.arrivals import require_window
+from core.monitoring.gauges import CheckGauges
 from core.monitoring.job_spec import LOG_FILE, REPORT_FILE, CheckSpec, check_folder, command_of
 from core.monitoring.large_batches import session_for
 from core.monitoring.outcome import merged
@@ -71,6 +73,8 @@ class MonitoringService:
         )
         self._follower = JobFollower(followed, tracker, cluster)
         self._trail = trail
+        #: What Prometheus is told of the newest checks.
+        self.gauges = CheckGauges(self, problems, metrics_folder(home))
 
     def start(
         self,

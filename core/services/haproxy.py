@@ -20,15 +20,16 @@ from pathlib import Path
 from core.errors import SetupError
 from core.hosts import LOOPBACK
 
-#: Below here a request may reach two replicas, since one that has died cannot say whether
+#: A request that begins so may reach two replicas, since one that has died cannot say whether
 #: it had answered. Labels must not; looking may.
-REPEATABLE = "/predict/"
+REPEATABLE = ("/predict/", "/invocations", "/v2/models/")
+_PREDICTS = f"path_beg {' '.join(REPEATABLE)}"
 #: Where no connection came about HAProxy goes on to another replica with anything, since
 #: nothing was sent. It can repeat a body only if it had it before it chose a replica; many
 #: clients send it after the headers, and so it waits for the body or for a full buffer.
 _RULES = (
-    f"http-request wait-for-body time 30s if METH_POST {{ path_beg {REPEATABLE} }}",
-    f"http-request disable-l7-retry if !METH_GET !{{ path_beg {REPEATABLE} }}",
+    f"http-request wait-for-body time 30s if METH_POST {{ {_PREDICTS} }}",
+    f"http-request disable-l7-retry if !METH_GET !{{ {_PREDICTS} }}",
 )
 
 #: What every client of the last ten years speaks: no TLS before 1.2, forward secrecy and

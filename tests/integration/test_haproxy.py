@@ -147,6 +147,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     ("method", "path", "times"),
     [
         ("POST", "/predict/titanic", 4),
+        ("POST", "/invocations/titanic", 4),
+        ("POST", "/v2/models/titanic/infer", 4),
         ("POST", "/labels/titanic", 1),
         ("POST", "/anything", 1),
         ("GET", "/problems/titanic", 4),

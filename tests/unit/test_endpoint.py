@@ -112,7 +112,7 @@ def test_the_configuration_says_everything() -> None:
     config = application_config(
         PARAMS,
         HttpOptions(host="127.0.0.1", port=8000),
-        places=Places(Path("/cache"), Path("/inference"), Path("/labels")),
+        places=Places(Path("/cache"), Path("/inference"), Path("/labels"), Path("/metrics")),
         packages=("core.problems",),
         models={"titanic": REF},
         access=admission(Path("/home")),
@@ -132,6 +132,7 @@ def test_the_configuration_says_everything() -> None:
         "packages": ["core.problems"],
         "inference": {"folder": "/inference", "log": INFERENCE_LOG.model_dump()},
         "labels": "/labels",
+        "metrics": "/metrics",
         "access": admission(Path("/home")).model_dump(mode="json"),
         "max_records": 10,
         "max_body_mb": 2,
@@ -191,7 +192,7 @@ def deployed_with(*keys: AdmittedKey) -> Any:
     config = application_config(
         PARAMS,
         HttpOptions(host="127.0.0.1", port=8000),
-        places=Places(Path("/cache"), Path("/inference"), Path("/labels")),
+        places=Places(Path("/cache"), Path("/inference"), Path("/labels"), Path("/metrics")),
         packages=("core.problems",),
         models={"titanic": REF},
         access=admission(Path("/home"), *keys),

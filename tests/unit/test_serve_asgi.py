@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from core.scoring.bundle import BundleRef
 from core.settings import CODE_ROOT
-from serve.asgi import INLINE_BYTES, EndpointApp
+from serve.asgi import EndpointApp
 from serve.logs import ReplicaLogs
+from serve.routes import INLINE_BYTES
 from serve.store import ModelStore
 from tests.serving_support import (
     RECORD,
@@ -38,7 +39,7 @@ Caller = Any
 @cache
 def silent_logs() -> ReplicaLogs:
     """Logs that nobody has told where to write."""
-    return ReplicaLogs("test", lambda problem, rows: None)
+    return ReplicaLogs("test")
 
 
 def app_of(store: ModelStore) -> EndpointApp:
@@ -360,7 +361,7 @@ def test_a_name_is_neither_answered_nor_logged(
 def test_every_route_is_in_the_document(store: ModelStore) -> None:
     paths = call(store, "GET", "/openapi.json").json()["paths"]
     told = {path.replace("titanic", "{problem}") for path in paths}
-    assert told == set(app_of(store).routes)
+    assert told == {address for _, address in app_of(store).routes}
     page = (CODE_ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     assert [path for path in told if path not in page] == []
 
@@ -397,7 +398,7 @@ def test_lifespan_and_websockets(store: ModelStore) -> None:
         async def send(message: Any) -> None:
             sent.append(message["type"])
 
-        logs = ReplicaLogs("ends", lambda problem, rows: None)
+        logs = ReplicaLogs("ends")
         await EndpointApp(store, logs, open_gate())(scope, receive, send)
         return sent
 

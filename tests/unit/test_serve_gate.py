@@ -276,7 +276,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 
 @pytest.fixture(scope="module")
 def logs() -> ReplicaLogs:
-    return ReplicaLogs("gate", lambda problem, rows: None)
+    return ReplicaLogs("gate")
 
 
 def call(app: EndpointApp, method: str, path: str, token: str = "", **given: Any) -> httpx.Response:
@@ -291,20 +291,23 @@ def call(app: EndpointApp, method: str, path: str, token: str = "", **given: Any
     return asyncio.run(once())
 
 
-OPEN = {"/healthz", "/readyz", "/docs", "/openapi.json"}
+OPEN = {
+    *("/healthz", "/readyz", "/docs", "/openapi.json", "/ping", "/health", "/version"),
+    *("/v2", "/v2/health/live", "/v2/health/ready"),
+}
 
 
 def test_every_route_that_is_not_open_asks_for_a_key(store: ModelStore, logs: ReplicaLogs) -> None:
     app = EndpointApp(store, logs, gate_of(key()))
-    for route in app.routes:
-        path = route.format(problem="titanic")
-        method = "POST" if path.startswith(("/predict", "/labels")) else "GET"
+    for method, route in app.routes:
+        path = route.format(problem="titanic", version="7")
         status = call(app, method, path).status_code
         assert status == (200 if route in OPEN else 401), route
         # What is served is not told either.
-        if route not in OPEN:
-            assert call(app, method, route.format(problem="nothing")).status_code == 401
-            assert call(app, method, route.format(problem="nothing"), TOKEN).status_code == 403
+        if "{problem}" in route:
+            other = route.format(problem="nothing", version="7")
+            assert call(app, method, other).status_code == 401
+            assert call(app, method, other, TOKEN).status_code == 403
     assert call(app, "GET", "/nothing").status_code == 404
     assert call(app, "GET", "/predict/titanic").status_code == 405
 

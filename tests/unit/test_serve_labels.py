@@ -73,7 +73,7 @@ class Replica:
 def replica(tmp_path: Path) -> Iterator[Replica]:
     write_tiny_bundle(tmp_path / "artifacts" / "1")
     write_tiny_bundle(tmp_path / "artifacts" / "2", bias=3.0)
-    store, logs = ModelStore(), ReplicaLogs("r1", lambda problem, rows: None)
+    store, logs = ModelStore(), ReplicaLogs("r1")
     with artifact_server(tmp_path / "artifacts") as url:
         for version in (2, 1):
             ref = BundleRef(problem="titanic", version=version, url=f"{url}/{version}")

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.problems.contract import Contract, Field, FieldType, Label
-from serve.schemas import NotWholeError, RecordDecoder
+from serve.schemas import NumberError, RecordDecoder
 from serve.validation import MAX_DETAILS, explain
 from tests.serving_support import RECORD, TITANIC
 
-REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotWholeError)
+REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NumberError)
 DECODER = RecordDecoder(TITANIC.contract, max_records=1000)
 
 

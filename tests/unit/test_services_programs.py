@@ -213,9 +213,10 @@ def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_pat
     binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
     assert "514" not in config.read_text()
     assert binds == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8404", f"bind {DOOR.bind}"]
+    predicts = "{ path_beg /predict/ /invocations /v2/models/ }"
     rules = [
-        "http-request wait-for-body time 30s if METH_POST { path_beg /predict/ }",
-        "http-request disable-l7-retry if !METH_GET !{ path_beg /predict/ }",
+        f"http-request wait-for-body time 30s if METH_POST {predicts}",
+        f"http-request disable-l7-retry if !METH_GET !{predicts}",
     ]
     lines = [line.strip() for line in config.read_text().splitlines()]
     assert lines[-5:] == ["frontend http_frontend", f"bind {DOOR.bind}", *rules, "log global"]
