@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from core.problems.contract import Problem
 
 _PER_ROW = 2
+#: In double quotes, so that the shell puts the key in.
+_KEY_HEADER = '  -H "authorization: Bearer $PILOTHOUSE_KEY" \\\n'
 
 Record = Mapping[str, Value | None]
 
@@ -41,7 +43,12 @@ def show_prediction(core: Pilothouse, problem: Problem, served: ServedVersion | 
                 st.info(remark, icon=":material/lightbulb:")
     shown = record if record is not None else examples(problem.contract)
     with st.expander("The same request on the command line", icon=":material/terminal:"):
-        command = curl_command(serving_address(core.settings), problem.name, shown)
+        command = curl_command(
+            serving_address(core.settings),
+            problem.name,
+            shown,
+            needs_key=core.settings.keys_required,
+        )
         st.code(command, language="bash", wrap_lines=True)
 
 
@@ -50,12 +57,13 @@ def examples(contract: Contract) -> Record:
     return {field.name: field.example for field in contract.fields}
 
 
-def curl_command(serving_url: str, problem: str, record: Record) -> str:
-    """The request as a shell command that can be pasted."""
+def curl_command(serving_url: str, problem: str, record: Record, *, needs_key: bool) -> str:
+    """The request as a shell command that can be pasted; the key is the caller's own."""
     body = shlex.quote(json.dumps({"records": [record]}, ensure_ascii=False))
     return (
         f"curl -s {serving_url}/predict/{problem} \\\n"
         f"  -H 'content-type: application/json' \\\n"
+        f"{_KEY_HEADER if needs_key else ''}"
         f"  -d {body}"
     )
 

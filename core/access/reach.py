@@ -18,5 +18,6 @@ def exposure_of(settings: Settings, accounts: AccountService) -> Exposure:
         has_login=settings.has_login,
         has_accounts=bool(active),
         has_admin=any(one.role is Role.ADMIN for one in active),
+        keys_required=settings.keys_required,
         allow_open=settings.allow_open,
     )

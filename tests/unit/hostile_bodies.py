@@ -14,7 +14,7 @@ import msgspec
 
 from core.errors import InvalidInputError
 from serve.labels import LabelDecoder
-from serve.schemas import NotWholeError, RecordDecoder
+from serve.schemas import NumberError, RecordDecoder
 from serve.validation import explain
 from tests.serving_support import RECORD, TITANIC
 
@@ -71,7 +71,7 @@ BODIES: dict[str, Callable[[], bytes]] = {
 def _predicted(decoder: RecordDecoder, body: bytes) -> list[str]:
     try:
         decoder.columns(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotWholeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NumberError) as exc:
         return _told(explain(body, TITANIC.contract, RECORDS, str(exc)))
     return []
 

@@ -112,10 +112,20 @@ def test_advice_fits_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_curl_command_survives_the_shell() -> None:
-    command = curl_command("http://127.0.0.1:8000", "titanic", {"Name": "O'Brien", "Age": None})
+    record: dict[str, str | None] = {"Name": "O'Brien", "Age": None}
+    command = curl_command("http://127.0.0.1:8000", "titanic", record, needs_key=False)
+        "http://127.0.0.1:8000", "titanic", {"Name": "O'Brien", "Age": None}, needs_key=False
+    )
     words = shlex.split(command.replace("\\\n", " "))
     assert words[:3] == ["curl", "-s", "http://127.0.0.1:8000/predict/titanic"]
     assert json.loads(words[-1]) == {"records": [{"Name": "O'Brien", "Age": None}]}
+
+
+def test_a_command_shows_where_the_key_goes_and_no_key() -> None:
+    command = curl_command("http://127.0.0.1:8000", "titanic", {"Age": 4}, needs_key=True)
+    words = shlex.split(command.replace("\\\n", " "))
+    assert "authorization: Bearer $PILOTHOUSE_KEY" in words
+    assert json.loads(words[-1]) == {"records": [{"Age": 4}]}
 
 
 def test_hint_names_bounds_usual_range_and_need() -> None:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.access.exposure import Exposure, openings, require_safe, unencrypted
+from core.access.reach import exposure_of
 from core.errors import SetupError
 from core.hosts import is_exposed
+from core.settings import Settings
+from tests.unit.core_fakes import make_world
 
 OPEN = Exposure("0.0.0.0", keys_required=False)
 SAFE = Exposure("0.0.0.0", has_accounts=True, has_admin=True)
@@ -92,3 +97,20 @@ def test_what_is_shut_or_accepted_starts():
 )
 def test_says_when_tokens_travel_in_the_clear(exposure, said):
     assert bool(unencrypted(exposure)) is said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"host": "10.0.0.5", "require_keys": "no"}, True),
+        ({"host": "10.0.0.5", "require_keys": "auto"}, False),
+        ({"host": "10.0.0.5", "require_keys": "yes"}, False),
+    ],
+)
+def test_whether_callers_need_a_key_is_read_from_the_settings(
+    tmp_path: Path, settings: dict[str, Any], said: bool
+) -> None:
+    world = make_world(tmp_path)
+    found = exposure_of(Settings(home=tmp_path, **settings), world.pilothouse.accounts)
+    assert any("key" in one for one in openings(found)) == said
+    world.close()
