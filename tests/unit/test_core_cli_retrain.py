@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
@@ -20,13 +20,7 @@ from tests.unit.watching_fakes import Watched, watched
 @pytest.fixture
 def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     with watched(tmp_path) as made:
-        real = made.world.pilothouse
-        own = SimpleNamespace(
-            retraining=made.retraining,
-            runs=real.runs,
-            accounts=real.accounts,
-            settings=real.settings,
-        )
+        own = replace(made.world.pilothouse, retraining=made.retraining)
         monkeypatch.setattr(cli_session, "connect", lambda: own)
         made.promote()
         yield made
