@@ -212,6 +212,6 @@ def lifecycle(
         ):
             patched.setattr(owner, name, reaper.around(name, getattr(owner, name)))
         # Reading the certificates of the machine takes a fifth of a second a process.
-        patched.setattr("core.services.health.http_client", lambda _: None)
+        patched.setattr("core.services.health.http_client", lambda *_: None)
         yield made
     database.close()
