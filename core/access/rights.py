@@ -144,5 +144,6 @@ def what_it_takes(action: Action) -> str:
     least = LEAST_ROLE.get(action)
     if least is None:
         return f"{named} is for whoever owns the files of the installation"
-    enough = " or ".join(role.value for role in Role if role.includes(least))
+    *others, highest = [role.value for role in Role if role.includes(least)]
+    enough = f"{', '.join(others)} or {highest}" if others else highest
     return f"{named} takes the role {enough}"

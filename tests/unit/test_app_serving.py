@@ -16,7 +16,7 @@ from app.components.prediction import (
 )
 from core.domain import Health, PredictionAnswer, ServingStatus
 from core.errors import InvalidInputError, Offence, UnavailableError
-from core.problems.contract import Field, FieldType
+from core.problems.contract import Field, FieldType, Value
 from core.problems.titanic import PROBLEM
 from tests.unit.app_fakes import make_core, make_run, open_panel, texts
 
@@ -112,10 +112,8 @@ def test_advice_fits_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_curl_command_survives_the_shell() -> None:
-    record: dict[str, str | None] = {"Name": "O'Brien", "Age": None}
+    record: dict[str, Value | None] = {"Name": "O'Brien", "Age": None}
     command = curl_command("http://127.0.0.1:8000", "titanic", record, needs_key=False)
-        "http://127.0.0.1:8000", "titanic", {"Name": "O'Brien", "Age": None}, needs_key=False
-    )
     words = shlex.split(command.replace("\\\n", " "))
     assert words[:3] == ["curl", "-s", "http://127.0.0.1:8000/predict/titanic"]
     assert json.loads(words[-1]) == {"records": [{"Name": "O'Brien", "Age": None}]}

@@ -23,16 +23,35 @@ from tests.serving_support import admission
 from tests.unit.app_access_fakes import FakeAccounts
 from tests.unit.test_app_door import House, sign_in
 
-#: Address of the served models -> scopes that are enough; ``None`` for one that is open to all.
-SERVED: Mapping[str, frozenset[Scope] | None] = {
-    "/healthz": None,
-    "/readyz": None,
-    "/docs": None,
-    "/openapi.json": None,
-    "/problems/{problem}": frozenset(Scope),
-    "/predict/{problem}": frozenset({Scope.PREDICT}),
-    "/labels/{problem}": frozenset({Scope.LABELS}),
+_ANY, _PREDICT = frozenset(Scope), frozenset({Scope.PREDICT})
+_OWN: frozenset[Scope] = frozenset()
+#: Method and address of the served models -> scopes that are enough; ``None`` for one that is
+#: open to all, ``_OWN`` for one that takes the key of the installation alone.
+SERVED: Mapping[tuple[str, str], frozenset[Scope] | None] = {
+    ("GET", "/healthz"): None,
+    ("GET", "/readyz"): None,
+    ("GET", "/docs"): None,
+    ("GET", "/openapi.json"): None,
+    ("GET", "/metrics"): _OWN,
+    ("GET", "/problems/{problem}"): _ANY,
+    ("POST", "/predict/{problem}"): _PREDICT,
+    ("POST", "/labels/{problem}"): frozenset({Scope.LABELS}),
+    ("GET", "/v2"): None,
+    ("GET", "/v2/health/live"): None,
+    ("GET", "/v2/health/ready"): None,
+    ("GET", "/v2/models/{problem}"): _ANY,
+    ("GET", "/v2/models/{problem}/ready"): _ANY,
+    ("POST", "/v2/models/{problem}/infer"): _PREDICT,
+    ("GET", "/v2/models/{problem}/versions/{version}"): _ANY,
+    ("GET", "/v2/models/{problem}/versions/{version}/ready"): _ANY,
+    ("POST", "/v2/models/{problem}/versions/{version}/infer"): _PREDICT,
+    ("GET", "/ping"): None,
+    ("GET", "/health"): None,
+    ("GET", "/version"): None,
+    ("POST", "/invocations/{problem}"): _PREDICT,
 }
+#: What leads to one of those, once it is known which.
+LEADING_ELSEWHERE = {("POST", "/invocations")}
 TOKENS = {scope: f"ph_{'a' * 11}{number}_{'1' * 64}" for number, scope in enumerate(Scope)}
 OF_ANOTHER_PROBLEM = f"ph_{'b' * 12}_{'2' * 64}"
 UNKNOWN = f"ph_{'c' * 12}_{'3' * 64}"
@@ -57,18 +76,18 @@ def served() -> EndpointApp:
     gate = Gate()
     access = admission(Path("/nowhere"), *keys, required=True)
     gate.apply({"access": access.model_dump(mode="json")})
-    return EndpointApp(ModelStore(), ReplicaLogs("test", lambda problem, rows: None), gate)
+    return EndpointApp(ModelStore(), ReplicaLogs("test"), gate)
 
 
-def _ask(app: EndpointApp, route: str, token: str | None) -> int:
-    """Status of the answer; a method that the address does not take is not tried again."""
+def _ask(app: EndpointApp, route: tuple[str, str], token: str | None) -> int:
+    """Status of the answer."""
+    method, address = route
 
     async def once() -> int:
         headers = {"X-API-Key": token} if token else {}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-            path = route.format(problem="plums")
-            method = "POST" if route.startswith(("/predict", "/labels")) else "GET"
+            path = address.format(problem="plums", version=1)
             answer = await client.request(method, path, headers=headers, json={})
         assert answer.status_code != 405
         return answer.status_code
@@ -78,10 +97,10 @@ def _ask(app: EndpointApp, route: str, token: str | None) -> int:
 
 class TestServedModels:
     def test_every_address_is_in_the_table(self, served: EndpointApp) -> None:
-        assert set(served.routes) == set(SERVED)
+        assert set(served.routes) == set(SERVED) | LEADING_ELSEWHERE
 
-    @pytest.mark.parametrize("route", SERVED)
-    def test_keys_open_what_they_are_for(self, served: EndpointApp, route: str) -> None:
+    @pytest.mark.parametrize("route", SERVED, ids=" ".join)
+    def test_keys_open_what_they_are_for(self, served: EndpointApp, route: tuple[str, str]) -> None:
         scopes = SERVED[route]
         for token in (None, UNKNOWN):
             assert (_ask(served, route, token) == 401) is (scopes is not None)
