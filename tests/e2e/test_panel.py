@@ -40,6 +40,8 @@ def test_operator_trains_compares_and_asks_the_model(page: Page, screenshots: Pa
     capture(page, screenshots / "serving.png")
 
 
+# Five runs on Spark take four minutes; tests/integration/test_run.py has a sweep of two.
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_operator_measures_what_profiles_cost(page: Page, screenshots: Path) -> None:
     go_to(page, "Resources")
