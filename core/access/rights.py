@@ -44,7 +44,7 @@ OF_ONESELF = frozenset({Action.TOKEN_RENEWED})
 #: What whoever owns the files of an installation may do at its command line without a token:
 #: start it with its first models, and let an admin in again who has lost the token.
 OF_THE_HOST = frozenset({Action.RUN_STARTED, Action.ADMIN_RECOVERED})
-#: And while there is no admin yet, this as well.
+#: And this as well while there is no admin yet.
 UNTIL_AN_ADMIN_IS_THERE = frozenset(
     {
         Action.ACCOUNT_ADDED,
@@ -77,14 +77,7 @@ IN_WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
         "roll back, and restore moved aliases": frozenset(
             {Action.ROLLED_BACK, Action.ALIAS_RESTORED}
         ),
-        "manage accounts": frozenset(
-            {
-                Action.ACCOUNT_ADDED,
-                Action.ROLE_CHANGED,
-                Action.ACCOUNT_REMOVED,
-                Action.TOKEN_ISSUED,
-            }
-        ),
+        "manage accounts": UNTIL_AN_ADMIN_IS_THERE,
         "make and revoke keys of the served models": frozenset(
             {Action.KEY_MADE, Action.KEY_REVOKED}
         ),
