@@ -59,6 +59,10 @@ class Carrier:
         """
         self._records.decide(change)
         left = self._records.unfinished().of(change.problem)
+        if not left.problems:
+            # The first of two approvals changes nothing that is shown. To show it all the same
+            # and die over it would leave an alias that nobody puts right.
+            return
         try:
             self._show(change.problem, left)
         except PilothouseError as exc:

@@ -283,6 +283,21 @@ def _run(machine: type[Decisions], examples: int) -> None:
 MACHINES = pytest.mark.parametrize("machine", [Decisions, DecisionsOfTwo])
 
 
+def test_the_first_of_two_approvals_touches_no_alias() -> None:
+    """A sequence that the machine has found: its process died between two halves of an alias."""
+    machine = DecisionsOfTwo()
+    try:
+        machine.first()
+        machine.candidate(hard=True, better=False, broken=False, killed_after=None)
+        machine.life.reaper.passed.clear()
+        machine.approve(person="bob", killed_after=None)
+        assert "before decide" in machine.life.reaper.passed
+        assert "before set_alias" not in machine.life.reaper.passed
+        machine.whole()
+    finally:
+        machine.teardown()
+
+
 @MACHINES
 @pytest.mark.timeout(300)
 def test_every_sequence_ends_whole(machine: type[Decisions]) -> None:
