@@ -237,12 +237,12 @@ def test_a_problem_of_ones_own_goes_all_the_way(installation: Installation) -> N
 
 def test_a_better_candidate_waits_and_a_person_lets_it_serve(installation: Installation) -> None:
     before = installation.ask("promote", "history", "titanic")[0]
-    # The same data and parameters; the margin of these tests lets an equal model through.
     run = installation.ask("run", "titanic", "--wait")
     (request,) = installation.ask("promote", "list", "--open")
     assert request["version"] == run["model_version"]
-    # Equal models; how long they take depends on what else this machine does.
-    assert {g["gate"] for g in request["gates"] if g["verdict"] != "pass"} <= {"latency"}
+    # What serves may be the model of another test, so that soft gates may say either.
+    assert {g["verdict"] for g in request["gates"] if g["hard"]} == {"pass"}
+    assert {g["verdict"] for g in request["gates"] if g["gate"] == "AUC"} == {"pass"}
     short = installation.command("promote", "approve", request["id"], "--reason", "ok")
     assert short.returncode == 1
     assert "at least 10 characters" in short.stderr.replace("\n", " ")
