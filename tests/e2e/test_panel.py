@@ -40,7 +40,7 @@ def test_operator_trains_compares_and_asks_the_model(page: Page, screenshots: Pa
     capture(page, screenshots / "serving.png")
 
 
-# Five runs on Spark take four minutes; tests/integration/test_run.py has a sweep of two.
+# Five runs on Spark take four minutes.
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_operator_measures_what_profiles_cost(page: Page, screenshots: Path) -> None:

@@ -374,7 +374,8 @@ def test_a_profile_the_cluster_cannot_give_is_refused_in_seconds(
     assert time.monotonic() - before < 30
 
 
-# A browser test, among the long ones, drives a larger sweep.
+# The browser test drives a sweep as well; this one looks at everything it leaves.
+@pytest.mark.long
 def test_a_sweep_measures_each_family_and_gives_advice(installation: Installation) -> None:
     given = ("--profiles", "1c-1g", "--families", "lr,gbt", "--repeat", "1")
     found = installation.ask("profile", "titanic", *given, "--set", "search.trials=1", "--wait")
