@@ -5,7 +5,7 @@ PIP_PACKAGES := $(VENV)/.packages
 PIP_DEV_PACKAGES := $(VENV)/.packages-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status venv venv-dev chromium test test-long check bench resources
+.PHONY: help up down status venv venv-dev chromium test test-long check bench resources wrk
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,5 +53,8 @@ check: venv-dev ## formatting, lint, types, import rules
 	$(if $(wildcard docker-compose.yml),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml)
 	$(if $(wildcard .github/workflows/*.yml),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml))
 
-bench: venv ## run the benchmarks; the figures of docs/benchmarks.md come from it
+wrk:
+	@sh scripts/bootstrap.sh wrk
+
+bench: venv wrk ## run the benchmarks; the figures of docs/benchmarks.md come from it
 	@$(BIN)/python -m benchmarks

@@ -8,16 +8,18 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import check, keys, large_check, page, search
+from benchmarks import candidate, check, keys, large_check, page, search, serving
 from benchmarks.machine import describe_machine
 from benchmarks.report import Section, render, replace_figures
 
 BENCHMARKS: Mapping[str, Callable[[int], Section]] = {
     "search": search.measure,
+    "candidate": candidate.measure,
     "page": page.measure,
     "check": check.measure,
     "large_check": large_check.measure,
     "keys": keys.measure,
+    "serving": serving.measure,
 }
 
 

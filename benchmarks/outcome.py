@@ -1,6 +1,8 @@
-"""What one search hands to the runner: JSON between processes."""
+"""What a measured process hands to the runner: JSON between processes."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,3 +27,14 @@ class SearchOutcome(_Frozen):
     families: tuple[FamilyOutcome, ...] = ()
     #: Best mean over the folds of the product, of a search over these.
     cross_validated_auc: float | None = None
+
+
+class CandidateOutcome(_Frozen):
+    """One run, from the click to its registered version."""
+
+    seconds: float
+    #: Stage of the run -> its wall seconds.
+    stages: Mapping[str, float]
+    spark_was_warm: bool
+    #: How many the search tried.
+    candidates: int

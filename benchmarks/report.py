@@ -37,29 +37,46 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Figures that are no seconds, as texts; the first column names the way."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Section:
-    """The figures of one benchmark. The first timing is the peer of the others."""
+    """The figures of one benchmark: timings, of which the first is the peer, or a table."""
 
     title: str
-    timings: tuple[Timing, ...]
+    timings: tuple[Timing, ...] | Table
     targets: tuple[Target, ...]
 
 
 def render(section: Section, conditions: str) -> str:
     """Returns a section as Markdown; ``conditions`` says where and under what load."""
-    repeats = len(section.timings[0].seconds)
-    median_of = f"Median of {repeats}." if repeats > 1 else "One run of each."
+    if isinstance(section.timings, Table):
+        figures = _table(section.timings)
+    else:
+        repeats = len(section.timings[0].seconds)
+        conditions += f" Median of {repeats}." if repeats > 1 else " One run of each."
+        figures = _timings(section.timings)
     return "\n".join(
         [
             f"### {section.title}",
             "",
-            f"{conditions} {median_of}",
+            conditions,
             "",
-            *_timings(section.timings),
+            *figures,
             "",
             *_targets(section.targets),
         ]
     )
+
+
+def _table(table: Table) -> list[str]:
+    align = ["---", *["---:"] * (len(table.head) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (table.head, align, *table.rows)]
 
 
 def _timings(timings: Sequence[Timing]) -> list[str]:

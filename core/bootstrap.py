@@ -21,17 +21,23 @@ from core.adapters.nannyml import load_later, load_reference
 from core.adapters.ray import RayCluster
 from core.bootstrap_deciding import assemble_deciding
 from core.bootstrap_engines import explain_by_fanova
+from core.bootstrap_rollouts import assemble_conductor
 from core.bootstrap_serving import assemble_keys, connect_serving
-from core.bootstrap_watching import assemble_watching
+from core.bootstrap_watching import assemble_watching, connect_receivers
 from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.data.labelled import ReadLabelled, read_labelled
 from core.data.labelling import LabelService
 from core.data.labels import LabelLog, labels_folder
+from core.data.training_data import TrainingDataStore, training_data_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
+from core.deployment.load_view import LoadService
+from core.deployment.load_watch import LoadWatch
+from core.deployment.metrics import metrics_folder
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
+from core.deployment.serving_watch import ServingWatch
 from core.deployment.tracing import TracingService, build_scorer
 from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
@@ -50,6 +56,10 @@ from core.promotion.papers import Papers
 from core.promotion.promotions import PromotionService
 from core.promotion.settings_watch import SettingsWatch, in_force
 from core.promotion.trail import AuditTrail
+from core.rollout.conductor import Conductor
+from core.rollout.notes import rollouts_folder
+from core.rollout.service import RolloutService
+from core.rollout.slo_watch import SloService, SloWatch
 from core.scoring.bundle import bundles_folder
 from core.services.health import HealthService
 from core.settings import Settings, be_impatient, load_settings
@@ -74,14 +84,21 @@ class Pilothouse:
     labels: LabelService
     evidence: EvidenceService
     promotions: PromotionService
+    rollouts: RolloutService
+    conductor: Conductor
     papers: Papers
     alerts: AlertService
     monitoring: MonitoringService
     watch: WatchService
     serving: ServingService
+    load: LoadService
+    load_watch: LoadWatch
+    slo: SloService
+    slo_watch: SloWatch
     keys: KeyService
     tracing: TracingService
     reconciler: Reconciler
+    serving_watch: ServingWatch
     upkeep: LogUpkeep
     health: HealthService
     audit: AuditTrail
@@ -136,27 +153,18 @@ def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     return partial(read_labelled, settings.home, connect_labels(settings))
 
 
+def connect_training_data(settings: Settings) -> TrainingDataStore:
+    """Builds the door to what runs were trained on."""
+    folder = training_data_folder(settings.home)
+    return TrainingDataStore(settings.home, DataVersions(folder))
+
+
 def connect_trainable_rows(settings: Settings) -> TrainableRows:
     """Builds the counter of the rows of batches that may be learned from."""
     late = LateLabels(connect_labels(settings))
     return lambda problem, batch_id: (
         open_batch(settings.home, problem, batch_id, late).trainable_rows
     )
-
-
-def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
-    """Builds the door to those who are told of alerts; ``None`` where nobody is.
-
-    Raises:
-        SetupError: the file that should hold their addresses cannot be read.
-    """
-    urls = settings.alert_urls
-    if not urls:
-        return None
-    # Apprise takes a quarter of a second to import.
-    from core.adapters.notification import Receivers
-
-    return Receivers(urls, params.alerts.timeout_s)
 
 
 @dataclass(frozen=True)
@@ -241,12 +249,18 @@ def assemble(
         ),
         evidence=deciding.evidence,
         promotions=promotions,
+        rollouts=deciding.rollouts,
+        conductor=assemble_conductor(*given, deciding.desk, watching.alerts, arrivals.log),
         papers=deciding.papers,
         alerts=watching.alerts,
         monitoring=watching.monitoring,
         retraining=watching.retraining,
         watch=watching.watch,
         serving=adapters.serving,
+        load=LoadService(home, adapters.serving),
+        load_watch=LoadWatch(home, adapters.serving),
+        slo=deciding.slo,
+        slo_watch=SloWatch(home, params.rollout.slo),
         keys=assemble_keys(problems, adapters, home, trail),
         tracing=TracingService(
             problems,
@@ -256,11 +270,20 @@ def assemble(
             tracker,
             adapters.registry,
             promotions,
+            deciding.desk.rollouts,
             build_scorer,
             bundles_folder(home),
         ),
         reconciler=deciding.reconciler,
-        upkeep=LogUpkeep(arrivals.log, labels, params.serving.inference_log.keep_days, trail),
+        serving_watch=deciding.serving_watch,
+        upkeep=LogUpkeep(
+            arrivals.log,
+            labels,
+            params.serving.inference_log,
+            trail,
+            metrics_folder(home),
+            rollouts_folder(home),
+        ),
         health=HealthService(settings),
         audit=trail,
         accounts=AccountService(

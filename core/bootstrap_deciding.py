@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.adapters.database import Database
 from core.adapters.database_audit import AuditRecords
 from core.adapters.database_batches import BatchRecords
 from core.adapters.database_decisions import DecisionRecords
+from core.adapters.database_rollouts import RolloutRecords
 from core.data.labelled import ReadLabelled
 from core.deployment.reconciler import Reconciler
+from core.deployment.serving_watch import ServingWatch
 from core.params import Params
 from core.problems.contract import Problem
 from core.promotion.audit_files import AnchorFile, load_key
@@ -23,6 +26,8 @@ from core.promotion.papers import Papers
 from core.promotion.promotions import PromotionService
 from core.promotion.trail import AuditTrail
 from core.promotion.turn import Turn
+from core.rollout.service import RolloutService
+from core.rollout.slo_watch import SloService
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +43,10 @@ class Deciding:
     promotions: PromotionService
     papers: Papers
     reconciler: Reconciler
+    serving_watch: ServingWatch
+    desk: Desk
+    slo: SloService
+    rollouts: RolloutService
 
 
 def connect_trail(settings: Settings, database: Database, identities: Identities) -> AuditTrail:
@@ -68,19 +77,39 @@ def assemble_deciding(
         params, problems, tracker, adapters.registry, BatchRecords(database), labelled, home
     )
     trail = connect_trail(settings, database, adapters.identities)
-    records = DecisionRecords(database, trail)
-    reconciler = Reconciler(params.problems, records, adapters.registry, adapters.serving)
-    promotions = PromotionService(
-        Desk(
-            params.promotion,
-            database,
-            records,
-            adapters.registry,
-            evidence,
-            adapters.identities,
-            trail,
-            Carrier(records, adapters.registry, reconciler, Turn(home / "decisions.lock")),
-        )
+    records, rollouts = DecisionRecords(database, trail), RolloutRecords(database)
+    reconciler = Reconciler(
+        params.problems,
+        records,
+        adapters.registry,
+        adapters.serving,
+        home / "run" / "reconcile",
+        rollouts,
+        params.rollout.shadow,
     )
-    papers = Papers(problems, tracker, evidence, promotions)
-    return Deciding(trail, evidence, promotions, papers, reconciler)
+    slo = SloService(home, params.rollout.slo)
+    turn = Turn(home / "decisions.lock")
+    desk = Desk(
+        params.promotion,
+        database,
+        records,
+        adapters.registry,
+        evidence,
+        adapters.identities,
+        trail,
+        Carrier(records, adapters.registry, reconciler, turn, rollouts),
+        rollouts,
+        params.rollout,
+        partial(_spent, slo),
+    )
+    promotions = PromotionService(desk)
+    rolling = RolloutService(desk, home)
+    papers = Papers(problems, tracker, adapters.registry, evidence, promotions, rolling)
+    watch = ServingWatch(reconciler, promotions, trail)
+    return Deciding(trail, evidence, promotions, papers, reconciler, watch, desk, slo, rolling)
+
+
+def _spent(slo: SloService, problem: str) -> str:
+    """Why new rollouts of a problem are held; empty where its error budget is not spent."""
+    budget = slo.look(problem)
+    return budget.said if budget is not None and budget.is_spent else ""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+
 from core.adapters.openmp import lend_openmp
 from core.monitoring.detector import Detector
+from core.params_monitoring import PerformanceParams
 from core.problems.contract import SearchSpace
 from core.settings import silence_vendors
 from core.training.adaptive import Proposer
@@ -37,3 +40,15 @@ def build_detector() -> Detector:
     from core.adapters.nannyml_detector import NannymlDetector
 
     return NannymlDetector()
+
+
+def estimate_performance(
+    reference: pa.Table, answered: pa.Table, threshold: float, params: PerformanceParams
+) -> tuple[float | None, str]:
+    """Estimates the first metric of a version; see ``EstimatePerformance``."""
+    # As above; only the worker needs it, and only while a canary runs.
+    silence_vendors()
+    lend_openmp()
+    from core.adapters.nannyml_cbpe import estimate
+
+    return estimate(reference, answered, threshold, params)

@@ -15,6 +15,7 @@ from core.deployment.serving import ServingService
 from core.params import ServingParams
 from core.promotion.trail import AuditTrail
 from core.settings import Settings
+from core.simulation.calling import Caller
 
 if TYPE_CHECKING:
     from core.bootstrap import Adapters
@@ -27,6 +28,12 @@ def connect_serving(
     ring = KeyRing(settings, params.limits, KeyRecords(database))
     client = ServeClient(settings.ray_dashboard_url, settings.ray_token_file)
     return ServingService(settings, params, client, tuple(problems), ring)
+
+
+def connect_caller(settings: Settings, params: ServingParams, database: Database) -> Caller:
+    """Builds a caller of the served models that has the installation's own key."""
+    ring = KeyRing(settings, params.limits, KeyRecords(database))
+    return Caller(settings, ring, params.max_records)
 
 
 def assemble_keys(

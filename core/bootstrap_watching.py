@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
-from core.monitoring.alerts import AlertService
+from core.monitoring.alerts import AlertService, Receiver
 from core.monitoring.checks import MonitoringService
 from core.monitoring.retrains import RetrainingService, TrainableRows
 from core.monitoring.watching import WatchService
@@ -22,6 +22,21 @@ from core.training.runs import RunService
 
 if TYPE_CHECKING:
     from core.bootstrap import Adapters
+
+
+def connect_receivers(settings: Settings, params: Params) -> Receiver | None:
+    """Builds the door to those who are told of alerts; ``None`` where nobody is.
+
+    Raises:
+        SetupError: the file that should hold their addresses cannot be read.
+    """
+    urls = settings.alert_urls
+    if not urls:
+        return None
+    # Apprise takes a quarter of a second to import.
+    from core.adapters.notification import Receivers
+
+    return Receivers(urls, params.alerts.timeout_s)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from core import (
     cli_models,
     cli_promote,
     cli_retrain,
+    cli_rollouts,
     cli_services,
     cli_simulate,
     cli_sweeps,
@@ -45,6 +46,7 @@ cli_drift.register(app)
 cli_alerts.register(app)
 cli_audit.register(app)
 cli_retrain.register(app)
+cli_rollouts.register(app)
 cli_keys.register(app)
 cli_simulate.register(app)
 cli_trace.register(app)

@@ -171,6 +171,18 @@ def _print_comparison(batch_id: str, other: str, found: BatchComparison) -> None
     titles = ["", other, batch_id]
     shown = [row for row in facts if any(value is not None for value in row[1:])]
     print_table("Tables", titles, shown)
+    print_table(
+        "Columns",
+        ["column", *titles[1:], "today's contract", ""],
+        [
+            (
+                one.name,
+                *(kind or "missing" for kind in (one.first, one.second, one.contract)),
+                "differs" if one.differs else "",
+            )
+            for one in found.schema
+        ],
+    )
     rows: list[tuple[object, ...]] = []
     for column in sorted(found.columns, key=lambda one: one.distance, reverse=True):
         for index, one in enumerate(column.shares):

@@ -12,8 +12,9 @@ from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_tab
 from core.cli_session import sign_in
 from core.domain import Check, Level, RunStatus
 from core.errors import InvalidInputError, UnavailableError
+from core.monitoring.estimator_words import estimator_sentences
 from core.monitoring.report import ColumnDrift, DriftReport
-from core.monitoring.report_performance import MetricCourse
+from core.monitoring.report_performance import Estimator, MetricCourse
 
 POLL_S = 0.5
 #: Exit codes beside 0, for no or mild drift, and 1, for an error.
@@ -40,6 +41,13 @@ def drift(
     last_rows: Annotated[
         int | None, typer.Option(min=1, help="Last rows of the inference log.")
     ] = None,
+    domain_classifier: Annotated[
+        bool,
+        typer.Option(
+            "--domain-classifier",
+            help="Train a domain classifier too, whatever params.yaml says; takes longer.",
+        ),
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Return when the check has ended.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -57,6 +65,7 @@ def drift(
         problem,
         batch_id=batch,
         window=window if last_rows is None else f"{last_rows} rows",
+        domain_classifier=domain_classifier,
         actor=actor,
     )
     if wait:
@@ -135,9 +144,31 @@ def _print_report(report: DriftReport) -> None:
         ],
     )
     if report.estimator is not None:
-        CONSOLE.print(report.estimator.text, highlight=False, markup=False)
+        _print_estimator(report.estimator)
     for note in report.notes:
         CONSOLE.print(f"Note: {note}", highlight=False, markup=False)
+
+
+def _print_estimator(estimator: Estimator) -> None:
+    for sentence in (estimator.text, *estimator_sentences(estimator)):
+        CONSOLE.print(sentence, highlight=False, markup=False)
+    if estimator.past:
+        print_table(
+            "Past error of the estimate, newest first",
+            ["check", "metric", "labels", "estimated", "realized", "error", "standard error"],
+            [
+                (
+                    one.check_id,
+                    one.metric,
+                    one.rows,
+                    one.estimated,
+                    one.realized,
+                    one.error,
+                    one.standard_error,
+                )
+                for one in estimator.past
+            ],
+        )
 
 
 def _row(drift: ColumnDrift, report: DriftReport) -> tuple[object, ...]:

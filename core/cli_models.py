@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated
 
 import typer
 
 from core.bootstrap import connect
+from core.cli_load import show_budgets, show_load
 from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_table
 from core.cli_session import session_of, sign_in
+from core.deployment.last_repair import last_repair, remark_on_files
 from core.domain import Run, RunStatus
 from core.errors import InvalidInputError
 from core.first_start import ensure_models, follow
@@ -30,7 +33,9 @@ def register(app: typer.Typer) -> None:
 
 def run(
     problem: Problem,
-    profile: Annotated[str | None, typer.Option(help="Resource profile.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Resource profile, by name or as 2x1c-2g.")
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="A training parameter, such as search.trials=6."),
@@ -115,14 +120,15 @@ def list_runs(
 
 @runs_app.command("show")
 def show_run(run_id: RunId, as_json: Json = False) -> None:
-    """Show one run and, once it is finished, its metrics."""
+    """Show one run and, once it is finished, its metrics and the time of each stage."""
     pilothouse = sign_in().pilothouse
     found = pilothouse.runs.get(run_id)
-    report = None
+    report = times = None
     if found.status is RunStatus.FINISHED:
         report = pilothouse.experiments.report(run_id)
+        times = pilothouse.experiments.stage_times(run_id)
     if as_json:
-        print_json({"id": run_id, "run": found, "report": report})
+        print_json({"id": run_id, "run": found, "report": report, "times": times})
         return
     CONSOLE.print(_sentence(found), highlight=False, markup=False)
     if report is not None:
@@ -133,6 +139,10 @@ def show_run(run_id: RunId, as_json: Json = False) -> None:
             ["metric", "value", f"{level} from", "to"],
             rows,
         )
+    if times is not None:
+        taken = [(one.stage.value, f"{one.seconds:.1f}") for one in times.stages]
+        print_table("Stages", ["stage", "seconds"], taken)
+        CONSOLE.print(f"Spark was {'warm' if times.spark_was_warm else 'started for it'}.")
 
 
 @runs_app.command("logs")
@@ -158,9 +168,13 @@ def cancel_run(run_id: RunId, as_json: Json = False) -> None:
 @serve_app.command("status")
 def serve_status(as_json: Json = False) -> None:
     """Show what answers on the serving port."""
-    found = sign_in().pilothouse.serving.status()
+    pilothouse = sign_in().pilothouse
+    found, load = pilothouse.serving.status(), pilothouse.load.look()
+    repairs = {name: last_repair(pilothouse.audit, name) for name in pilothouse.problems}
+    budgets = {name: pilothouse.slo.look(name) for name in pilothouse.problems}
     if as_json:
-        print_json(found)
+        told = {field.name: getattr(found, field.name) for field in fields(found)}
+        print_json({**told, "load": load, "slo": budgets, "last_repairs": repairs})
         return
     CONSOLE.print(
         f"{load_settings().serving_url} is {found.health.value} with {found.replicas} replicas. "
@@ -170,3 +184,10 @@ def serve_status(as_json: Json = False) -> None:
     )
     rows = [(s.problem, f"v{s.version}", s.family, s.threshold, s.run_id) for s in found.served]
     print_table("Served", ["problem", "version", "family", "threshold", "run"], rows)
+    for name, entry in repairs.items():
+        remark = remark_on_files(pilothouse.promotions.production(name))
+        told_of = f"last repair {entry.at:%Y-%m-%d %H:%M} UTC: {entry.headline}" if entry else ""
+        for said in filter(None, (told_of, remark)):
+            CONSOLE.print(f"{name}: {said}", highlight=False, markup=False)
+    show_load(load)
+    show_budgets(budgets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from core.errors import InvalidInputError, NotFoundError, Offence, PilothouseErr
 from core.promotion.decisions import Decided
 from core.promotion.promotions import PromotionService
 from core.wording import count
+from core.wording import share as percent
 
 promote_app = typer.Typer(no_args_is_help=True, help="Decide what serves.")
 
@@ -77,12 +79,26 @@ def request(
 @promote_app.command("approve")
 def approve(request_id: RequestId, reason: Reason, as_json: Json = False) -> None:
     """Approve a request; once it has approvals enough, wait until its version serves."""
+    approve_request(request_id, reason, as_json=as_json)
+
+
+def approve_request(
+    request_id: str,
+    reason: str,
+    *,
+    as_json: bool,
+    in_steps: bool = False,
+    despite_budget: str = "",
+) -> None:
+    """Approves a request and says what it has come to."""
     pilothouse, actor = sign_in()
-    done = pilothouse.promotions.approve(request_id, reason=reason, actor=actor)
+    done = pilothouse.promotions.approve(
+        request_id, reason=reason, actor=actor, in_steps=in_steps, despite_budget=despite_budget
+    )
     if done.promotion is not None:
         _go_live(pilothouse, done.promotion)
     if as_json:
-        print_json(done.promotion if done.promotion is not None else done.request)
+        print_json(done.rollout or done.promotion or done.request)
     else:
         _say(_sentence(done))
 
@@ -154,11 +170,20 @@ def history(
             )
         found = (served,)
     if as_json:
-        print_json(found)
+        print_json([{**asdict(p), "answering_after_s": p.answering_after_s} for p in found])
         return
-    header = ["version", "decided", "serving since", "rule", "by", "reason", "request"]
+    header = ["version", "decided", "serving since", "after", "rule", "by", "reason", "request"]
     rows = [
-        (f"v{p.version}", p.since, p.live_at, p.rule, p.decided_by, p.reason, p.request_id)
+        (
+            f"v{p.version}",
+            p.since,
+            p.live_at,
+            "" if p.answering_after_s is None else f"{p.answering_after_s:.1f} s",
+            p.rule,
+            p.decided_by,
+            p.reason,
+            p.request_id,
+        )
         for p in found
     ]
     print_table(f"Production of {problem}", header, rows)
@@ -208,6 +233,11 @@ def _go_live(pilothouse: Pilothouse, promotion: Promotion) -> None:
 def _sentence(done: Decided) -> str:
     name = f"{done.request.problem} v{done.request.version}"
     eyes = f"Four eyes: {done.four_eyes}."
+    if done.rollout is not None and done.promotion is None:
+        return (
+            f"{name} answers {percent(done.rollout.share)} of the requests now; "
+            f"`pilothouse rollout show {done.request.problem}` follows it. {eyes}"
+        )
     if done.promotion is None:
         return f"{name} is approved; {count(done.missing, 'more approval')} needed. {eyes}"
     over = "; ".join(done.promotion.passed_over)

@@ -8,6 +8,7 @@ import typer
 
 from core import cli_services
 from core.bootstrap import LATER_ROWS, connect
+from core.bootstrap_serving import connect_caller
 from core.cli_output import CONSOLE, ERRORS, Json, print_json
 from core.cli_session import Session, session_of
 from core.first_start import ensure_model
@@ -47,11 +48,13 @@ def run_simulation(
     """
     settings = load_settings() if here else simulation_settings(load_settings())
     pilothouse, actor = _ready(settings, problem, start=not here)
+    caller = connect_caller(settings, pilothouse.params.serving, pilothouse.database)
     reports = []
     for report in simulate(
         pilothouse,
         pilothouse.problems[problem],
         LATER_ROWS,
+        caller,
         days=days,
         labels_after=labels_after,
         seed=seed,
@@ -60,6 +63,7 @@ def run_simulation(
         reports.append({"id": f"day-{report.day}", "day": report})
         if not as_json:
             CONSOLE.print(sentence(report), highlight=False, markup=False, soft_wrap=True)
+    caller.close()
     if as_json:
         print_json(reports)
         return
@@ -109,9 +113,13 @@ def sentence(report: DayReport) -> str:
     """What became of a day, in one line."""
     check = report.check
     said = check.summary or check.error or "no verdict"
-    parts = [f"day {report.day:2d}: {report.batch.rows:,} rows, {said}"]
-    if report.labels:
-        parts.append(f"{report.labels:,} late labels came.")
+    versions = " and ".join(f"v{version}" for version in report.versions)
+    parts = [f"day {report.day:2d}: {report.batch.rows:,} rows, answered by {versions}. {said}"]
+    if report.labels or report.labels_by_request:
+        parts.append(
+            f"{report.labels:,} late labels came for the batch, "
+            f"{report.labels_by_request:,} by request."
+        )
     if report.open_alerts:
         parts.append(f"Open alerts: {', '.join(report.open_alerts)}.")
     if report.run_id:

@@ -32,7 +32,8 @@ def register(app: typer.Typer) -> None:
 def profile(
     problem: Problem,
     profiles: Annotated[
-        str | None, typer.Option(help="Profiles, with commas between; all by default.")
+        str | None,
+        typer.Option(help="Profiles, by name or as 2x1c-2g, with commas between; all by default."),
     ] = None,
     families: Annotated[
         str | None, typer.Option(help="Model families, with commas between; all by default.")

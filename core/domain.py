@@ -107,6 +107,10 @@ class RequestStatus(StrEnum):
     REJECTED = "rejected"
     SUPERSEDED = "superseded"
     STALE = "stale"
+    #: Approved, and on its way to all requests step by step.
+    ROLLING_OUT = "rolling_out"
+    #: It was on its way and was taken back, by a guard or by a person.
+    ROLLED_BACK = "rolled_back"
 
 
 class Verdict(StrEnum):
@@ -186,6 +190,18 @@ class Promotion:
     four_eyes: str = ""
     #: Soft gates that failed or could not tell, and were passed over by a person.
     passed_over: tuple[str, ...] = ()
+    #: Where the registry kept the version's files when it was decided on.
+    source: str = ""
+    #: SHA-256 of its bundle's page of facts then, in hex: what replicas have to load. Empty in
+    #: records of releases that did not keep it.
+    bundle_sha256: str = ""
+
+    @property
+    def answering_after_s(self) -> float | None:
+        """Seconds from the decision to the first answer of replicas; ``None`` until then."""
+        if self.live_at is None:
+            return None
+        return max((self.live_at - self.since).total_seconds(), 0.0)
 
 
 @dataclass(frozen=True)
@@ -240,6 +256,9 @@ class AlertKind(StrEnum):
     REALIZED_LOSS = "realized loss"
     #: Somebody has moved an alias in the registry; no check tells of it.
     MOVED_ALIAS = "moved alias"
+    #: A guard has taken a canary back; it closes when another rollout begins or a version is
+    #: approved at once.
+    ROLLOUT = "rollout"
 
 
 @dataclass(frozen=True)
@@ -342,6 +361,20 @@ class ServedVersion:
     run_id: str
     family: str
     threshold: float
+    #: SHA-256 of the page of facts that was loaded, in hex; empty where it is not told.
+    bundle_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class HeldBeside:
+    """The second version of a problem that a replica holds for a rollout."""
+
+    rollout: str
+    step: int
+    version: int
+    loaded: bool
+    #: Why it cannot be loaded; empty otherwise.
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -354,6 +387,8 @@ class ServingStatus:
     detail: str = ""
     #: Problem -> why the version that it should have cannot be loaded.
     failures: Mapping[str, str] = field(default_factory=dict)
+    #: Problem -> what replicas hold beside Production; one that holds nothing is left out.
+    beside: Mapping[str, HeldBeside] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

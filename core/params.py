@@ -19,33 +19,11 @@ from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
 from core.params_inference import InferenceLogParams
 from core.params_intake import IntakeParams
 from core.params_monitoring import MonitoringParams
+from core.params_profile import Profile as Profile
+from core.params_profile import read_profile
 from core.params_promotion import PromotionParams
 from core.params_rates import RateParams
-
-
-class Profile(Frozen):
-    """Spark's resources: totals over the executors; the driver is apart."""
-
-    name: str
-    executors: int = Field(ge=1, description="Number of executors.")
-    cores: int = Field(ge=1, description="Cores, in total over the executors.")
-    memory_mb: int = Field(ge=512, description="Memory in MiB, in total over the executors.")
-
-    @model_validator(mode="after")
-    def _divisible(self) -> Profile:
-        if self.cores % self.executors:
-            raise ValueError("cores must be a multiple of executors")
-        return self
-
-    @property
-    def cores_per_executor(self) -> int:
-        """Cores of one executor."""
-        return self.cores // self.executors
-
-    @property
-    def memory_mb_per_executor(self) -> int:
-        """MiB of one executor."""
-        return self.memory_mb // self.executors
+from core.params_rollout import RolloutParams
 
 
 class SplitParams(Frozen):
@@ -120,6 +98,15 @@ class ServingParams(Frozen):
     min_replicas: int = Field(ge=1, description="Fewest replicas.")
     max_replicas: int = Field(ge=1, description="Most replicas.")
     target_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica aims at.")
+    look_back_s: float = Field(
+        gt=2, description="Seconds over which requests in flight are averaged for scaling."
+    )
+    upscale_delay_s: float = Field(
+        ge=0, description="Seconds of too many requests in flight before replicas are added."
+    )
+    downscale_delay_s: float = Field(
+        ge=0, description="Seconds of few requests in flight before replicas are taken away."
+    )
     max_ongoing_requests: int = Field(ge=1, description="Requests in flight a replica accepts.")
     max_records: int = Field(ge=1, description="Records in one request.")
     max_body_mb: int = Field(ge=1, description="Size of one request in MiB.")
@@ -146,6 +133,7 @@ class Params(Frozen):
     training: TrainingParams
     serving: ServingParams
     promotion: PromotionParams
+    rollout: RolloutParams
     monitoring: MonitoringParams
     alerts: AlertParams
     schedule: ScheduleParams
@@ -169,24 +157,28 @@ class Params(Frozen):
         strangers = sorted(set(self.bootstrap) - set(self.problems))
         if strangers:
             raise ValueError(f"bootstrap names {', '.join(strangers)}, not among problems")
-        strangers = sorted(set(self.schedule.checks) - set(self.problems))
-        if strangers:
-            raise ValueError(f"schedule.checks names {', '.join(strangers)}, not among problems")
+        named = {"schedule.checks": set(self.schedule.checks), "rollout.slo": set(self.rollout.slo)}
+        for section, problems in named.items():
+            strangers = sorted(problems - set(self.problems))
+            if strangers:
+                raise ValueError(f"{section} names {', '.join(strangers)}, not among problems")
         return self
 
     def profile_named(self, name: str) -> Profile:
-        """Returns a profile by name.
+        """Returns a profile by name, or one that is written out, such as ``2x1c-2g``.
 
         Raises:
-            NotFoundError: params.yaml has no such profile.
+            NotFoundError: params.yaml has no such profile, and it is not written out.
+            InvalidInputError: it is written out and breaks a rule of profiles.
         """
-        try:
-            return self.profiles[name]
-        except KeyError:
+        found = self.profiles.get(name) or read_profile(name, self.profiles.values())
+        if found is None:
             raise NotFoundError(
                 f"There is no profile called {name!r}.",
-                fix=f"Choose one of: {', '.join(self.profiles)}.",
-            ) from None
+                fix=f"Choose one of: {', '.join(self.profiles)}. Or write out executors, cores of "
+                "each and memory in total, such as 2x1c-2g.",
+            )
+        return found
 
 
 def load_params(path: Path) -> Params:

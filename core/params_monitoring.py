@@ -14,6 +14,9 @@ ContinuousMethod = Literal["jensen_shannon", "kolmogorov_smirnov", "wasserstein"
 CategoricalMethod = Literal["jensen_shannon", "chi2", "l_infinity", "hellinger"]
 Metric = Literal["roc_auc", "accuracy", "f1", "precision", "recall"]
 WINDOW = re.compile(r"(?P<hours>[1-9]\d*)h|(?P<rows>[1-9]\d*) rows")
+#: Ten years: a moment much earlier cannot be written, and no log is as old.
+MOST_WINDOW_HOURS = 87_600
+MOST_WINDOW_ROWS = 1_000_000_000
 _PERIOD = re.compile(r"(?P<count>[1-9]\d*)(?P<unit>min|h|d)")
 _UNITS = {"min": "minutes", "h": "hours", "d": "days"}
 

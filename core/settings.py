@@ -54,6 +54,11 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
         description="Whether served models ask callers for a key: `yes`, `no`, or `auto`, "
         "which asks unless the published ports bind a loopback address.",
     )
+    serving_proxy: Literal["haproxy", "python"] = Field(
+        default="haproxy",
+        description="What takes requests for served models: `haproxy`, or `python`, Ray's own, "
+        "which is far slower.",
+    )
     ray_cpus: int = Field(
         default=0,
         ge=0,

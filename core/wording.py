@@ -72,6 +72,28 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else NOTHING
 
 
+def per_second(value: float) -> str:
+    """A rate: whole numbers where they are large enough."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration in milliseconds, in two or three digits that mean something."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def share(value: float | None) -> str:
+    """A share in percent; a small one is never rounded to none."""
+    if value is None:
+        return NOTHING
+    if value >= 0.1:
+        # Two digits that mean something would be an exponent from 99.5 % on.
+        return f"{100 * value:.0f} %"
+    return "0 %" if value == 0 else f"{100 * value:.2g} %" if value >= 0.0001 else "< 0.01 %"
+
+
 class Spread(Protocol):
     """A value with the ends of its interval."""
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.bootstrap import Pilothouse, connect
+from core.deployment.load_watch import EVERY_S
 from core.errors import PilothouseError
-from core.promotion.ports import Obstacle
 from core.settings import load_settings
 
 LOG = logging.getLogger(__name__)
@@ -42,15 +42,6 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
         if failures:
             raise failures[0]
 
-    def reconcile() -> None:
-        obstacles: dict[str, Obstacle] = {}
-        try:
-            drift = pilothouse.reconciler.repair()
-            obstacles = {one.problem: one.obstacle for one in drift if one.obstacle is not None}
-        finally:
-            # Where nobody can tell, nothing is in the way.
-            pilothouse.promotions.undo_unservable(obstacles, datetime.now(UTC))
-
     return (
         ("record settings", pilothouse.settings_watch.run),
         ("anchor the audit trail", pilothouse.audit.catch_up),
@@ -62,7 +53,6 @@ def duties(pilothouse: Pilothouse) -> tuple[tuple[str, Callable[[], object]], ..
         ("consider candidates", consider),
         ("finish promotions", pilothouse.promotions.finish),
         ("retrain", lambda: watch.retrain_due(pilothouse.problems, datetime.now(UTC))),
-        ("reconcile serving", reconcile),
         ("watch aliases", lambda: watch.watch_aliases(pilothouse.problems, datetime.now(UTC))),
         ("file documents", pilothouse.papers.file_new),
         ("compact logs", pilothouse.upkeep.run),
@@ -114,6 +104,13 @@ def main() -> None:
     threading.Thread(target=deliver, args=(pilothouse, stop), daemon=True).start()
     # A beat may take minutes, and a revoked key has to be out within seconds.
     threading.Thread(target=keep_keys, args=(pilothouse, stop), daemon=True).start()
+    # For the same reason: replicas are to be at the record within seconds.
+    threading.Thread(target=keep_serving, args=(pilothouse, stop), daemon=True).start()
+    # And a canary that fails has to be out as soon.
+    threading.Thread(target=conduct, args=(pilothouse, stop), daemon=True).start()
+    threading.Thread(target=estimate_canaries, args=(pilothouse, stop), daemon=True).start()
+    # Beside them as well: what is measured late says little.
+    threading.Thread(target=watch_load, args=(pilothouse, stop), daemon=True).start()
     failing: set[str] = set()
     while not stop.is_set():
         beat(pilothouse, failing)
@@ -139,6 +136,47 @@ def keep_keys(pilothouse: Pilothouse, stop: threading.Event) -> None:
         attempt("hand out keys", pilothouse.serving.hand_out_keys, failing)
         attempt("keep the use of keys", pilothouse.keys.carry_use, failing)
         stop.wait(BEAT_S)
+
+
+def keep_serving(pilothouse: Pilothouse, stop: threading.Event) -> None:
+    """Keeps replicas at the promotion record, until told to stop."""
+    failing: set[str] = set()
+    while not stop.is_set():
+        attempt("reconcile serving", pilothouse.serving_watch.run, failing)
+        stop.wait(BEAT_S)
+
+
+def conduct(pilothouse: Pilothouse, stop: threading.Event) -> None:
+    """Takes canaries on or back, until told to stop."""
+    failing: set[str] = set()
+
+    def look() -> None:
+        pilothouse.conductor.run(pilothouse.problems)
+
+    while not stop.is_set():
+        attempt("conduct rollouts", look, failing)
+        stop.wait(BEAT_S)
+
+
+def estimate_canaries(pilothouse: Pilothouse, stop: threading.Event) -> None:
+    """Estimates what canaries are worth, until told to stop."""
+    failing: set[str] = set()
+
+    def look() -> None:
+        pilothouse.conductor.estimate(pilothouse.problems)
+
+    while not stop.is_set():
+        attempt("estimate canaries", look, failing)
+        stop.wait(BEAT_S)
+
+
+def watch_load(pilothouse: Pilothouse, stop: threading.Event) -> None:
+    """Measures the served models and notes how they are scaled, until told to stop."""
+    failing: set[str] = set()
+    while not stop.is_set():
+        attempt("watch the load", pilothouse.load_watch.look, failing)
+        attempt("count for objectives", pilothouse.slo_watch.look, failing)
+        stop.wait(EVERY_S)
 
 
 def _pulse(path: Path, stop: threading.Event) -> None:

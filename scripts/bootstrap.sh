@@ -2,6 +2,7 @@
 # Set-up that comes before there is a virtual environment to run anything in.
 #
 #   bootstrap.sh packages VENV LOCK   makes VENV and installs what LOCK pins, and this code
+#   bootstrap.sh wrk                  installs the load generator of the benchmarks, or says it is missing
 #   bootstrap.sh chromium             sees to it that a Chromium is there for the browser test
 set -eu
 
@@ -82,8 +83,22 @@ install_chromium() {
     have_chromium || fail "The browser test needs Chromium; install it (on Debian: apt-get install chromium)."
 }
 
+install_wrk() {
+    command -v wrk >/dev/null 2>&1 && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "Installing wrk for the benchmark of serving."
+        # No reason to stop if it fails: wrk is looked for below.
+        { apt-get update -q && apt-get install -q -y --no-install-recommends wrk; } || true
+    fi
+    # The other benchmarks need no wrk, so this is no failure.
+    command -v wrk >/dev/null 2>&1 ||
+        echo "The benchmark of serving, the last, will fail: it needs wrk (on Debian:" \
+            "apt-get install wrk)." >&2
+}
+
 case "${1:-}" in
     packages) install_packages "$2" "$3" ;;
     chromium) install_chromium ;;
-    *) fail "Usage: bootstrap.sh packages VENV LOCK | chromium" ;;
+    wrk) install_wrk ;;
+    *) fail "Usage: bootstrap.sh packages VENV LOCK | chromium | wrk" ;;
 esac

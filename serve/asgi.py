@@ -7,6 +7,7 @@ import logging
 import time
 
 from core.errors import PilothouseError
+from serve.choosing import TURN
 from serve.gate import Gate
 from serve.http import (
     Answer,
@@ -22,6 +23,7 @@ from serve.http import (
 from serve.logs import ReplicaLogs
 from serve.mlflow_routes import MlflowRoutes
 from serve.native import NativeRoutes
+from serve.ongoing import Ongoing
 from serve.open_inference_routes import OpenInferenceRoutes
 from serve.recorder import Answered
 from serve.routes import OTHER, Route, RouteGroup, Scoring
@@ -36,6 +38,7 @@ class EndpointApp:
     """Answers HTTP for every problem in the store, in every protocol."""
 
     def __init__(self, store: ModelStore, logs: ReplicaLogs, gate: Gate) -> None:
+        self.ongoing = Ongoing()
         self._gate = gate
         self._logs = logs
         self._store = store
@@ -50,8 +53,11 @@ class EndpointApp:
         self._by_root = {root: group for group in self._groups for root in group.roots}
 
     @property
-    def routes(self) -> tuple[tuple[str, str], ...]:
-        """(method, address) of everything that this application answers at."""
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        """(method, address) of everything that this application answers at.
+
+        Ray Serve would take ``routes`` for Starlette's and walk them with every request.
+        """
         return tuple(address for group in self._groups for address in group.addresses)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,24 +67,34 @@ class EndpointApp:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         else:
-            started_s = time.perf_counter()
-            path = scope["path"]
-            group = self._by_root.get(path[1:].partition("/")[0], self._native)
-            route: Route | None = None
+            turn = self.ongoing.begin()
             try:
-                route = group.find(path)
-                answer = await self._answer(route, scope, receive)
-            except DisconnectedError:
-                return
-            except HttpError as exc:
-                answer = group.refuse(exc.failure)
-            except PilothouseError as exc:
-                answer = group.refuse(failure_of(exc))
-            except Exception:
-                logger.exception("a request failed")
-                answer = group.refuse(_FAULT)
-            await send_answer(send, answer, with_body=scope["method"] != "HEAD")
-            self._count(route, answer.status, time.perf_counter() - started_s)
+                await self._handle(scope, receive, send)
+            finally:
+                self.ongoing.end(turn)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_s = time.perf_counter()
+        path = scope["path"]
+        group = self._by_root.get(path[1:].partition("/")[0], self._native)
+        route: Route | None = None
+        try:
+            route = group.find(path)
+            answer = await self._answer(route, scope, receive)
+        except DisconnectedError:
+            return
+        except HttpError as exc:
+            answer = group.refuse(exc.failure)
+        except PilothouseError as exc:
+            answer = group.refuse(failure_of(exc))
+        except Exception:
+            logger.exception("a request failed")
+            answer = group.refuse(_FAULT)
+        await send_answer(send, answer, with_body=scope["method"] != "HEAD")
+        seconds = time.perf_counter() - started_s
+        self._count(route, answer.status, seconds)
+        if TURN in scope:
+            scope[TURN].done(answer.status, seconds)
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
         allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
@@ -98,7 +114,7 @@ class EndpointApp:
     def _count(self, route: Route | None, status: int, seconds: float) -> None:
         problem, name = (route.problem, route.name) if route else ("", OTHER)
         # A name that a caller has made up is no label: there would be no end to them.
-        if problem and problem not in self._store.snapshot.models:
+        if problem and not self._store.snapshot.knows(problem):
             problem = ""
         self._counts.note(problem, name, status, seconds)
 
@@ -111,6 +127,7 @@ class EndpointApp:
                 self._scoring.close()
                 self._native.close()
                 # Ray Serve says this once the last request has been answered.
+                await asyncio.to_thread(self._store.close)
                 await asyncio.to_thread(self._logs.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -7,17 +7,23 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from core.deployment.metrics import Family, Sample, join, read_metrics, render
+from core.deployment.metrics import (
+    BOUNDS_S,
+    DURATION,
+    MODEL,
+    REQUESTS,
+    SHARE,
+    Family,
+    Sample,
+    join,
+    read_metrics,
+    render,
+)
 from serve.recorder import Answered
 from serve.store import Snapshot
 
-REQUESTS = "pilothouse_requests_total"
-DURATION = "pilothouse_request_duration_seconds"
 ROWS = "pilothouse_predictions_total"
 LOST_ROWS = "pilothouse_inference_log_rows_lost_total"
-MODEL = "pilothouse_model_info"
-#: Upper bounds of the histogram in seconds: from a tenth of a usual answer to a timeout.
-BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0)
 
 
 @dataclass(slots=True)
@@ -71,6 +77,7 @@ class Counts:
                 Family(ROWS, "counter", "Records that were scored.", self._predicted()),
                 Family(LOST_ROWS, "counter", "Rows the log lost.", self._lost_rows(snapshot)),
                 Family(MODEL, "gauge", "1 for the version served.", self._models(snapshot)),
+                Family(SHARE, "gauge", "Share of a rollout's version.", self._shares(snapshot)),
             ]
         )
 
@@ -116,4 +123,17 @@ class Counts:
         return [
             self._sample(1, problem=name, version=model.ref.version, family=model.facts.family)
             for name, model in snapshot.models.items()
+        ]
+
+    def _shares(self, snapshot: Snapshot) -> list[Sample]:
+        return [
+            self._sample(
+                active.plan.share,
+                problem=name,
+                version=active.plan.model.version,
+                kind=active.plan.kind,
+                step=active.plan.step,
+            )
+            for name, active in snapshot.beside.items()
+            if active.model is not None
         ]

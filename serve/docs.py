@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -56,6 +56,9 @@ def _operation(
         f'<h2><span class="method">{escape(method.upper())}</span> <code>{escape(path)}</code>'
         f"</h2><p>{escape(operation['summary'])}.</p>"
     ]
+    headers = [one for one in operation.get("parameters", ()) if one["in"] == "header"]
+    if headers:
+        parts.append(f"<h3>Headers</h3>{_table(_as_object(headers))}")
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content:
         parts += _entries(content["schema"], schemas)
@@ -74,9 +77,11 @@ def _operation(
 def _entries(body: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
     """What one entry of each list of a body looks like."""
     return [
-        f"<h3>One of <code>{escape(name)}</code></h3>{_table(_resolved(field['items'], schemas))}"
+        f"<h3>One of <code>{escape(name)}</code></h3>{_table(schema)}"
         for name, field in body["properties"].items()
         if field.get("type") == "array"
+        for resolved in [_resolved(field["items"], schemas)]
+        for schema in resolved.get("oneOf", [resolved])
     ]
 
 
@@ -92,7 +97,17 @@ def _table(schema: Mapping[str, Any]) -> str:
     return f"<table>{head}{rows}</table>"
 
 
+def _as_object(parameters: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Parameters as a schema, which a table can show."""
+    properties = {
+        one["name"]: {**one["schema"], "description": one["description"]} for one in parameters
+    }
+    return {"properties": properties}
+
+
 def _rule(field: Mapping[str, Any]) -> str:
+    if "const" in field:
+        return json.dumps(field["const"])
     if "enum" in field:
         return " or ".join(json.dumps(value) for value in field["enum"])
     kind = field.get("type", "anything")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ _HEADERS = (
 )
 #: So many broken rules are named where an error is a single text.
 _DETAILS_IN_WORDS = 20
+#: What a body may take that does not come in one piece: 1.1 Mbit/s for 16 MiB.
+_BODY_TIMEOUT_S = 120.0
 _STATUS = {InvalidInputError: 422, NotFoundError: 404, UnavailableError: 503}
 
 
@@ -99,16 +102,29 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """Reads a request's body of at most ``limit`` bytes.
 
     Raises:
-        HttpError: the body is larger (413).
+        HttpError: the body is larger (413), or has not come to its end in time (408).
         DisconnectedError: the caller left.
     """
     declared = header(scope, b"content-length")
     if declared.isdigit() and int(declared[:20]) > limit:
         raise _too_large(limit)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body") and len(body) <= limit:
+        return body
+    try:
+        # A timer costs as much as a small body, which comes in one piece.
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            return await _read_pieces(message, receive, limit)
+    except TimeoutError as exc:
+        raise HttpError(408, "too_slow", "The request has not arrived in time.") from exc
+
+
+async def _read_pieces(message: Message, receive: Receive, limit: int) -> bytes:
+    """The body that begins with a message."""
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise DisconnectedError
         part = message.get("body", b"")
@@ -117,7 +133,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise _too_large(limit)
         parts.append(part)
         if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return b"".join(parts)
+        message = await receive()
 
 
 def require_json(scope: Scope) -> None:

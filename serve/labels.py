@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -29,10 +29,27 @@ class LabelsTaken(msgspec.Struct):
 
 
 @dataclass(frozen=True)
+class _WholeNumbers(Container[object]):
+    """Whole numbers from 0 up to, and without, ``end``. A ``range`` walks itself for a float."""
+
+    end: int
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and 0 <= value < self.end and value == int(value)
+
+
+@dataclass(frozen=True)
 class _Rule:
     type: Any
-    #: What is said of a value that is not of the type.
+    #: What is said of a value that is not of the type, or not one of the values.
     said: str
+    #: Data frames write whole numbers as ``3.0``, and JSON Schema counts that as an integer, so
+    #: the type lets every float in.
+    values: Container[object] | None = None
+
+    def holds(self, value: object) -> bool:
+        """Whether a value of the type obeys the rule."""
+        return self.values is None or value in self.values
 
 
 class LabelDecoder:
@@ -51,10 +68,15 @@ class LabelDecoder:
             ),
             # An index beyond the largest request can belong to nothing.
             "index": _Rule(
-                Annotated[int, Meta(ge=0, lt=max_labels)],
+                int | float,
                 f"must be a whole number from 0 to {max_labels - 1:,}",
+                _WholeNumbers(max_labels),
             ),
-            "label": _Rule(Literal[label.negative, label.positive], f"must be {values}"),
+            "label": _Rule(
+                Literal[label.negative, label.positive] | float,
+                f"must be {values}",
+                (label.negative, label.positive),
+            ),
         }
         fields = [(name, rule.type) for name, rule in self._rules.items()]
         entry: Any = msgspec.defstruct("Label", fields, forbid_unknown_fields=True, gc=False)
@@ -76,9 +98,11 @@ class LabelDecoder:
             labels = self._decoder.decode(body).labels
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             raise self._explain(body, str(exc)) from exc
+        if not all(self._hold(entry) for entry in labels):
+            raise self._explain(body, "a label breaks a rule")
         columns = (
             [entry.request_id for entry in labels],
-            [entry.index for entry in labels],
+            [int(entry.index) for entry in labels],
             [float(entry.label == self._positive) for entry in labels],
         )
         return pa.table(
@@ -88,6 +112,10 @@ class LabelDecoder:
             ],
             schema=GIVEN_SCHEMA,
         )
+
+    def _hold(self, entry: Any) -> bool:
+        index, label = self._rules["index"], self._rules["label"]
+        return index.holds(entry.index) and label.holds(entry.label)
 
     def _explain(self, body: bytes, said: str) -> InvalidInputError:
         try:
@@ -124,7 +152,7 @@ class LabelDecoder:
         for name, rule in self._rules.items():
             if name not in entry:
                 yield Offence(f"{place}.{name}", "is required")
-            elif not _is(entry[name], rule.type):
+            elif not (_is(entry[name], rule.type) and rule.holds(entry[name])):
                 yield Offence(f"{place}.{name}", rule.said)
         for name in entry:
             if name not in self._rules:
@@ -134,6 +162,7 @@ class LabelDecoder:
 def _is(value: object, kind: Any) -> bool:
     try:
         msgspec.convert(value, kind)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        # msgspec looks for a number in a text as UTF-8, which half a character has no form in.
         return False
     return True

@@ -14,6 +14,7 @@ from serve.gate import Gate
 from serve.key_use import KeyUse
 from serve.metrics_file import MetricsFile
 from serve.recorder import Recorder
+from serve.rollout_file import RolloutFiles
 from serve.store import ModelStore
 
 
@@ -29,6 +30,7 @@ class ReplicaLogs:
         self._labels: LabelLog | None = None
         self._key_use: KeyUse | None = None
         self._metrics: MetricsFile | None = None
+        self._rollouts: RolloutFiles | None = None
 
     def note_use_of_keys(self, gate: Gate) -> None:
         """Notes from now on when a key was last used."""
@@ -37,6 +39,10 @@ class ReplicaLogs:
     def tell_metrics(self, store: ModelStore) -> None:
         """Tells the other replicas from now on what this one has counted."""
         self._metrics = MetricsFile(self.counts, store)
+
+    def note_rollouts(self, store: ModelStore) -> None:
+        """Tells the core from now on what this replica has counted of rollouts."""
+        self._rollouts = RolloutFiles(self._replica, store)
 
     def configure(self, config: EndpointConfig) -> None:
         """Says where to write from now on; what is under way is finished first."""
@@ -65,6 +71,8 @@ class ReplicaLogs:
             self._key_use.close()
         if self._metrics is not None:
             self._metrics.close()
+        if self._rollouts is not None:
+            self._rollouts.close()
         with self._changing:
             self._close_labels()
 

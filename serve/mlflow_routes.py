@@ -8,6 +8,7 @@ from importlib.metadata import version
 import msgspec
 
 from core.access.serving_key import Scope as KeyScope
+from serve.choosing import choose
 from serve.http import (
     Answer,
     Failure,
@@ -19,11 +20,14 @@ from serve.http import (
     unsupported,
 )
 from serve.invocations import CSV, read_records, write_predictions
+from serve.predictor import LoadedModel
 from serve.recorder import Record
 from serve.routes import Handler, Route, Scoring, nothing_here
 from serve.store import ModelStore
 
 ROOT = "/invocations"
+#: MLflow calls these answers JSON, which they are not; its clients do not look.
+_PLAIN = b"text/plain; charset=utf-8"
 _MEDIA_TYPES = ("", "application/json", CSV)
 #: Status -> the name that MLflow has for it; others are bad requests.
 _CODES = {
@@ -90,21 +94,21 @@ class MlflowRoutes:
     async def _ping(self, scope: Scope, receive: Receive) -> Answer:
         if self._store.snapshot.unready():
             raise HttpError(503, "not_ready", "Not every model is loaded; /readyz says why.")
-        return Answer(b"\n")
+        return Answer(b"\n", content_type=_PLAIN)
 
     async def _version(self, scope: Scope, receive: Receive) -> Answer:
         # Of the protocol: clients ask for it to know what they talk to.
-        return Answer(version("mlflow").encode())
+        return Answer(version("mlflow").encode(), content_type=_PLAIN)
 
     async def _invoke(self, problem: str, scope: Scope, receive: Receive) -> Answer:
-        model = self._store.snapshot.model(problem)
+        chosen = choose(self._store.snapshot, problem, scope)
         kind = require_plain_utf8(scope)
         if kind not in _MEDIA_TYPES:
             raise unsupported("Send application/json or text/csv.")
-        body = await read_body(scope, receive, model.max_body_bytes)
+        body = await read_body(scope, receive, chosen.max_body_bytes)
 
-        def work(record: Record) -> Answer:
+        def work(model: LoadedModel, record: Record) -> Answer:
             records = read_records(body, kind, model.problem.contract)
             return write_predictions(model, model.answer_records(records, record))
 
-        return await self._scoring.run(len(body), work)
+        return await self._scoring.run(len(body), chosen.answers(work))

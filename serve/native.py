@@ -8,8 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from core.access.serving_key import Scope as KeyScope
+from core.deployment.answers import REPLICA_HEADER
 from core.deployment.metrics import CONTENT_TYPE
+from serve.choosing import choose
 from serve.docs import render_docs
 from serve.gate import Gate
 from serve.http import (
@@ -25,6 +29,7 @@ from serve.http import (
 from serve.labels import LabelsTaken
 from serve.logs import ReplicaLogs
 from serve.openapi import build_openapi
+from serve.predictor import LoadedModel
 from serve.recorder import Record
 from serve.routes import Handler, Route, Scoring, json_answer, nothing_here
 from serve.schemas import Detail
@@ -92,15 +97,14 @@ class NativeRoutes:
         self._labelling.shutdown(wait=False)
 
     async def _predict(self, problem: str, scope: Scope, receive: Receive) -> Answer:
-        # One model for the whole request: a switch of versions cannot come in between.
-        model = self._store.snapshot.model(problem)
+        chosen = choose(self._store.snapshot, problem, scope)
         require_json(scope)
-        body = await read_body(scope, receive, model.max_body_bytes)
+        body = await read_body(scope, receive, chosen.max_body_bytes)
 
-        def work(record: Record) -> Answer:
+        def work(model: LoadedModel, record: Record) -> Answer:
             return Answer(model.answer(body, record))
 
-        return await self._scoring.run(len(body), work)
+        return await self._scoring.run(len(body), chosen.answers(work))
 
     async def _take_labels(self, problem: str, scope: Scope, receive: Receive) -> Answer:
         model = self._store.snapshot.model(problem)
@@ -123,22 +127,25 @@ class NativeRoutes:
 
     async def _readyz(self, scope: Scope, receive: Receive) -> Answer:
         snapshot = self._store.snapshot
+        whose = ((REPLICA_HEADER.encode(), self._logs.counts.replica.encode()),)
         unready = snapshot.unready()
         if unready:
             details = tuple(Detail(name, reason) for name, reason in unready.items())
-            return error_answer(Failure(503, "not_ready", "Not every model is loaded.", details))
-        problems = {
+            message = "Not every model is loaded."
+            return error_answer(Failure(503, "not_ready", message, details, whose))
+        problems: dict[str, dict[str, object]] = {
             name: {"version": model.ref.version, "failure": snapshot.failures.get(name, "")}
             for name, model in snapshot.models.items()
         }
-        return json_answer(
-            {
-                "status": "ready",
-                "problems": problems,
-                "failure": snapshot.config_failure,
-                "inference_log": self._logs.inference.state,
-            }
-        )
+        for name in snapshot.beside.keys() & problems.keys():
+            problems[name]["beside"] = snapshot.beside[name].state()
+        document = {
+            "status": "ready",
+            "problems": problems,
+            "failure": snapshot.config_failure,
+            "inference_log": self._logs.inference.state,
+        }
+        return Answer(msgspec.json.encode(document), headers=whose)
 
     async def _metrics(self, scope: Scope, receive: Receive) -> Answer:
         page = await asyncio.to_thread(self._logs.counts.page, self._store.snapshot)
@@ -152,6 +159,7 @@ class NativeRoutes:
         return Answer(page.encode(), content_type=HTML, headers=(_DOCS_POLICY,))
 
     def _document(self) -> dict[str, Any]:
-        models = self._store.snapshot.models
-        problems = [model.problem for _, model in sorted(models.items())]
-        return build_openapi(problems, keys_required=self._gate.required)
+        snapshot = self._store.snapshot
+        problems = [model.problem for _, model in sorted(snapshot.models.items())]
+        most = snapshot.config.max_records if snapshot.config else 1
+        return build_openapi(problems, max_records=most, keys_required=self._gate.required)

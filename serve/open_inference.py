@@ -91,7 +91,8 @@ def read_inference(body: bytes, json_length: bytes, contract: Contract) -> Infer
     """
     size = len(body)
     if json_length:
-        if not json_length.isdigit() or int(json_length[:20]) > size:
+        # Python reads no number of more than 4,300 digits.
+        if not json_length.isdigit() or len(json_length) > 20 or int(json_length) > size:
             raise _refused([Offence(JSON_LENGTH.decode(), "must be a length within the body")])
         size = int(json_length)
     try:

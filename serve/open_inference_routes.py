@@ -8,7 +8,7 @@ from importlib.metadata import version
 import msgspec
 
 from core.access.serving_key import Scope as KeyScope
-from core.errors import NotFoundError
+from serve.choosing import choose, of_version
 from serve.http import (
     Answer,
     Failure,
@@ -93,11 +93,9 @@ class OpenInferenceRoutes:
         return Answer(body, status, headers=failure.headers)
 
     def _model(self, problem: str, wanted: str | None) -> LoadedModel:
+        """What is told of a model is told of Production."""
         model = self._store.snapshot.model(problem)
-        served = str(model.ref.version)
-        if wanted not in (None, served):
-            raise NotFoundError(f"This version of {problem} is not served; version {served} is.")
-        return model
+        return model if wanted is None else of_version(wanted, model, None)
 
     async def _metadata(self, scope: Scope, receive: Receive) -> Answer:
         return json_answer(
@@ -132,15 +130,15 @@ class OpenInferenceRoutes:
     async def _infer(
         self, problem: str, wanted: str | None, scope: Scope, receive: Receive
     ) -> Answer:
-        model = self._model(problem, wanted)
+        chosen = choose(self._store.snapshot, problem, scope, wanted)
         if require_plain_utf8(scope) not in _MEDIA_TYPES:
             raise unsupported("Send JSON, or JSON and binary data as application/octet-stream.")
-        body = await read_body(scope, receive, model.max_body_bytes)
+        body = await read_body(scope, receive, chosen.max_body_bytes)
         json_length = header(scope, JSON_LENGTH)
 
-        def work(record: Record) -> Answer:
+        def work(model: LoadedModel, record: Record) -> Answer:
             inference = read_inference(body, json_length, model.problem.contract)
             scored = model.answer_records(inference.records, record)
             return write_inference(model, inference, scored)
 
-        return await self._scoring.run(len(body), work)
+        return await self._scoring.run(len(body), chosen.answers(work))

@@ -8,6 +8,7 @@ from core.problems.contract import MAX_TEXT, Contract, Field, FieldType, Problem
 from serve.labels import REQUEST_ID
 from serve.openapi_parts import (
     Schema,
+    caller_key,
     json_body,
     object_of,
     operation,
@@ -20,10 +21,12 @@ from serve.openapi_protocols import (
     protocol_schemas,
     server_paths,
     single_problem_path,
+    tensor_schema,
 )
 from serve.predictor import example_record
 from serve.schemas import integer_bounds
 
+_OF_BODIES = (404, 408, 413, 415, 422, 503)
 _PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 #: Either will do.
 _SCHEMES: Schema = {
@@ -32,11 +35,11 @@ _SCHEMES: Schema = {
 }
 
 
-def build_openapi(problems: Sequence[Problem], *, keys_required: bool) -> Schema:
+def build_openapi(problems: Sequence[Problem], *, max_records: int, keys_required: bool) -> Schema:
     """Returns the document; each problem has paths and schemas of its own."""
     paths: Schema = {
         "/healthz": _get("The process is alive", {"type": "object"}),
-        "/readyz": _get("A model is loaded for every problem", {"type": "object"}, 503),
+        "/readyz": _get("A model is loaded for every problem", _ready_schema(), 503),
         "/openapi.json": _get("This document", {"type": "object"}),
         "/docs": operation(
             "get",
@@ -56,9 +59,10 @@ def build_openapi(problems: Sequence[Problem], *, keys_required: bool) -> Schema
         paths[f"/problems/{name}"] = _get(
             f"{problem.title}: the served version", {"type": "object"}, 404, 503
         )
-        schemas[f"{name}.Label"] = _late_label_schema(problem.contract)
-        paths[f"/predict/{name}"] = _predict(problem)
-        paths[f"/labels/{name}"] = _labels(problem)
+        schemas[f"{name}.Label"] = _late_label_schema(problem.contract, max_records)
+        schemas[f"{name}.Tensor"] = tensor_schema(problem.contract)
+        paths[f"/predict/{name}"] = _predict(problem, max_records)
+        paths[f"/labels/{name}"] = _labels(problem, max_records)
         paths |= problem_paths(problem)
     if len(problems) == 1:
         paths |= single_problem_path(problems[0])
@@ -92,9 +96,9 @@ def _get(summary: str, schema: Schema, *errors: int) -> Schema:
     return operation("get", summary, _responses(summary, schema, *errors))
 
 
-def _predict(problem: Problem) -> Schema:
+def _predict(problem: Problem, max_records: int) -> Schema:
     record, prediction = f"{problem.name}.Record", f"{problem.name}.Prediction"
-    request = object_of({"records": {"type": "array", "minItems": 1, "items": reference(record)}})
+    request = object_of({"records": _list_of(record, max_records)})
     answer = object_of(
         {
             "request_id": {"type": "string"},
@@ -103,14 +107,14 @@ def _predict(problem: Problem) -> Schema:
         }
     )
     example = {"records": [example_record(problem.contract)]}
-    responses = _responses("One prediction a record", answer, 404, 413, 415, 422, 503)
+    responses = _responses("One prediction a record", answer, *_OF_BODIES)
     body = json_body(request, example)
-    return operation("post", f"{problem.title}: predict", responses, requestBody=body)
+    summary, parameters = f"{problem.title}: predict", [caller_key()]
+    return operation("post", summary, responses, parameters=parameters, requestBody=body)
 
 
-def _labels(problem: Problem) -> Schema:
-    entry = f"{problem.name}.Label"
-    request = object_of({"labels": {"type": "array", "minItems": 1, "items": reference(entry)}})
+def _labels(problem: Problem, max_records: int) -> Schema:
+    request = object_of({"labels": _list_of(f"{problem.name}.Label", max_records)})
     positive = problem.contract.label.positive
     example = {"labels": [{"request_id": "0" * 32, "index": 0, "label": positive}]}
     taken = {
@@ -119,9 +123,43 @@ def _labels(problem: Problem) -> Schema:
         "prediction, repeats another or contradicts it shows when labels are joined",
     }
     answer = object_of({"taken": taken})
-    responses = _responses("The labels are on disk", answer, 404, 413, 415, 422, 503)
+    responses = _responses("The labels are on disk", answer, *_OF_BODIES)
     body = json_body(request, example)
     return operation("post", f"{problem.title}: give late labels", responses, requestBody=body)
+
+
+def _ready_schema() -> Schema:
+    text, whole = {"type": "string"}, {"type": "integer"}
+    beside = object_of(
+        {
+            "rollout": text,
+            "step": whole,
+            "version": whole,
+            "loaded": {"type": "boolean"},
+            "failure": {**text, "description": "Why it cannot be loaded; empty otherwise"},
+        }
+    )
+    beside["description"] = "The second version, where a rollout is on"
+    problem: Schema = {
+        "type": "object",
+        "properties": {"version": whole, "failure": text, "beside": beside},
+        "required": ["version", "failure"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "status": {"const": "ready"},
+            "problems": {"type": "object", "additionalProperties": problem},
+            "failure": {**text, "description": "Of the configuration"},
+            "inference_log": {"type": "object"},
+        },
+        "required": ["status", "problems", "failure", "inference_log"],
+    }
+
+
+def _list_of(name: str, most: int) -> Schema:
+    return {"type": "array", "minItems": 1, "maxItems": most, "items": reference(name)}
 
 
 def _responses(description: str, schema: Schema, *errors: int) -> Schema:
@@ -180,9 +218,10 @@ def _prediction_schema(contract: Contract) -> Schema:
     return object_of({"label": values, "probability": probability})
 
 
-def _late_label_schema(contract: Contract) -> Schema:
+def _late_label_schema(contract: Contract, max_records: int) -> Schema:
     request_id = {"type": "string", "pattern": REQUEST_ID, "description": "Id of the answer"}
-    index = {"type": "integer", "minimum": 0, "description": "Index of the record in the request"}
+    told = "Index of the record in the request"
+    index = {"type": "integer", "minimum": 0, "maximum": max_records - 1, "description": told}
     label = _prediction_schema(contract)["properties"]["label"]
     return object_of({"request_id": request_id, "index": index, "label": label})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from serve.split import CALLER_KEY
+
 Schema = dict[str, Any]
 
 _SAID = {
@@ -11,6 +13,7 @@ _SAID = {
     401: "No key, or one that is not taken",
     403: "The key is for something else",
     404: "No model is served for this problem, or not in this version",
+    408: "The body has not arrived in time",
     413: "The body is too large",
     415: "The body is of a kind that is not taken",
     422: "The body breaks rules; every offending field is named",
@@ -47,6 +50,18 @@ def refusals(error: Schema, *statuses: int) -> Schema:
 def operation(method: str, summary: str, responses: Schema, **more: Any) -> Schema:
     """A path with one operation; ``more`` are parameters and the body of a request."""
     return {method: {"summary": summary, **more, "responses": responses}}
+
+
+def caller_key() -> Schema:
+    """The header by which a caller keeps to one version while a rollout is on."""
+    return {
+        "name": CALLER_KEY,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "Whom the prediction is for, in any form. While a new version answers a "
+        "share of the requests, the same key is answered by the same version. It is not kept",
+    }
 
 
 def json_body(schema: Schema, example: object) -> Schema:

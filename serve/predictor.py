@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from core.deployment.endpoint import EndpointConfig
 from core.deployment.request_ids import new_request_id
 from core.errors import InvalidInputError, Offence
 from core.problems import load_problem
 from core.problems.contract import Columns, Contract, Problem
-from core.scoring.bundle import BundleFacts, BundleRef, obtain_bundle, require_contract
+from core.scoring.bundle import Bundle, BundleFacts, BundleRef, require_contract
 from core.scoring.scorer import Scorer
 from serve.labels import LabelDecoder
 from serve.recorder import Answered, Record
 from serve.schemas import NumberError, PredictAnswer, Prediction, RecordDecoder
 from serve.validation import explain, explain_records
+
+#: What a request's work makes: an answer.
+Made = TypeVar("Made")
+
+
+class UnscorableError(InvalidInputError):
+    """The record obeys the contract, and this model has no number for it; another may."""
 
 
 class Scored(NamedTuple):
@@ -36,12 +45,18 @@ class LoadedModel:
 
     ref: BundleRef
     facts: BundleFacts
+    #: SHA-256 of the page of facts, in hex, and so of the whole bundle.
+    bundle_sha256: str
     problem: Problem
     max_records: int
     max_body_bytes: int
     decoder: RecordDecoder
     labels: LabelDecoder
     scorer: Scorer
+
+    def answers(self, work: Callable[[LoadedModel, Record], Made]) -> Callable[[Record], Made]:
+        """What answers a request by this model alone, given the inference log."""
+        return partial(work, self)
 
     def answer(self, body: bytes, record: Record | None = None) -> bytes:
         """Answers the body of ``POST /predict/{problem}``: JSON in, JSON out.
@@ -76,13 +91,9 @@ class LoadedModel:
         """Scores columns of valid records; ``record`` takes the answer into the log.
 
         Raises:
-            InvalidInputError: the model finds no number for a record.
+            UnscorableError: the model finds no number for a record.
         """
-        # Extreme but valid numbers overflow on the way to float32, as they do in Spark.
-        with np.errstate(all="ignore"):
-            probabilities = self.scorer.probabilities(columns)
-        if not np.isfinite(probabilities).all():
-            raise _unscorable(np.flatnonzero(~np.isfinite(probabilities)).tolist())
+        probabilities = self.probabilities(columns)
         label, threshold = self.problem.contract.label, self.facts.threshold
         predictions = [
             Prediction(label.positive if value >= threshold else label.negative, value)
@@ -94,6 +105,19 @@ class LoadedModel:
             name, version = self.problem.name, self.ref.version
             record(Answered(name, request_id, at_us, version, columns, probabilities))
         return Scored(request_id, predictions)
+
+    def probabilities(self, columns: Columns) -> npt.NDArray[np.float64]:
+        """Probability of the positive class, shape (rows,), and nothing besides.
+
+        Raises:
+            UnscorableError: the model finds no number for a record.
+        """
+        # Extreme but valid numbers overflow on the way to float32, as they do in Spark.
+        with np.errstate(all="ignore"):
+            probabilities = self.scorer.probabilities(columns)
+        if not np.isfinite(probabilities).all():
+            raise _unscorable(np.flatnonzero(~np.isfinite(probabilities)).tolist())
+        return probabilities
 
     def describe(self) -> dict[str, Any]:
         """What ``GET /problems/{problem}`` tells, ready for JSON."""
@@ -111,28 +135,28 @@ class LoadedModel:
             "signature": signature(self.problem.contract),
             "contract_fingerprint": facts.contract_fingerprint,
             "model_sha256": facts.model_sha256,
+            "bundle_sha256": self.bundle_sha256,
         }
 
 
-def load_model(ref: BundleRef, config: EndpointConfig) -> LoadedModel:
-    """Fetches, checks and warms up a version.
+def warm_up(ref: BundleRef, bundle: Bundle, config: EndpointConfig) -> LoadedModel:
+    """Checks a version that was fetched and lets it score the contract's example.
 
     Raises:
-        PilothouseError: there is no such problem or bundle, the registry does not
-            answer, or the bundle does not fit this code.
+        PilothouseError: there is no such problem, or the bundle does not fit this code.
     """
     problem = load_problem(ref.problem, config.packages)
-    model, facts = obtain_bundle(ref, config.cache)
-    require_contract(facts, ref, problem)
+    require_contract(bundle.facts, ref, problem)
     loaded = LoadedModel(
         ref=ref,
-        facts=facts,
+        facts=bundle.facts,
+        bundle_sha256=bundle.sha256,
         problem=problem,
         max_records=config.max_records,
         max_body_bytes=config.max_body_bytes,
         decoder=RecordDecoder(problem.contract, config.max_records),
         labels=LabelDecoder(problem.contract, config.max_records),
-        scorer=Scorer(problem, model),
+        scorer=Scorer(problem, bundle.model),
     )
     # Finds a broken model before it takes over, and spares the first caller the slow start.
     loaded.answer(msgspec.json.encode({"records": [example_record(problem.contract)]}))
@@ -185,8 +209,6 @@ def signature(contract: Contract) -> dict[str, Any]:
     }
 
 
-def _unscorable(rows: list[int]) -> InvalidInputError:
+def _unscorable(rows: list[int]) -> UnscorableError:
     named = [Offence("", "gets no finite probability from the model", row) for row in rows[:100]]
-    return InvalidInputError(
-        f"The model cannot score {len(rows):,} of the records.", offences=named
-    )
+    return UnscorableError(f"The model cannot score {len(rows):,} of the records.", offences=named)

@@ -17,6 +17,10 @@ from serve.recorder import Record
 #: body to a thread and back doubles the time of a single record. See docs/http.md.
 INLINE_BYTES = 32 * 1024
 
+#: Bodies scored in a turn of the loop: few against the requests that make another replica worth
+#: it, enough that turns cost little.
+IN_A_TURN = 8
+
 #: What requests are counted under that nobody has to tell apart.
 OTHER = "other"
 
@@ -67,6 +71,8 @@ class Scoring:
 
     def __init__(self, record: Record) -> None:
         self._record = record
+        #: In the order in which requests came.
+        self._turn = asyncio.Semaphore(IN_A_TURN)
         # One thread: a second large request at a time would only share the same core.
         self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-request")
 
@@ -76,10 +82,15 @@ class Scoring:
             # onnxruntime lets go of the interpreter, so small requests go on meanwhile.
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._large, work, self._record)
-        # Scoring blocks the loop. One turn before it lets the requests that wait be taken in
-        # first, so that Ray Serve counts them as ongoing and sees when to scale.
-        await asyncio.sleep(0)
-        return work(self._record)
+        # Scoring blocks the loop, so few bodies are scored in a turn of it and all others wait,
+        # taken in and counted. If every body that came was scored in one turn, Ray Serve would
+        # look between such turns, see nothing ongoing and never start a replica.
+        if self._turn.locked():
+            async with self._turn:
+                return work(self._record)
+        async with self._turn:
+            await asyncio.sleep(0)
+            return work(self._record)
 
     def close(self) -> None:
         """Ends the thread once its request is answered."""

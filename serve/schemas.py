@@ -70,8 +70,17 @@ class RecordDecoder:
 
     def __init__(self, contract: Contract, max_records: int) -> None:
         self._contract = contract
+        self._names = tuple(field.name for field in contract.fields)
         attributes = {f"f{index}": field for index, field in enumerate(contract.fields)}
-        self._columns = [(field, attrgetter(name)) for name, field in attributes.items()]
+        numeric = {name: field for name, field in attributes.items() if field.type.is_numeric}
+        self._numeric = tuple(field.name for field in numeric.values())
+        self._numbers = attrgetter(*numeric) if numeric else None
+        self._whole = [
+            place for place, field in enumerate(numeric.values()) if field.type is FieldType.INTEGER
+        ]
+        self._categories = [
+            (field, attrgetter(name)) for name, field in attributes.items() if name not in numeric
+        ]
         self._texts = {
             source.into: (source, attrgetter(f"r{index}"))
             for index, source in enumerate(contract.reduced)
@@ -107,20 +116,23 @@ class RecordDecoder:
 
     def _columns_of(self, records: list[Any]) -> dict[str, npt.NDArray[np.generic]]:
         columns: dict[str, npt.NDArray[np.generic]] = {}
-        for field, getter in self._columns:
-            values = [getter(record) for record in records]
+        if self._numbers is not None:
+            # All numbers in one go, since a call of NumPy costs more than a single record.
+            given = np.array([self._numbers(record) for record in records], np.float64, order="F")
+            numbers = given.reshape(len(records), -1)  # None has become NaN
+            fractions = np.mod(numbers[:, self._whole], 1.0) > 0.0
+            if fractions.any():
+                first = self._whole[int(fractions.any(axis=0).argmax())]
+                raise NumberError(self._numeric[first])
+            columns.update(zip(self._numeric, numbers.T, strict=True))
+        for field, category in self._categories:
+            values = [category(record) for record in records]
             if field.name in self._texts:
                 source, text = self._texts[field.name]
                 texts = [text(record) for record in records]
                 values = self._contract.fill_reduced(source, values, texts)
-            if not field.type.is_numeric:
-                columns[field.name] = np.array(field.spell(values), dtype=object)
-                continue
-            numbers = np.array(values, dtype=np.float64)  # None becomes NaN
-            if field.type is FieldType.INTEGER and np.any(np.mod(numbers, 1.0) > 0.0):
-                raise NumberError(field.name)
-            columns[field.name] = numbers
-        return columns
+            columns[field.name] = np.array(field.spell(values), dtype=object)
+        return {name: columns[name] for name in self._names}
 
 
 def _request_type(contract: Contract, max_records: int, ignored: Any) -> Any:

@@ -25,7 +25,8 @@ _INTEGERS = {
     for bits in (8, 16, 32, 64)
 }
 _FLOATS = {f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)}
-_NUMBERS = _INTEGERS | _FLOATS
+#: Datatype of numbers -> what numpy calls it.
+NUMBERS = _INTEGERS | _FLOATS
 _LENGTH = struct.Struct("<I")
 
 
@@ -53,7 +54,7 @@ def require_datatype(datatype: str, *, numeric: bool) -> None:
     Raises:
         TensorError: it does not.
     """
-    fits = datatype in _NUMBERS if numeric else datatype == BYTES
+    fits = datatype in NUMBERS if numeric else datatype == BYTES
     if not fits:
         due = "FP64, FP32 or INT64" if numeric else BYTES
         raise TensorError(f"must have the datatype {due}")
@@ -84,7 +85,7 @@ def read_binary_data(datatype: str, data: bytes) -> list[Element]:
     """
     if datatype == BYTES:
         return list(_texts(data))
-    kind = np.dtype(_NUMBERS[datatype])
+    kind = np.dtype(NUMBERS[datatype])
     if len(data) % kind.itemsize:
         raise TensorError(f"has {len(data):,} bytes, which are no whole number of {datatype}")
     return _without_nan(np.frombuffer(data, kind))
@@ -93,7 +94,7 @@ def read_binary_data(datatype: str, data: bytes) -> list[Element]:
 def write_binary_data(datatype: str, values: Sequence[Any]) -> bytes:
     """Elements in the binary form."""
     if datatype != BYTES:
-        return np.array(values, _NUMBERS[datatype]).tobytes()
+        return np.array(values, NUMBERS[datatype]).tobytes()
     texts = [str(value).encode() for value in values]
     return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
 

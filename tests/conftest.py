@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.installation import Installation, installation_in
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds what long tests may be told."""
+    told = "minutes that tests/integration/test_soak.py takes"
+    parser.addoption("--soak-minutes", type=float, default=30.0, help=told)
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +25,14 @@ def installation() -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="pilothouse-") as folder:
         with installation_in(Path(folder)) as made:
             yield made
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Writes what a test has counted where it is seen, whatever comes of the test."""
+
+    def say(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text}\n")
+
+    return say

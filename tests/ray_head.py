@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ class RayHead:
 
     dashboard: str
     token_file: Path
+    #: Where Prometheus would read Ray's own metrics.
+    metrics: str
 
 
 def free_ports(count: int) -> list[int]:
@@ -42,17 +44,18 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def ray_head(cpus: int = 2) -> Iterator[RayHead]:
+def ray_head(cpus: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[RayHead]:
     """Starts a head of its own, with a token of its own.
 
-    Ray's sockets have paths of at most 107 characters, so its folder is short.
+    ``environment`` is what Ray starts from; this process's where none is given. Ray's sockets
+    have paths of at most 107 characters, so its folder is short.
     """
     folder = tempfile.mkdtemp(prefix="ph-")
-    command, dashboard = _command(folder, cpus)
+    command, dashboard, metrics = _command(folder, cpus)
     log_file = Path(folder) / "head.log"
-    head_of = RayHead(dashboard, Path(folder) / "token")
+    head_of = RayHead(dashboard, Path(folder) / "token", metrics)
     keep_token(head_of.token_file)
-    environment = {
+    own = {
         "RAY_worker_niceness": "0",
         # Without it Ray takes 127.0.0.1 for the machine's outer address and binds that.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -62,7 +65,7 @@ def ray_head(cpus: int = 2) -> Iterator[RayHead]:
     with log_file.open("wb") as log:
         head = subprocess.Popen(
             command,
-            env={**os.environ, **environment},
+            env={**(os.environ if environment is None else environment), **own},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -75,7 +78,7 @@ def ray_head(cpus: int = 2) -> Iterator[RayHead]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command(folder: str, cpus: int) -> tuple[list[str], str]:
+def _command(folder: str, cpus: int) -> tuple[list[str], str, str]:
     names = (
         "port",
         "dashboard-port",
@@ -101,7 +104,8 @@ def _command(folder: str, cpus: int) -> tuple[list[str], str]:
         "--object-store-memory=100000000",
         *(f"--{name}={port}" for name, port in ports.items()),
     ]
-    return command, f"http://127.0.0.1:{ports['dashboard-port']}"
+    dashboard, metrics = (ports[f"{name}-port"] for name in ("dashboard", "metrics-export"))
+    return command, f"http://127.0.0.1:{dashboard}", f"http://127.0.0.1:{metrics}/metrics"
 
 
 def _wait_until_up(head: subprocess.Popen[bytes], address: RayHead, log_file: Path) -> None:

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 from core.access.admission import Admission, AdmittedKey
 from core.access.key_ring import KeyRing
 from core.access.serving_key import digest_of
+from core.params import ServingParams
 from core.params_inference import InferenceLogParams
 from core.params_rates import RateParams
 from core.problems import load_problem
@@ -43,6 +44,22 @@ INFERENCE_LOG = InferenceLogParams(
     segment_mb=16,
     segment_minutes=5,
     queue_rows=50_000,
+)
+
+RATES = RateParams(requests_per_second=500, burst=1000)
+#: What tests of serving run with; each changes what it is about.
+SERVING = ServingParams(
+    min_replicas=1,
+    max_replicas=2,
+    target_ongoing_requests=16,
+    look_back_s=10,
+    upscale_delay_s=5,
+    downscale_delay_s=60,
+    max_ongoing_requests=256,
+    max_records=5000,
+    max_body_mb=1,
+    limits=RATES,
+    inference_log=INFERENCE_LOG,
 )
 
 
@@ -139,7 +156,6 @@ def artifact_server(folder: Path) -> Iterator[str]:
             thread.join()
 
 
-RATES = RateParams(requests_per_second=500, burst=1000)
 OWN_TOKEN = f"ph_own_{'0' * 64}"
 
 
@@ -187,6 +203,7 @@ def user_config(cache: Path, **models: BundleRef) -> dict[str, Any]:
             name: {"production": ref.model_dump(mode="json")} for name, ref in models.items()
         },
         "cache": str(cache),
+        "good_models": str(cache.parent / "good-models"),
         "packages": list(PACKAGES),
         "inference": {
             "folder": str(cache.parent / "inference"),

@@ -5,6 +5,7 @@ from app.charts.curves import Bands, calibration_chart, precision_recall_chart, 
 from app.charts.distributions import distribution_chart
 from app.charts.history import Axis, VersionMetric, parallel_chart, versions_chart
 from app.charts.importance import importance_chart
+from app.charts.load import latency_chart, load_chart, rate_chart, replicas_chart
 from app.charts.outcomes import (
     RATE_METRICS,
     TOP_WEIGHTS,
@@ -14,7 +15,8 @@ from app.charts.outcomes import (
     weights_chart,
 )
 from app.charts.promotions import Gain, Period, gains_chart, timeline_chart
-from app.charts.search import search_chart
+from app.charts.rollout import answers_chart, differences_chart
+from app.charts.search import has_times, search_chart
 from app.charts.sweep import (
     PRICES,
     Price,
@@ -23,7 +25,12 @@ from app.charts.sweep import (
     sweep_auc_chart,
     sweep_time_chart,
 )
-from app.charts.usage import cpu_chart, memory_chart
+from app.charts.usage import (
+    cpu_chart,
+    executors_cpu_chart,
+    executors_memory_chart,
+    memory_chart,
+)
 from app.charts.watching import Course, course_chart, performance_chart
 
 __all__ = [
@@ -38,21 +45,30 @@ __all__ = [
     "Period",
     "Price",
     "VersionMetric",
+    "answers_chart",
     "boosting_chart",
     "calibration_chart",
     "confusion_chart",
     "course_chart",
     "cpu_chart",
+    "differences_chart",
     "distribution_chart",
+    "executors_cpu_chart",
+    "executors_memory_chart",
     "frontier_chart",
     "gains_chart",
+    "has_times",
     "importance_chart",
+    "latency_chart",
+    "load_chart",
     "memory_chart",
     "metrics_chart",
     "parallel_chart",
     "performance_chart",
     "precision_recall_chart",
     "probability_chart",
+    "rate_chart",
+    "replicas_chart",
     "roc_chart",
     "search_chart",
     "sweep_auc_chart",

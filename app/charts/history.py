@@ -12,6 +12,8 @@ from app.charts.base import HEIGHT, LABEL_GREY, REFERENCE_GREY, layered, run_col
 
 _PARALLEL_HEIGHT = 320
 _MIDDLE = 0.5
+#: With more runs a legend says less than the words under the pointer, and lines grow faint.
+_MOST_NAMED = 6
 _SPREAD = ("value", "low", "high")
 _AXIS = alt.Axis(labelAngle=-30, labelLimit=150, labelOverlap=False, domain=False, ticks=False)
 
@@ -37,7 +39,11 @@ class VersionMetric:
 
 
 def parallel_chart(axes: Sequence[Axis], runs: Sequence[str]) -> alt.LayerChart:
-    """A line a run over all axes, each stretched from its smallest to its largest value."""
+    """A line a run over all axes, each stretched from its smallest to its largest value.
+
+    Any number of runs; many are drawn faintly and named under the pointer alone.
+    """
+    few = len(runs) <= _MOST_NAMED
     names = [axis.name for axis in axes]
     placed = [_positions(axis) for axis in axes]
     frame = pd.DataFrame(
@@ -53,7 +59,7 @@ def parallel_chart(axes: Sequence[Axis], runs: Sequence[str]) -> alt.LayerChart:
     base = alt.Chart(frame).encode(
         x=x,
         y=y,
-        color=run_colour(list(runs)),
+        color=run_colour(list(runs), legend=few),
         tooltip=[
             alt.Tooltip("run", title="Run"),
             alt.Tooltip("axis", title="What"),
@@ -68,12 +74,12 @@ def parallel_chart(axes: Sequence[Axis], runs: Sequence[str]) -> alt.LayerChart:
     lower = ends.transform_filter(alt.datum["height"] <= 0).mark_text(color=LABEL_GREY, dy=14)
     return layered(
         poles.mark_rule(color=REFERENCE_GREY, opacity=0.6),
-        base.mark_line(strokeWidth=2),
-        base.mark_point(filled=True, size=60, opacity=1),
+        base.mark_line(strokeWidth=2, opacity=1 if few else 0.5),
+        base.mark_point(filled=True, size=60, opacity=1 if few else 0.7),
         upper,
         lower,
         title="",
-        height=_PARALLEL_HEIGHT + 20 * len(runs),
+        height=_PARALLEL_HEIGHT + (20 * len(runs) if few else 0),
     )
 
 

@@ -16,25 +16,37 @@ _GIVEN_UP = "given up"
 _TRIED = "all folds"
 
 
-def search_chart(candidates: Sequence[Candidate]) -> alt.LayerChart:
-    """Mean AUC of each candidate in order of trial, under the best so far.
+def has_times(candidates: Sequence[Candidate]) -> bool:
+    """Whether it is known of every candidate when it was done."""
+    return bool(candidates) and all(one.done_s is not None for one in candidates)
 
-    A candidate that was given up has seen only some folds; its mean does not compete.
+
+def search_chart(candidates: Sequence[Candidate], *, over_time: bool = False) -> alt.LayerChart:
+    """Mean AUC of each candidate, in order of trial, under the best so far.
+
+    ``over_time`` puts each where it was done, in seconds since the search began, if that is
+    known of all. A candidate that was given up has seen only some folds; its mean does not
+    compete.
     """
-    ordered = sorted(candidates, key=lambda one: one.index)
+    over_time = over_time and has_times(candidates)
+    ordered = sorted(
+        candidates, key=lambda one: ((one.done_s or 0.0) if over_time else 0.0, one.index)
+    )
     best = accumulate((0.0 if one.pruned else one.mean_auc for one in ordered), max)
     frame = pd.DataFrame(
         {
             "trial": [one.index + 1 for one in ordered],
+            "done": pd.array([one.done_s for one in ordered], dtype="Float64"),
             "mean": [one.mean_auc for one in ordered],
             "best": [value or None for value in best],
             "family": [words.family_name(one.family) for one in ordered],
             "outcome": [_GIVEN_UP if one.pruned else _TRIED for one in ordered],
         }
     )
-    base = alt.Chart(frame).encode(
-        x=alt.X("trial:Q", title="Candidate, in order of trial", axis=alt.Axis(tickMinStep=1))
-    )
+    x = alt.X("trial:Q", title="Candidate, in order of trial", axis=alt.Axis(tickMinStep=1))
+    if over_time:
+        x = alt.X("done:Q", title="Seconds since the search began, when it was done")
+    base = alt.Chart(frame).encode(x=x)
     line = base.mark_line(interpolate="step-after", color=LABEL_GREY, strokeWidth=1.5)
     dots = base.mark_point(size=60, filled=True, opacity=1).encode(
         y=_height("mean"),
@@ -52,6 +64,7 @@ def search_chart(candidates: Sequence[Candidate]) -> alt.LayerChart:
             alt.Tooltip("mean", title="Mean AUC", format=".4f"),
             alt.Tooltip("best", title="Best so far", format=".4f"),
             alt.Tooltip("outcome", title="Fitted on"),
+            *([alt.Tooltip("done", title="Done after (s)", format=".1f")] if over_time else []),
         ],
     )
     steps = line.encode(y=_height("best"))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 import altair as alt
 import pandas as pd
 
-from app.charts.base import DRIVER_GREY, EXECUTOR_PURPLE, LABEL_GREY, REFERENCE_GREY, layered
+from app.charts.base import (
+    DRIVER_GREY,
+    EXECUTOR_PURPLE,
+    LABEL_GREY,
+    LEGEND_ROW,
+    REFERENCE_GREY,
+    layered,
+)
 from core.training.usage import Phase, Usage, UsagePoint
 
 _USAGE_HEIGHT = 320
@@ -48,6 +55,62 @@ def memory_chart(usage: Usage) -> alt.LayerChart:
     )
     layers = [*_phases(usage), _areas(frame, "Memory held (GiB)")]
     return layered(*layers, title="Memory over time", height=_USAGE_HEIGHT)
+
+
+def executors_cpu_chart(usage: Usage) -> alt.LayerChart:
+    """Cores in use by each executor."""
+    courses = [one.cores for one in usage.executors]
+    return _each(usage, courses, fmean, "Cores in use", "CPU of each executor")
+
+
+def executors_memory_chart(usage: Usage) -> alt.LayerChart:
+    """Resident memory of each executor, in GiB."""
+    courses = [[value / _MIB_PER_GIB for value in one.rss_mb] for one in usage.executors]
+    return _each(usage, courses, max, "Memory held (GiB)", "Memory of each executor")
+
+
+def executor_name(usage: Usage, index: int) -> str:
+    """An executor as a legend and MLflow's metrics number it, with its node."""
+    return f"{index + 1}, on {usage.executors[index].node}"
+
+
+def _each(
+    usage: Usage,
+    courses: Sequence[Sequence[float]],
+    join: Callable[[Sequence[float]], float],
+    axis: str,
+    title: str,
+) -> alt.LayerChart:
+    """A line an executor; of long work, neighbours are joined as ``thinned`` does."""
+    size = max(1, -(-len(usage.points) // MOST_POINTS))
+    ends = [usage.points[i : i + size][-1].at_s for i in range(0, len(usage.points), size)]
+    frame = pd.DataFrame(
+        [
+            {"at": at, "executor": executor_name(usage, index), "value": join(part)}
+            for index, course in enumerate(courses)
+            for at, part in zip(
+                ends, (course[i : i + size] for i in range(0, len(course), size)), strict=True
+            )
+        ],
+        columns=["at", "executor", "value"],
+    )
+    legend = alt.Legend(title="Executor", orient="bottom", columns=1, labelLimit=420)
+    lines = (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=1.5)
+        .encode(
+            x=alt.X("at:Q", title="Seconds since the start"),
+            y=alt.Y("value:Q", title=axis),
+            color=alt.Color("executor:N", legend=legend, sort=None),
+            tooltip=[
+                alt.Tooltip("at:Q", title="Seconds", format=".1f"),
+                alt.Tooltip("executor:N", title="Executor"),
+                alt.Tooltip("value:Q", title=axis, format=".2f"),
+            ],
+        )
+    )
+    height = _USAGE_HEIGHT + LEGEND_ROW * len(courses)
+    return layered(*_phases(usage), lines, title=title, height=height)
 
 
 def thinned(points: Sequence[UsagePoint], most: int = MOST_POINTS) -> tuple[UsagePoint, ...]:

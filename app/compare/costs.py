@@ -10,6 +10,7 @@ import pandas as pd
 
 from app.components import words
 from core.training.profile_means import profile_means
+from core.training.stage_times import StageTimes
 from core.training.sweep_report import SweepReport
 from core.training.usage import StageCost, Usage
 
@@ -33,6 +34,16 @@ def means_frame(report: SweepReport) -> pd.DataFrame:
             "Utilization": [one.utilization for one in means],
             "GC share": [one.gc_share for one in means],
             "Spilled (MiB)": [one.spilled_mb for one in means],
+        }
+    )
+
+
+def stage_times_frame(times: StageTimes) -> pd.DataFrame:
+    """A row a stage of a run, in order."""
+    return pd.DataFrame(
+        {
+            "Stage": [one.stage.value for one in times.stages],
+            "Time (s)": [one.seconds for one in times.stages],
         }
     )
 
@@ -64,6 +75,14 @@ def unusual(stage: StageCost) -> str:
     if stage.spilled_mb >= _TENTH_MIB:
         said.append(f"spill: {stage.spilled_mb:.1f} MiB to disk")
     return "; ".join(said)
+
+
+def spark_start_sentence(times: StageTimes) -> str:
+    """How long the stages took together, and whether Spark was there already."""
+    told = f"The stages took {words.duration(timedelta(seconds=times.seconds))} together. "
+    if times.spark_was_warm:
+        return f"{told}Spark was warm: the session of an earlier run was there."
+    return f"{told}Spark was cold: a session was started for this run, from the first stage on."
 
 
 def usage_sentence(usage: Usage) -> str:

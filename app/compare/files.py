@@ -14,8 +14,8 @@ import pandas as pd
 
 from app import charts
 from app.compare.slices import slices_frame
-from app.compare.tables import Cell, Row, metric_rows, parallel_axes, parameter_rows
-from app.compare.values import Comparison
+from app.compare.tables import Cell, Row, laid_out, metric_rows, parallel_axes, parameter_rows
+from app.compare.values import Comparison, drawn_sentence, judged_sentence
 from app.components import words
 from core.data.spreadsheets import harmless
 from core.problems.contract import Label
@@ -89,16 +89,19 @@ def comparison_html(comparison: Comparison, title: str, label: Label, made_at: d
     """One page that needs no other file and no network: tables, sentences and pictures."""
     head = escape(f"{title}: {words.count(len(comparison.evaluations), 'run')} compared")
     names = list(comparison.evaluations)
+    cut = drawn_sentence(comparison) if comparison.is_cut else ""
     parts = [
         f"<h1>{head}</h1>",
         f'<p class="note">Made {escape(words.clock(made_at))} by Pilothouse. '
         f"Baseline: {escape(comparison.baseline)}</p>",
+        _note(judged_sentence(comparison)),
         *_verdicts(comparison),
         "<h2>Metrics on the holdout</h2>",
-        _table(metric_rows(comparison), names),
+        _table(*laid_out(metric_rows(comparison), names)),
         "<h2>Parameters</h2>",
-        _table(parameter_rows(comparison), names),
-        f'<h2>Charts</h2><div class="charts">{"".join(_pictures(comparison, label))}</div>',
+        _table(*laid_out(parameter_rows(comparison), names)),
+        f"<h2>Charts</h2>{_note(cut)}",
+        f'<div class="charts">{"".join(_pictures(comparison, label))}</div>',
         *_slices(comparison),
     ]
     return (
@@ -106,6 +109,10 @@ def comparison_html(comparison: Comparison, title: str, label: Label, made_at: d
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{head}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>' if text else ""
 
 
 def _verdicts(comparison: Comparison) -> list[str]:
@@ -152,7 +159,7 @@ def _slices(comparison: Comparison) -> list[str]:
 
 
 def _pictures(comparison: Comparison, label: Label) -> list[str]:
-    runs, bands = comparison.evaluations, comparison.bands
+    runs, bands = comparison.drawn, comparison.bands
     drawings: list[alt.Chart | alt.LayerChart] = [
         charts.metrics_chart(runs),
         charts.roc_chart(runs, bands),
@@ -160,7 +167,7 @@ def _pictures(comparison: Comparison, label: Label) -> list[str]:
         charts.calibration_chart(runs, bands),
     ]
     if axes := parallel_axes(comparison):
-        drawings.append(charts.parallel_chart(axes, list(runs)))
+        drawings.append(charts.parallel_chart(axes, list(comparison.evaluations)))
     for name, report in runs.items():
         before = None if name == comparison.baseline else runs[comparison.baseline].confusion
         drawings.append(

@@ -1,14 +1,14 @@
-"""Metrics and parameters as tables: runs are columns, what differs is marked."""
+"""Metrics and parameters as tables of any number of runs; what differs is marked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from app.charts import Axis, Evaluations
-from app.compare.values import Comparison, Costs
+from app.compare.values import MOST_DRAWN, Comparison, Costs
 from app.components import words
 from core.training.report import EvaluationReport
 
@@ -130,6 +130,14 @@ def _facts(report: EvaluationReport) -> dict[str, str]:
         "Rows of the holdout": f"{report.holdout_rows:,}",
         "Candidates tried": str(len(report.candidates)),
     }
+
+
+def laid_out(rows: tuple[Row, ...], runs: Sequence[str]) -> tuple[tuple[Row, ...], list[str]]:
+    """Rows with the names of their columns: a column a run, or a row a run where they are many."""
+    if len(runs) <= MOST_DRAWN:
+        return rows, list(runs)
+    by_run = zip(*(cells for _, cells in rows), strict=True)
+    return tuple(zip(runs, by_run, strict=True)), [heading for heading, _ in rows]
 
 
 def markdown_frame(rows: tuple[Row, ...], columns: list[str]) -> pd.DataFrame:

@@ -53,6 +53,7 @@ def show_comparison(batch: Batch, others: Sequence[Batch]) -> None:
         return
     names = (_name_of(other, by_id), words.batch_label(batch))
     _show_facts(found, names)
+    _show_schema(found, names)
     differing = sorted(found.columns, key=lambda one: one.distance, reverse=True)
     _show_columns(differing)
     _show_charts(differing[:_MOST_CHARTS], names)
@@ -99,6 +100,25 @@ def _show_facts(found: BatchComparison, names: tuple[str, str]) -> None:
     frame = pd.DataFrame([(name, *values) for name, values in facts.items()])
     frame.columns = ["", *names]
     st.dataframe(frame, hide_index=True)
+
+
+def _show_schema(found: BatchComparison, names: tuple[str, str]) -> None:
+    differing = [one for one in found.schema if one.differs]
+    if differing:
+        said = "\n".join(f"- {words.plain(one.sentence(*names))}" for one in differing)
+        st.warning(
+            "The columns are not the same, so these are not compared:\n" + said,
+            icon=":material/view_column:",
+        )
+    with st.expander("Columns and types", icon=":material/view_column:"):
+        frame = pd.DataFrame(
+            [
+                (one.name, *(kind or "missing" for kind in (one.first, one.second, one.contract)))
+                for one in found.schema
+            ]
+        )
+        frame.columns = ["Column", *names, "Today's contract"]
+        st.dataframe(frame, hide_index=True)
 
 
 def _span(facts: TableFacts) -> str:

@@ -10,6 +10,7 @@ from streamlit.column_config import NumberColumn, ProgressColumn, TextColumn
 
 from app import charts
 from app.components import words
+from app.components.estimator_view import show_estimator
 from app.components.status import level_badge
 from app.watching.tables import (
     features_frame,
@@ -196,6 +197,7 @@ def _show_performances(report: DriftReport) -> None:
         icon = ":material/verified:" if report.estimator.trusted else ":material/warning:"
         box = st.info if report.estimator.trusted else st.warning
         box(words.plain(report.estimator.text), icon=icon)
+        show_estimator(report.estimator)
     drawn = [one for one in report.performance if one.estimated or one.realized]
     for start in range(0, len(drawn), 2):
         for place, one in zip(st.columns(2, gap="large"), drawn[start : start + 2], strict=False):

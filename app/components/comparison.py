@@ -12,8 +12,15 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import charts
 from app.compare.details import candidates_frame, columns_frame
-from app.compare.tables import markdown_frame, metric_rows, parallel_axes, parameter_rows
-from app.compare.values import Comparison
+from app.compare.tables import (
+    Row,
+    laid_out,
+    markdown_frame,
+    metric_rows,
+    parallel_axes,
+    parameter_rows,
+)
+from app.compare.values import Comparison, drawn_sentence
 from app.components import installation, words
 from app.components.failures import Failure, show_failure
 from app.components.run_view import show_run_usage
@@ -23,8 +30,7 @@ from core.training.report import EvaluationReport
 if TYPE_CHECKING:
     from core.problems.contract import Contract
 
-#: More lines than the palette has colours cannot be told apart.
-MAX_COMPARED = 6
+_OVER_TIME, _OVER_TRIALS = "time", "candidates"
 _PER_ROW = 3
 _BESIDE_CHART = 2
 #: On fewer axes there is no line to follow.
@@ -33,18 +39,26 @@ _FEWEST_AXES = 2
 
 def show_comparison(comparison: Comparison, contract: Contract) -> None:
     """Draws everything that is known of the picked runs."""
-    evaluations = comparison.evaluations
     show_verdicts(comparison)
     _show_metrics(comparison)
     _show_parameters(comparison)
     show_slices(comparison)
     _show_curves(comparison)
     _show_confusions(comparison, contract)
-    _show_weights(evaluations)
+    _show_weights(comparison.drawn)
     st.subheader("Details")
-    for name, report in evaluations.items():
+    if comparison.is_cut:
+        # What is in an expander is drawn even while it is closed.
+        name = st.selectbox("Run", list(comparison.evaluations), key="detailed")
+        _show_details(comparison.evaluations[name], comparison.run_ids[name])
+        return
+    for name, report in comparison.evaluations.items():
         with st.expander(name):
             _show_details(report, comparison.run_ids[name])
+
+
+def _show_table(rows: tuple[Row, ...], comparison: Comparison) -> None:
+    st.table(markdown_frame(*laid_out(rows, list(comparison.evaluations))), border="horizontal")
 
 
 def _show_metrics(comparison: Comparison) -> None:
@@ -55,20 +69,18 @@ def _show_metrics(comparison: Comparison) -> None:
     beside = len(evaluations) <= _BESIDE_CHART
     left, right = st.columns([3, 2], gap="large") if beside else (st.container(), st.container())
     with left:
-        frame = markdown_frame(metric_rows(comparison), list(evaluations))
-        st.table(frame, border="horizontal")
+        _show_table(metric_rows(comparison), comparison)
         told = f"In brackets the {confidence:.0%} bootstrap interval."
         if comparison.candidates:
             told += " Bold is the best value; after it the difference to the baseline."
         st.caption(told)
     with right:
-        _draw(charts.metrics_chart(evaluations), "Metrics of each run with their intervals")
+        _draw(charts.metrics_chart(comparison.drawn), "Metrics of each run with their intervals")
 
 
 def _show_parameters(comparison: Comparison) -> None:
     st.subheader("Parameters")
-    frame = markdown_frame(parameter_rows(comparison), list(comparison.evaluations))
-    st.table(frame, border="horizontal")
+    _show_table(parameter_rows(comparison), comparison)
     if not comparison.candidates:
         return
     st.caption("Marked: unlike the baseline's.")
@@ -85,6 +97,8 @@ def _show_parameters(comparison: Comparison) -> None:
 
 def _show_curves(comparison: Comparison) -> None:
     st.subheader("Curves")
+    if comparison.is_cut:
+        st.info(drawn_sentence(comparison), icon=":material/filter_list:")
     drawings: tuple[
         tuple[Callable[[charts.Evaluations, charts.Bands], alt.LayerChart], str], ...
     ] = (
@@ -94,7 +108,7 @@ def _show_curves(comparison: Comparison) -> None:
     )
     for column, (chart, text) in zip(st.columns(len(drawings)), drawings, strict=True):
         with column:
-            _draw(chart(comparison.evaluations, comparison.bands), text)
+            _draw(chart(comparison.drawn, comparison.bands), text)
     if comparison.bands:
         confidence = next(iter(comparison.evaluations.values())).confidence
         st.caption(
@@ -107,7 +121,7 @@ def _show_confusions(comparison: Comparison, contract: Contract) -> None:
     st.subheader("Confusion matrices at each run's threshold")
     label = contract.label
     baseline = comparison.evaluations[comparison.baseline].confusion
-    for column, name, report in _side_by_side(comparison.evaluations):
+    for column, name, report in _side_by_side(comparison.drawn):
         is_baseline = name == comparison.baseline
         with column:
             drawing = charts.confusion_chart(
@@ -146,10 +160,7 @@ def _show_details(report: EvaluationReport, run_id: str) -> None:
             "Time (s)": NumberColumn(format="%.1f"),
         },
     )
-    _draw(
-        charts.search_chart(report.candidates),
-        "Mean AUC of each candidate of the search and the best so far",
-    )
+    _show_search(report, run_id)
     _show_importance(run_id)
     st.markdown("**What it cost**")
     show_run_usage(run_id)
@@ -161,6 +172,23 @@ def _show_details(report: EvaluationReport, run_id: str) -> None:
         f"**Parity**: the served model {verdict} Spark on {words.count(parity.rows, 'record')}; "
         f"largest difference in probability {parity.max_difference:.1e}, "
         f"tolerance {parity.tolerance:.0e}."
+    )
+
+
+def _show_search(report: EvaluationReport, run_id: str) -> None:
+    over = _OVER_TRIALS
+    # Runs of an older release kept no times.
+    if charts.has_times(report.candidates):
+        over = st.segmented_control(
+            "Best so far, over",
+            (_OVER_TIME, _OVER_TRIALS),
+            default=_OVER_TIME,
+            required=True,
+            key=f"best-so-far-{run_id}",
+        )
+    _draw(
+        charts.search_chart(report.candidates, over_time=over == _OVER_TIME),
+        "Mean AUC of each candidate of the search and the best so far",
     )
 
 

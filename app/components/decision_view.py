@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from app.components import installation, rights, words
+from app.components.budget_view import ask_despite_budget
 from app.components.failures import Failure, attempt, failure_from, show_failure
+from app.rollout.figures import percent
 from core.domain import PromotionRequest
 from core.errors import ConflictError, PilothouseError
 from core.promotion.audit import Action
@@ -18,6 +22,18 @@ if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
 
 _TOLD, _CLICKED = "decision-told", "decision-clicked"
+_AT_ONCE = "All at once"
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """What the form says."""
+
+    reason: str
+    is_approval: bool
+    in_steps: bool = False
+    #: Why in steps although the error budget is spent; empty where nobody has said so.
+    despite_budget: str = ""
 
 
 def show_told() -> None:
@@ -71,6 +87,7 @@ def show_decision(
                 key=f"passed-over-{request.id}",
             )
         )
+        in_steps, despite_budget = _ask_way(core, request)
         with st.container(horizontal=True):
             approve = st.form_submit_button(
                 f"Approve v{request.version}",
@@ -88,10 +105,34 @@ def show_decision(
                 **rights.needs(Action.REQUEST_REJECTED),
             )
         if (approve or reject) and _may_go_on(reason, least, confirmed=confirmed or reject):
-            _decide(core, request, reason, is_approval=approve)
+            _decide(core, request, _Decision(reason, approve, in_steps, despite_budget))
     st.caption(f"You decide as **{words.plain(installation.actor())}**. In a terminal:")
-    commands = (words.approve_command(request.id), words.reject_command(request.id))
+    commands = (
+        words.approve_command(request.id, in_steps=in_steps),
+        words.reject_command(request.id),
+    )
     st.code("\n".join(commands), language="bash")
+
+
+def _ask_way(core: Pilothouse, request: PromotionRequest) -> tuple[bool, str]:
+    """Whether it takes over in steps, and why it may although the error budget is spent."""
+    if request.incumbent_version is None:
+        # There is nothing that could answer the other requests.
+        return False, ""
+    canary = core.params.rollout.canary
+    steps = f"In steps ({', '.join(percent(share) for share in canary.steps)})"
+    way = st.radio(
+        "How it takes over",
+        [_AT_ONCE, steps],
+        key=f"way-{request.id}",
+        horizontal=True,
+        help=f"In steps it answers a share of the requests first. Each step takes "
+        f"{words.duration(timedelta(seconds=canary.bake_s))} and "
+        f"{words.count(canary.minimum_requests, 'request')} at least, and a guard that fails "
+        "takes it back.",
+    )
+    despite = ask_despite_budget(core, request.problem, key=f"despite-{request.id}")
+    return way == steps, despite
 
 
 def _why_not(core: Pilothouse, request: PromotionRequest, evidence: Evidence | Failure) -> str:
@@ -115,12 +156,18 @@ def _may_go_on(reason: str, least: int, *, confirmed: bool) -> bool:
     return short <= 0 and confirmed
 
 
-def _decide(core: Pilothouse, request: PromotionRequest, reason: str, *, is_approval: bool) -> None:
-    actor = installation.actor()
+def _decide(core: Pilothouse, request: PromotionRequest, decision: _Decision) -> None:
+    actor, reason = installation.actor(), decision.reason
     try:
-        if is_approval:
+        if decision.is_approval:
             with st.spinner("Checking the evidence once more and switching over…", show_time=True):
-                decided = core.promotions.approve(request.id, reason=reason, actor=actor)
+                decided = core.promotions.approve(
+                    request.id,
+                    reason=reason,
+                    actor=actor,
+                    in_steps=decision.in_steps,
+                    despite_budget=decision.despite_budget if decision.in_steps else "",
+                )
             if decided.missing:
                 wanted = words.count(decided.missing, "more approval")
                 st.session_state[_TOLD] = f"Your approval is kept; {wanted} needed."

@@ -16,6 +16,7 @@ from core.promotion.documents import html_bytes, pdf_bytes
 from core.promotion.dossier import dossier
 from core.promotion.evidence import Evidence
 from core.promotion.model_card import model_card
+from core.rollout.view import RolloutView
 
 _COLOURS = {Tone.GOOD: "green", Tone.BAD: "red", Tone.UNSURE: "orange"}
 
@@ -59,11 +60,12 @@ def show_documents(
     request: PromotionRequest,
     approvals: Sequence[Approval],
     promotion: Promotion | None,
+    shadows: Sequence[RolloutView],
 ) -> None:
     """Draws the buttons that take dossier and model card away; a file is made when asked for."""
     name = f"{problem.name}-v{request.version}"
     with st.container(horizontal=True):
-        whole = dossier(problem, evidence, request, approvals, promotion)
+        whole = dossier(problem, evidence, request, approvals, promotion, shadows)
         _show_files("Dossier", f"{name}-dossier", whole)
         _show_files("Model card", f"{name}-model-card", model_card(problem, evidence))
 

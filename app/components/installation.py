@@ -15,6 +15,7 @@ from core.promotion.evidence import Evidence
 from core.training.importance import Importance
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
+from core.training.stage_times import StageTimes
 from core.training.sweep_report import SweepReport
 from core.training.usage import Usage
 
@@ -62,7 +63,7 @@ def actor() -> str:
     return visitor(connected()).name
 
 
-@st.cache_resource(max_entries=256, show_spinner="Reading the evaluation…")
+@st.cache_resource(max_entries=1024, show_spinner="Reading the evaluation…")
 def _report(run_id: str) -> EvaluationReport:
     return pilothouse().experiments.report(run_id)
 
@@ -72,7 +73,7 @@ def report(run_id: str) -> EvaluationReport | Failure:
     return attempt(lambda: _report(run_id))
 
 
-@st.cache_resource(max_entries=64, show_spinner="Reading the predictions…")
+@st.cache_resource(max_entries=256, show_spinner="Reading the predictions…")
 def _predictions(run_id: str) -> HoldoutPredictions:
     return pilothouse().experiments.predictions(run_id)
 
@@ -90,6 +91,16 @@ def _usage(run_id: str) -> Usage:
 def usage(run_id: str) -> Usage | Failure:
     """What a finished run's work on Spark cost, second by second; read once."""
     return attempt(lambda: _usage(run_id))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Reading how long it took…")
+def _stage_times(run_id: str) -> StageTimes | None:
+    return pilothouse().experiments.stage_times(run_id)
+
+
+def stage_times(run_id: str) -> StageTimes | Failure | None:
+    """How long each stage of a finished run took; read once. None if it was not told."""
+    return attempt(lambda: _stage_times(run_id))
 
 
 @st.cache_resource(max_entries=64, show_spinner="Asking what mattered…")

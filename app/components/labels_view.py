@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
 
 from app.components import installation, rights, words
 from app.components.failures import guarded
+from core.data.label_count import last_look
 from core.data.label_join import labels_sentence
 from core.promotion.audit import Action
 
@@ -30,6 +32,10 @@ def show_labels_upload(core: Pilothouse, problem: Problem) -> None:
     if st.button("Add the labels", icon=":material/label:", **needs) and given:
         with guarded():
             _add(core, problem, given, given.name)
+    last = last_look(core.audit, problem.name)
+    if last is not None:
+        at = words.when(last.entry.at, datetime.now(UTC))
+        st.caption(f"Last look at labels by HTTP, {at}: {words.plain(last.entry.detail)}")
     st.code(f"pilothouse batch labels {problem.name} FILE", language="bash")
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.charts import Evaluations
 from app.compare.files import comparison_csv, comparison_html
-from app.compare.values import Comparison
+from app.compare.values import Comparison, drawn_of, judged_of
 from app.components import installation, words
 from app.components.failures import Failure, attempt, show_failure
 from app.components.verdicts import choose_baseline
@@ -50,13 +50,18 @@ def gather(core: Pilothouse, picked: Sequence[RunSummary], problem: Problem) -> 
     if not evaluations:
         return None
     baseline = choose_baseline(run_ids, _serving_run(core, problem))
-    predictions = _read_predictions(run_ids)
+    judged = judged_of(list(evaluations), baseline)
+    predictions = _read_predictions({name: run_ids[name] for name in judged})
     training = core.params.training
     chosen = training.evaluation
     how = Resampling(chosen.bootstrap_samples, chosen.confidence, training.split.seed)
     with st.spinner("Comparing row by row…"):
         verdicts, slices = _judge(evaluations, run_ids, predictions, baseline, how)
-        bands = {name: _bands(run_ids[name], how, one) for name, one in predictions.items()}
+        bands = {
+            name: _bands(run_ids[name], how, predictions[name])
+            for name in drawn_of(list(evaluations), baseline)
+            if name in predictions
+        }
     costs = {words.run_label(one.run, one.family): one.metrics for one in picked}
     return Comparison(evaluations, baseline, run_ids, costs, bands, verdicts, slices)
 
@@ -118,7 +123,7 @@ def _bands(run_id: str, how: Resampling, _predictions: HoldoutPredictions) -> Cu
     return curve_bands(_predictions, how)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=1024, show_spinner=False)
 def _judgement(
     ids: tuple[str, str],
     thresholds: tuple[float, float],

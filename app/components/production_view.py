@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import streamlit as st
-from streamlit.column_config import DatetimeColumn, LinkColumn, TextColumn
+from streamlit.column_config import DatetimeColumn, LinkColumn, NumberColumn, TextColumn
 
 from app import charts
 from app.components import installation, navigation, rights, words
@@ -86,6 +86,9 @@ def _show_table(record: Sequence[Promotion], now: datetime) -> None:
                 format="YYYY-MM-DD HH:mm:ss",
                 timezone="UTC",
                 help="When replicas first answered with it",
+            ),
+            "Answering after (s)": NumberColumn(
+                format="%.1f", help="Seconds from the decision to the first answer"
             ),
             "Reason": TextColumn(width="large"),
             "Evidence": LinkColumn(display_text="open"),

@@ -13,14 +13,18 @@ from app.components.decision_view import show_decision, show_too_late
 from app.components.document_view import show_documents
 from app.components.evidence_view import show_evidence, show_frozen
 from app.components.failures import Failure, attempt, show_failure
+from app.components.four_eyes_view import show_four_eyes
 from app.components.gate_view import show_gates
+from app.components.rollout_request import show_standing, show_way_back
 from app.components.rollout_view import show_rollout
 from app.components.status import request_badge
 from app.promotion.tables import against
 from core.domain import Approval, Promotion, PromotionRequest, RequestStatus, Verdict
 from core.promotion.evidence import Evidence
 from core.promotion.evidence_words import Finding, headline
-from core.promotion.four_eyes import IN_FORCE
+from core.rollout.notes import said_of_shadow
+from core.rollout.view import RolloutView
+from core.wording import share as percent
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -48,17 +52,35 @@ def show_request(core: Pilothouse, request: PromotionRequest) -> None:
             _show_unreadable(request, evidence)
         else:
             _show_headline(headline(evidence))
+        shadows = _show_shadows(core, request)
         if request.status is RequestStatus.OPEN:
-            _show_four_eyes(core)
+            show_four_eyes(core)
     st.subheader("Gates")
     show_gates(request.gates)
     if not isinstance(evidence, Failure):
         _show_evidence(core, request, evidence)
         given = () if isinstance(approvals, Failure) else approvals
-        show_documents(core.problems[request.problem], evidence, request, given, promotion)
+        show_documents(core.problems[request.problem], evidence, request, given, promotion, shadows)
     _show_approvals(core, request, approvals)
     if request.status is RequestStatus.OPEN:
         show_decision(core, request, evidence)
+
+
+def _show_shadows(core: Pilothouse, request: PromotionRequest) -> Sequence[RolloutView]:
+    """Says how the version has done in the shadow of Production, if it was there."""
+    problem, version, before = request.problem, request.version, request.decided_at
+    found = attempt(lambda: core.rollouts.shadows(problem, version, before))
+    if isinstance(found, Failure):
+        show_failure(found)
+        return ()
+    for one in found:
+        beside, share = one.rollout.incumbent_version, one.rollout.share
+        st.markdown(
+            f":material/contrast: In the shadow of v{beside} since "
+            f"{words.clock(one.rollout.started_at)}, with {percent(share)} of the requests: "
+            f"{said_of_shadow(one.notes.shadow)}"
+        )
+    return found
 
 
 def _show_head(core: Pilothouse, request: PromotionRequest) -> None:
@@ -88,6 +110,12 @@ def _show_outcome(core: Pilothouse, request: PromotionRequest, promotion: Promot
                 f"{words.plain(promotion.four_eyes)}."
             )
             show_rollout(core, promotion)
+    elif status is RequestStatus.ROLLING_OUT:
+        st.caption(f"Approved by {by}, {when}: {reason}")
+        show_standing(core, request)
+    elif status is RequestStatus.ROLLED_BACK:
+        st.caption(f"Approved by {by}, {when}: {reason}")
+        show_way_back(core, request)
     elif status is RequestStatus.REJECTED:
         st.info(
             f"Rejected by {by}, {when}: {reason} The version stays registered and does not serve.",
@@ -119,18 +147,6 @@ def _show_headline(findings: Sequence[Finding]) -> None:
     if first.detail:
         st.caption(words.plain(first.detail))
     st.markdown("  \n".join(f"{_SIGNS[one.verdict]} {words.plain(one.text)}" for one in rest))
-
-
-def _show_four_eyes(core: Pilothouse) -> None:
-    standing = words.plain(core.promotions.four_eyes)
-    if core.promotions.four_eyes == IN_FORCE:
-        said = "whoever started the run or asked for the promotion cannot approve it."
-    else:
-        said = (
-            "people cannot be told apart here, so whoever started a run can also approve its "
-            "version. Every decision is recorded with that."
-        )
-    st.caption(f"**Four eyes are {standing}**: {said}")
 
 
 def _show_evidence(core: Pilothouse, request: PromotionRequest, evidence: Evidence) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.components import installation, rights, words
 from app.components.failures import Failure, failure_from, show_failure
+from app.components.four_eyes_view import show_four_eyes
 from app.components.gate_view import show_gates
 from app.components.rollout_view import show_switch
 from app.promotion.tables import earlier_versions
@@ -32,6 +33,7 @@ def show_rollback(core: Pilothouse, problem: str, record: Sequence[Promotion]) -
     if not record:
         return
     show_switch(record[0])
+    show_four_eyes(core, rollback=True)
     earlier = earlier_versions(record)
     with st.expander("Roll back", icon=":material/undo:"):
         if not earlier:

@@ -27,13 +27,12 @@ def show_rollout(core: Pilothouse, own: Promotion) -> None:
 
 def show_switch(promotion: Promotion) -> None:
     """Draws since when replicas answer with the newest promotion, or that they will."""
-    if promotion.live_at is None:
+    if promotion.live_at is None or promotion.answering_after_s is None:
         _follow(promotion.problem, promotion.id)
     else:
-        took_s = (words.utc(promotion.live_at) - words.utc(promotion.since)).total_seconds()
         st.caption(
             f"v{promotion.version} answers since {words.clock(promotion.live_at)}, "
-            f"{max(took_s, 0.0):.1f} s after the decision."
+            f"{promotion.answering_after_s:.1f} s after the decision."
         )
 
 

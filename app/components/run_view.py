@@ -12,7 +12,7 @@ from app.components.failures import Failure, guarded, show_failure
 from app.components.installation import pilothouse
 from app.components.live import LOG_LINES, REFRESH_S, show_cancel, show_log, show_progress
 from app.components.status import run_badge
-from app.components.usage_view import show_stages, show_usage
+from app.components.usage_view import show_stage_times, show_stages, show_usage
 from core.domain import Progress, RequestStatus, Run, RunStatus, Stage
 from core.promotion.audit import Action
 
@@ -45,7 +45,12 @@ def show_run(core: Pilothouse, run: Run) -> None:
 
 
 def show_run_usage(run_id: str, *, wide: bool = True) -> None:
-    """Draws CPU and memory of a finished run over time, and its slowest stages."""
+    """Draws a finished run's stages, its CPU and memory over time, and what was slow on Spark."""
+    times = installation.stage_times(run_id)
+    if isinstance(times, Failure):
+        show_failure(times)
+    elif times is not None:
+        show_stage_times(times)
     usage = installation.usage(run_id)
     if isinstance(usage, Failure):
         calm = f"{usage.sentence} Runs of an older release kept no course of CPU and memory."
@@ -126,4 +131,5 @@ def _show_next_step(run: Run) -> None:
             st.markdown("It passed the hard gates and waits for a person.")
             navigation.link_to_approvals("Decide on it", request_id=requests[0].id)
         else:
-            st.markdown(f"Its request for promotion is {requests[0].status.value}.")
+            stands = requests[0].status.value.replace("_", " ")
+            st.markdown(f"Its request for promotion is {stands}.")

@@ -7,6 +7,8 @@ from typing import Literal
 import streamlit as st
 
 from core.domain import AlertStatus, Health, Level, RequestStatus, RunStatus, Verdict
+from core.rollout.steps import GuardVerdict
+from core.rollout.values import RolloutStatus
 
 _Colour = Literal["green", "orange", "red", "blue", "gray"]
 
@@ -46,6 +48,21 @@ _REQUEST: dict[RequestStatus, tuple[_Colour, str]] = {
     RequestStatus.REJECTED: ("red", ":material/cancel:"),
     RequestStatus.SUPERSEDED: ("gray", ":material/redo:"),
     RequestStatus.STALE: ("gray", ":material/history_toggle_off:"),
+    RequestStatus.ROLLING_OUT: ("blue", ":material/stairs:"),
+    RequestStatus.ROLLED_BACK: ("orange", ":material/undo:"),
+}
+_ROLLOUT: dict[RolloutStatus, tuple[_Colour, str]] = {
+    RolloutStatus.RUNNING: ("blue", ":material/play_circle:"),
+    RolloutStatus.HELD: ("orange", ":material/pause_circle:"),
+    RolloutStatus.DONE: ("green", ":material/check_circle:"),
+    RolloutStatus.STOPPED: ("gray", ":material/stop_circle:"),
+    RolloutStatus.ROLLED_BACK: ("red", ":material/undo:"),
+}
+_GUARD: dict[GuardVerdict, tuple[_Colour, str]] = {
+    GuardVerdict.OK: ("green", ":material/check_circle:"),
+    GuardVerdict.FAILED: ("red", ":material/cancel:"),
+    GuardVerdict.UNSURE: ("orange", ":material/warning:"),
+    GuardVerdict.CANNOT_TELL: ("gray", ":material/help:"),
 }
 
 
@@ -82,4 +99,16 @@ def alert_badge(status: AlertStatus) -> None:
 def request_badge(status: RequestStatus) -> None:
     """Draws where a promotion request stands as word, sign and colour."""
     colour, icon = _REQUEST[status]
+    st.badge(status.value.replace("_", " ").capitalize(), color=colour, icon=icon)
+
+
+def rollout_badge(status: RolloutStatus) -> None:
+    """Draws where a rollout stands as word, sign and colour."""
+    colour, icon = _ROLLOUT[status]
     st.badge(status.value.capitalize(), color=colour, icon=icon)
+
+
+def guard_mark(verdict: GuardVerdict) -> str:
+    """What a guard says as word, sign and colour, to stand in a line of Markdown."""
+    colour, icon = _GUARD[verdict]
+    return f":{colour}-badge[{icon} {verdict.value.capitalize()}]"

@@ -6,11 +6,13 @@ import streamlit as st
 from streamlit.column_config import NumberColumn, ProgressColumn
 
 from app.compare.slices import slices_frame
-from app.compare.values import Comparison
+from app.compare.values import Comparison, judged_sentence
 from core.training.comparison import Incomparable
 from core.training.verdicts import slices_summary, verdict_sentence
 
 _QUERY = "baseline"
+#: Sentences on many runs scroll in so much room.
+_LONG_PX = 320
 
 
 def choose_baseline(run_ids: dict[str, str], preferred: str | None) -> str:
@@ -47,15 +49,20 @@ def show_verdicts(comparison: Comparison) -> None:
     if not comparison.candidates:
         return
     st.subheader("Which one is better")
-    for name in comparison.candidates:
+    if cut := judged_sentence(comparison):
+        st.info(cut, icon=":material/filter_list:")
+    place = st.container(height=_LONG_PX if comparison.is_cut else "content")
+    for name in comparison.judged:
+        if name == comparison.baseline:
+            continue
         found = comparison.verdicts.get(name)
         if found is None:
-            st.markdown(f"- **{name}** cannot be held against the baseline row by row.")
+            place.markdown(f"- **{name}** cannot be held against the baseline row by row.")
         elif isinstance(found, Incomparable):
-            st.markdown(f"- **{name}** cannot be held against the baseline. {found.reason}")
+            place.markdown(f"- **{name}** cannot be held against the baseline. {found.reason}")
         else:
             said = verdict_sentence(f"**{name}**", f"**{comparison.baseline}**", found)
-            st.markdown(f"- {said}")
+            place.markdown(f"- {said}")
     if comparison.verdicts:
         st.caption("Paired bootstrap: both models are scored on the same resamples of the rows.")
 

@@ -18,7 +18,10 @@ from core.wording import count as count
 from core.wording import family_name as family_name
 from core.wording import interval as interval
 from core.wording import metric_name as metric_name
+from core.wording import milliseconds as milliseconds
 from core.wording import number as number
+from core.wording import per_second as per_second
+from core.wording import share as share
 from core.wording import signed as signed
 from core.wording import utc as utc
 
@@ -111,6 +114,17 @@ def profile_sentence(profile: Profile, driver_memory_mb: int) -> str:
     return f"{workers}{total}. Spark's driver takes {gib(driver_memory_mb)} of memory besides."
 
 
+def grid_sentence(size: int, tried: int) -> str:
+    """How much of a grid a search tries; models that are the same count once."""
+    whole = f"The full grid of these families has {count(size, 'model')}"
+    if tried == size:
+        return f"{whole}; all of it is tried."
+    return (
+        f"{whole}; {tried} of them are tried, a sample drawn with the seed in which the families "
+        "take turns."
+    )
+
+
 def profile_label(profile: Profile, physical_cores: int) -> str:
     """A profile's name, and whether it has more cores than the machine."""
     return (
@@ -149,14 +163,20 @@ def plain(text: str) -> str:
     return text
 
 
-def approve_command(request_id: str) -> str:
+def approve_command(request_id: str, *, in_steps: bool = False) -> str:
     """The command that approves a promotion request."""
-    return f'pilothouse promote approve {request_id} --reason "…"'
+    verb = "rollout canary" if in_steps else "promote approve"
+    return f'pilothouse {verb} {request_id} --reason "…"'
 
 
 def reject_command(request_id: str) -> str:
     """The command that rejects a promotion request."""
     return f'pilothouse promote reject {request_id} --reason "…"'
+
+
+def rollout_command(verb: str, problem: str) -> str:
+    """The command that holds, continues or stops a rollout of a problem."""
+    return f'pilothouse rollout {verb} {problem} --reason "…"'
 
 
 def trace_command(request_id: str) -> str:

@@ -18,12 +18,14 @@ _SIGNS = {
     RequestStatus.REJECTED: "✕",
     RequestStatus.SUPERSEDED: "↷",
     RequestStatus.STALE: "◇",
+    RequestStatus.ROLLING_OUT: "▶",
+    RequestStatus.ROLLED_BACK: "↶",
 }
 
 
 def request_word(status: RequestStatus) -> str:
     """Where a request stands, as a word with a sign."""
-    return f"{_SIGNS[status]} {status.value}"
+    return f"{_SIGNS[status]} {status.value.replace('_', ' ')}"
 
 
 def gates_summary(gates: Sequence[GateResult]) -> str:
@@ -86,6 +88,7 @@ def history_frame(record: Sequence[Promotion], now: datetime) -> pd.DataFrame:
             "Answering since (UTC)": [
                 None if one.live_at is None else _naive(one.live_at) for one in record
             ],
+            "Answering after (s)": [one.answering_after_s for one in record],
             "Rule": [one.rule for one in record],
             "Decided by": [one.decided_by for one in record],
             "Evidence": [

@@ -13,6 +13,7 @@ from app.components.decision_view import show_told
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.production_view import show_production
 from app.components.request_view import show_request
+from app.components.rollout_request import show_under_way
 from app.components.row_table import pick_rows
 from app.promotion.tables import requests_frame
 from core.domain import PromotionRequest, RequestStatus
@@ -50,7 +51,9 @@ def render() -> None:
     if isinstance(requests, Failure):
         show_failure(requests)
     elif view == DECIDED:
-        _show_decided(core, [one for one in requests if one.status is not RequestStatus.OPEN])
+        decided = [one for one in requests if one.status is not RequestStatus.OPEN]
+        # What is on its way is not over; sorting keeps the order of the others.
+        _show_decided(core, sorted(decided, key=lambda one: not _is_under_way(one)))
     else:
         _show_waiting(core, requests)
 
@@ -60,7 +63,13 @@ def _forget_request() -> None:
     st.query_params.pop(_QUERY, None)
 
 
+def _is_under_way(request: PromotionRequest) -> bool:
+    return request.status is RequestStatus.ROLLING_OUT
+
+
 def _show_waiting(core: Pilothouse, requests: Sequence[PromotionRequest]) -> None:
+    for one in filter(_is_under_way, requests):
+        show_under_way(core, one)
     waiting = [one for one in requests if one.status is RequestStatus.OPEN]
     asked = st.query_params.get(_QUERY, "")
     shown = next((one for one in requests if one.id == asked), None)

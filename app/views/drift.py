@@ -15,6 +15,7 @@ from app.components.live import REFRESH_S, show_cancel
 from app.components.status import run_badge
 from app.watching.tables import level_word
 from core.domain import Batch, Check, Promotion, RunStatus
+from core.params_monitoring import MOST_WINDOW_HOURS, MOST_WINDOW_ROWS, WINDOW
 from core.promotion.audit import Action
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _QUERY = "check"
 _MOST_BATCHES = 50
 ALERTS_REFRESH_S = 5.0
+_HOURS, _ROWS = "Hours", "Rows"
+#: Whether in rows -> what is offered where ``params.yaml`` has a window of the other kind.
+_FIRST = {False: 24, True: 5_000}
 
 
 def render() -> None:
@@ -154,6 +158,9 @@ def _show_check(core: Pilothouse, check: Check) -> None:
 def _command(check: Check) -> str:
     if check.batch_id is not None:
         return f"pilothouse drift {check.problem} --batch {check.batch_id}"
+    match = WINDOW.fullmatch(check.window or "")
+    if match and match["rows"]:
+        return f"pilothouse drift {check.problem} --last-rows {match['rows']}"
     return f"pilothouse drift {check.problem} --window {check.window}"
 
 
@@ -167,9 +174,19 @@ def _show_form(core: Pilothouse, problem: Problem, *, is_active: bool) -> None:
         navigation.link_to_training("Start the first run", problem=problem.name)
         return
     batches = core.batches.list(problem.name, _MOST_BATCHES)
-    batch = _choose_batch(batches)
-    window = core.params.monitoring.window
-    left, right = st.columns(2)
+    left, right = st.columns(2, gap="large")
+    with left:
+        batch = _choose_batch(batches)
+    with right:
+        window = _choose_window(core.params.monitoring.window)
+    is_on = core.params.monitoring.drift.domain_classifier
+    classifier = st.checkbox(
+        "Train a domain classifier too",
+        value=is_on,
+        disabled=is_on,
+        key="domain-classifier",
+        help="It tells then from now by all features together; the check takes longer.",
+    )
     check_batch = left.button(
         "Check this batch",
         type="primary",
@@ -179,12 +196,39 @@ def _show_form(core: Pilothouse, problem: Problem, *, is_active: bool) -> None:
     check_window = right.button(
         f"Check the last {window} of predictions",
         icon=":material/history:",
+        key="check-window",
         **rights.needs(Action.CHECK_STARTED, disabled=is_active),
     )
     if check_batch and batch is not None:
-        _start(core, problem, batch_id=batch.id)
+        _start(core, problem, batch_id=batch.id, domain_classifier=classifier)
     if check_window:
-        _start(core, problem, window=window)
+        _start(core, problem, window=window, domain_classifier=classifier)
+
+
+def _choose_window(usual: str) -> str:
+    """The last hours or rows of the inference log; at first those of ``params.yaml``."""
+    match = WINDOW.fullmatch(usual)
+    by_rows = bool(match and match["rows"])
+    unit = st.segmented_control(
+        "Window of the inference log",
+        [_HOURS, _ROWS],
+        default=_ROWS if by_rows else _HOURS,
+        required=True,
+        key="window-unit",
+    )
+    in_rows = unit == _ROWS
+    is_usual = match is not None and in_rows == by_rows
+    first = int(match["rows"] or match["hours"]) if match and is_usual else _FIRST[in_rows]
+    most = MOST_WINDOW_ROWS if in_rows else MOST_WINDOW_HOURS
+    amount = st.number_input(
+        "The last rows" if in_rows else "The last hours",
+        min_value=1,
+        max_value=most,
+        value=min(first, most),
+        step=1_000 if in_rows else 1,
+        key=f"window-{'rows' if in_rows else 'hours'}",
+    )
+    return f"{amount} rows" if in_rows else f"{amount}h"
 
 
 def _choose_batch(batches: Sequence[Batch]) -> Batch | None:
@@ -209,11 +253,20 @@ def _batch_label(batch: Batch) -> str:
 
 
 def _start(
-    core: Pilothouse, problem: Problem, *, batch_id: str | None = None, window: str | None = None
+    core: Pilothouse,
+    problem: Problem,
+    *,
+    batch_id: str | None = None,
+    window: str | None = None,
+    domain_classifier: bool,
 ) -> None:
     with st.spinner("Submitting the check…"):
         check = core.monitoring.start(
-            problem.name, batch_id=batch_id, window=window, actor=installation.actor()
+            problem.name,
+            batch_id=batch_id,
+            window=window,
+            domain_classifier=domain_classifier,
+            actor=installation.actor(),
         )
     st.query_params[_QUERY] = check.id
     st.rerun()

@@ -11,7 +11,7 @@ import streamlit as st
 from app.compare.files import table_csv
 from app.compare.filters import matching
 from app.components import installation, navigation, words
-from app.components.comparison import MAX_COMPARED, show_comparison
+from app.components.comparison import show_comparison
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.picked import gather, show_downloads
 from app.components.run_table import pick_runs, summaries_frame
@@ -115,9 +115,7 @@ def _show_picked(
     if not picked:
         st.info("Tick one run to read its evaluation, several to compare them.")
         return
-    if len(picked) > MAX_COMPARED:
-        st.warning(f"{len(picked)} runs are ticked; the {MAX_COMPARED} newest are compared.")
-    chosen = [one for one in summaries if one.run.id in picked][:MAX_COMPARED]
+    chosen = [one for one in summaries if one.run.id in picked]
     comparison = gather(core, chosen, problem)
     if comparison is not None:
         show_downloads(comparison, problem)

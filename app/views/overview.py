@@ -14,6 +14,7 @@ from app.components.alert_view import show_alerts
 from app.components.check_view import what_was_checked
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.live import show_progress
+from app.components.rollout_mark import rollout_mark
 from app.components.status import health_badge, level_badge, run_badge
 from app.promotion.tables import against, gates_summary
 from core.domain import (
@@ -128,7 +129,7 @@ def _show_production(core: Pilothouse, productions: Productions) -> None:
             elif production is None:
                 _show_nothing_serves(problem)
             else:
-                _show_serving_version(problem, production)
+                _show_serving_version(core, problem, production)
                 _show_last_check(core, problem)
 
 
@@ -142,12 +143,13 @@ def _show_nothing_serves(problem: Problem) -> None:
     navigation.link_to_training("Start the first run", problem=problem.name)
 
 
-def _show_serving_version(problem: Problem, production: Promotion) -> None:
+def _show_serving_version(core: Pilothouse, problem: Problem, production: Promotion) -> None:
     now = datetime.now(UTC)
     report = installation.report(production.run_id)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{problem.title}**", width="content")
         st.badge(f"Production v{production.version}", color="green", icon=":material/verified:")
+        rollout_mark(core, problem.name)
     if isinstance(report, Failure):
         show_failure(report)
     else:

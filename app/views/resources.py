@@ -12,6 +12,7 @@ import streamlit as st
 from app.compare.costs import expected_seconds, most_fits
 from app.components import installation, rights, words
 from app.components.failures import Failure, attempt, guarded, show_failure
+from app.components.profile_choice import OTHER, label, put_together
 from app.components.sweep_view import show_active, show_report, show_unfinished, show_verdict
 from core.domain import RunStatus, Sweep
 from core.promotion.audit import Action
@@ -145,14 +146,16 @@ def _ask(core: Pilothouse, problem: Problem) -> _Wanted:
     fitting = [name for name, p in params.profiles.items() if not is_oversubscribed(p, cores)]
     profiles = st.pills(
         "Profiles",
-        list(params.profiles),
+        [*params.profiles, OTHER],
         selection_mode="multi",
         wrap=True,
         default=fitting or [params.profile],
-        format_func=lambda name: words.profile_label(params.profiles[name], cores),
+        format_func=lambda name: label(params, name, cores),
         help="Spark is started anew for each; those with more cores than this machine are "
         "oversubscribed, and their times say little",
     )
+    if OTHER in profiles:
+        profiles = _put_together(core, profiles, cores)
     search = params.training.search
     families = st.pills(
         "Model families",
@@ -178,6 +181,21 @@ def _ask(core: Pilothouse, problem: Problem) -> _Wanted:
         help="Candidates to try of each family",
     )
     return _Wanted(tuple(profiles), tuple(families), repeat, trials)
+
+
+def _put_together(core: Pilothouse, chosen: Sequence[str], cores: int) -> list[str]:
+    """The chosen profiles with a free choice in its place, once where it has a name as well.
+
+    None of them where the figures of the free choice do not go together.
+    """
+    params = core.params
+    other = put_together(params, params.profile_named(params.profile))
+    if other is None:
+        return []
+    st.caption(words.profile_sentence(other, params.training.spark.driver_memory_mb))
+    if warning := words.oversubscription(other, cores):
+        st.caption(f":orange[{warning}]")
+    return list(dict.fromkeys(other.name if name == OTHER else name for name in chosen))
 
 
 def _estimate(

@@ -8,11 +8,16 @@ import streamlit as st
 
 from app.components import navigation, words
 from app.components.addresses import serving_address
+from app.components.budget_view import show_budget
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.installation import choose_problem, pilothouse
+from app.components.load_view import show_load
 from app.components.prediction import show_prediction
 from app.components.production_view import show_alias_drift
+from app.components.repairs_view import show_repairs
 from app.components.rollback_view import show_rollback
+from app.components.rollout_live import show_rollouts
+from app.components.shadow_form import show_shadow_form
 from app.components.status import health_badge
 from core.domain import Health, ServedVersion, ServingStatus
 
@@ -31,12 +36,29 @@ def render() -> None:
     with st.spinner("Asking Ray Serve…"):
         status = attempt(core.serving.status)
     _live_status(problem.name)
+    active = attempt(lambda: core.rollouts.active(problem.name))
+    if isinstance(active, Failure):
+        show_failure(active)
+    else:
+        show_rollouts(problem.name, active.id if active else "")
+        if active is None:
+            with guarded():
+                _show_shadow_form(core, problem.name)
+    show_budget(problem.name)
+    _live_load(problem.name)
     with guarded():
         show_alias_drift(core, problem.name)
+        show_repairs(core, problem.name)
         show_rollback(core, problem.name, core.promotions.history(problem.name))
     st.subheader("Try it")
     served = None if isinstance(status, Failure) else _served(status, problem.name)
     show_prediction(core, problem, served)
+
+
+def _show_shadow_form(core: Pilothouse, problem: str) -> None:
+    production = core.promotions.production(problem)
+    if production is not None:
+        show_shadow_form(core, problem, production)
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -49,6 +71,20 @@ def _live_status(problem_name: str) -> None:
             show_failure(status)
             return
         _show_status(core, problem, status)
+
+
+@st.fragment(run_every=REFRESH_S)
+def _live_load(problem_name: str) -> None:
+    with guarded():
+        core = pilothouse()
+        load = attempt(core.load.look)
+        if isinstance(load, Failure):
+            show_failure(load)
+        elif load.unavailable and not load.decisions and load.traffic is None:
+            # The status above says that nothing answers, and there is nothing to remember.
+            return
+        elif load.policy is not None or load.decisions or load.traffic is not None:
+            show_load(core, core.problems[problem_name], load)
 
 
 def _show_status(core: Pilothouse, problem: Problem, status: ServingStatus) -> None:
@@ -64,7 +100,6 @@ def _show_status(core: Pilothouse, problem: Problem, status: ServingStatus) -> N
             "Serves": f"v{served.version}" if served else words.NOTHING,
             "Family": words.family_name(served.family if served else None),
             "Threshold": words.number(served.threshold) if served else words.NOTHING,
-            "Replicas": str(status.replicas),
         }
         with st.container(horizontal=True, gap="large"):
             for name, value in facts.items():
@@ -88,7 +123,7 @@ def _show_advice(
         # Until it has answered once, the switch itself is shown below.
         st.warning(
             f"Production is v{production.version}, but replicas do not answer with it. "
-            "The worker brings them in line by itself, normally within a minute.",
+            "The worker brings them in line by itself, normally within seconds.",
             icon=":material/sync:",
         )
 

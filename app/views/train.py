@@ -11,12 +11,14 @@ import streamlit as st
 from app.components import installation, navigation, rights, words
 from app.components.failures import Failure, attempt, failure_from, guarded, show_failure
 from app.components.installation import choose_problem, pilothouse
+from app.components.profile_choice import choose_profile
 from app.components.run_table import pick_runs, runs_frame
 from app.components.run_view import show_run
 from core.domain import Run
 from core.errors import ConflictError
 from core.promotion.audit import Action
 from core.services import machine
+from core.training.trials import grid_size
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse
@@ -40,8 +42,9 @@ def render() -> None:
             show_failure(runs)
         return
     active = [run for run in runs if run.status.is_active]
-    if active and "run" not in st.query_params:
-        # So that the outcome stays in view once the run has ended.
+    if active and not st.query_params.get("run"):
+        # So that the outcome stays in view once the run has ended. A table that is drawn anew may
+        # tell that nothing is ticked, which leaves an empty name in the address.
         st.query_params["run"] = active[0].id
     picked = _show_recent(runs)
     with right, guarded():
@@ -78,38 +81,37 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
         help="Candidates to try, shared among the families; more take longer",
     )
     seconds = _choose_seconds(params.training.search.seconds) if strategy == "tpe" else None
+    tried = trials
+    if strategy == "grid" and families:
+        size = grid_size(problem.search_space, families)
+        tried = min(trials, size)
+        st.caption(words.grid_sentence(size, tried))
     folds = params.training.split.folds
     st.caption(
         f"Each candidate is fitted {folds} times for its cross-validation: "
-        f"{words.count(trials * folds, 'fit')} at most."
+        f"{words.count(tried * folds, 'fit')} at most."
     )
     if not families:
         st.caption(":orange[Choose at least one family.]")
-    if st.button(
+    is_asked = st.button(
         "Start the run",
         type="primary",
         icon=":material/play_arrow:",
-        **rights.needs(Action.RUN_STARTED, disabled=not families),
-    ):
+        **rights.needs(Action.RUN_STARTED, disabled=profile is None or not families),
+    )
+    if is_asked and profile is not None:
         _start(core, problem, profile, _changes(core, strategy, trials, seconds, families))
 
 
-def _choose_profile(core: Pilothouse) -> str:
+def _choose_profile(core: Pilothouse) -> str | None:
     params, cores = core.params, machine.usable_cores()
-    names = list(params.profiles)
-    asked = st.query_params.get("profile", params.profile)
-    chosen = st.selectbox(
-        "Profile",
-        names,
-        index=names.index(asked if asked in names else params.profile),
-        format_func=lambda name: words.profile_label(params.profiles[name], cores),
-        help="Cores and memory that Spark gets on the cluster",
-    )
-    profile = params.profiles[chosen]
+    profile = choose_profile(params, st.query_params.get("profile", params.profile), cores)
+    if profile is None:
+        return None
     st.caption(words.profile_sentence(profile, params.training.spark.driver_memory_mb))
     if warning := words.oversubscription(profile, cores):
         st.caption(f":orange[{warning}]")
-    return chosen
+    return profile.name
 
 
 def _choose_seconds(default: float | None) -> float | None:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from core.domain import Level
 from core.monitoring.report import ColumnDrift, ColumnQuality, DriftReport, Reason
+from core.monitoring.report_performance import Estimator
 
 #: A sign before the word, so that colour is never the only hint.
 _SIGNS = {
@@ -64,6 +65,24 @@ def _feature_row(drift: ColumnDrift) -> dict[str, object]:
         "Methods that alert": ", ".join(alerts) or "none",
         "Note": drift.note,
     }
+
+
+def past_errors_frame(estimator: Estimator) -> pd.DataFrame:
+    """One row a check whose labels have come, newest first: estimated, realized, the error."""
+    return pd.DataFrame(
+        [
+            {
+                "Check": one.check_id[:8],
+                "Metric": performance_name(one.metric),
+                "Labels": one.rows,
+                "Estimated": one.estimated,
+                "Realized": one.realized,
+                "Error": one.error,
+                "Standard error": one.standard_error,
+            }
+            for one in estimator.past
+        ]
+    )
 
 
 def quality_frame(quality: tuple[ColumnQuality, ...]) -> pd.DataFrame:

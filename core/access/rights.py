@@ -26,7 +26,11 @@ LEAST_ROLE: Mapping[Action, Role] = MappingProxyType(
         Action.ALERT_ACKNOWLEDGED: Role.OPERATOR,
         Action.TRIAL_ALERT_SENT: Role.OPERATOR,
         Action.REQUEST_OPENED: Role.OPERATOR,
+        Action.SHADOW_STARTED: Role.OPERATOR,
         Action.APPROVAL_GIVEN: Role.APPROVER,
+        Action.ROLLOUT_HELD: Role.APPROVER,
+        Action.ROLLOUT_CONTINUED: Role.APPROVER,
+        Action.ROLLOUT_STOPPED: Role.APPROVER,
         Action.REQUEST_REJECTED: Role.APPROVER,
         Action.ROLLED_BACK: Role.APPROVER,
         Action.ALIAS_RESTORED: Role.APPROVER,
@@ -73,7 +77,11 @@ IN_WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
             {Action.ALERT_ACKNOWLEDGED, Action.TRIAL_ALERT_SENT}
         ),
         "ask for a version to be promoted": frozenset({Action.REQUEST_OPENED}),
+        "let a version score live requests in the shadow": frozenset({Action.SHADOW_STARTED}),
         "approve and reject requests": frozenset({Action.APPROVAL_GIVEN, Action.REQUEST_REJECTED}),
+        "hold, continue and stop rollouts": frozenset(
+            {Action.ROLLOUT_HELD, Action.ROLLOUT_CONTINUED, Action.ROLLOUT_STOPPED}
+        ),
         "roll back, and restore moved aliases": frozenset(
             {Action.ROLLED_BACK, Action.ALIAS_RESTORED}
         ),

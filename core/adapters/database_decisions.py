@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.adapters.database import Database
 from core.adapters.database_audit import AUDIT
+from core.adapters.database_rollouts import ROLLOUTS, rollouts_in, write_rollout
 from core.adapters.database_tables import (
     APPROVALS,
     OPEN,
@@ -28,7 +29,7 @@ from core.adapters.database_tables import (
     request_values,
     utc,
 )
-from core.domain import Approval, Promotion, PromotionRequest
+from core.domain import Approval, Promotion, PromotionRequest, RequestStatus
 from core.errors import ConflictError, NotFoundError
 from core.promotion.audit import Action, AuditEntry
 from core.promotion.change import Change, Seen, Unfinished, not_open
@@ -121,9 +122,13 @@ class DecisionRecords:
         """What registry and replicas do not show yet, oldest first."""
         left = PROMOTIONS.select().where(~PROMOTIONS.c.projected).order_by(PROMOTIONS.c.sequence)
         requests = REQUESTS.select().where(~REQUESTS.c.projected)
+        rollouts = ROLLOUTS.select().where(~ROLLOUTS.c.projected).order_by(ROLLOUTS.c.started_at)
+        with self._database.begin() as connection:
+            unshown = rollouts_in(connection, rollouts)
         return Unfinished(
             self._promotions(left),
             self._requests(requests.order_by(REQUESTS.c.requested_at)),
+            unshown,
         )
 
     def finish(self, done: Unfinished, entries: Sequence[AuditEntry] = ()) -> None:
@@ -138,6 +143,9 @@ class DecisionRecords:
                 # One that was decided meanwhile is to be shown once more.
                 same = (REQUESTS.c.id == request.id) & (REQUESTS.c.status == request.status.value)
                 connection.execute(REQUESTS.update().where(same).values(projected=True))
+            for rollout in done.rollouts:
+                this = (ROLLOUTS.c.id == rollout.id) & (ROLLOUTS.c.revision == rollout.revision)
+                connection.execute(ROLLOUTS.update().where(this).values(projected=True))
         if entries:
             self._trail.anchor()
 
@@ -183,12 +191,16 @@ def _write(connection: sa.Connection, change: Change) -> None:
         connection.execute(RUNS.update().where(own).values(considered=True))
     for request in change.closed:
         _close_request(connection, request)
+    for request in change.settled:
+        _settle_request(connection, request)
     if change.opened is not None:
         connection.execute(REQUESTS.insert().values(**request_values(change.opened)))
     if change.approval is not None:
         connection.execute(APPROVALS.insert().values(**asdict(change.approval)))
     if change.promotion is not None:
         connection.execute(PROMOTIONS.insert().values(**promotion_values(change.promotion)))
+    for rollout in change.rollouts:
+        write_rollout(connection, rollout)
     if change.shown_again is not None:
         own = PROMOTIONS.c.id == change.shown_again
         connection.execute(PROMOTIONS.update().where(own).values(projected=False))
@@ -203,3 +215,10 @@ def _close_request(connection: sa.Connection, request: PromotionRequest) -> None
         if row is None:
             raise NotFoundError(f"There is no promotion request {request.id!r}.")
         raise not_open(request_from(row))
+
+
+def _settle_request(connection: sa.Connection, request: PromotionRequest) -> None:
+    own = (REQUESTS.c.id == request.id) & (REQUESTS.c.status == RequestStatus.ROLLING_OUT.value)
+    values = {"status": request.status.value, "projected": False}
+    if connection.execute(REQUESTS.update().where(own).values(**values)).rowcount != 1:
+        raise ConflictError(f"Request {request.id} does not roll out.", fix="Look at it again.")

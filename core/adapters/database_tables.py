@@ -98,6 +98,8 @@ PROMOTIONS = sa.Table(
     sa.Column("undoes", sa.String(64)),
     sa.Column("four_eyes", sa.Text, nullable=False, default=""),
     sa.Column("passed_over", sa.Text, nullable=False, default="[]"),
+    sa.Column("source", sa.Text, nullable=False, default=""),
+    sa.Column("bundle_sha256", sa.String(64), nullable=False, default=""),
 )
 
 Row = Mapping[str, Any] | sa.RowMapping

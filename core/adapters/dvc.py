@@ -1,4 +1,4 @@
-"""DVC: the versions of batches, in a repository without Git.
+"""DVC: the versions of batches and of training data, in repositories without Git.
 
 DVC takes most of a second to import, so that is done when it is needed.
 """
@@ -73,7 +73,7 @@ class DataVersions:
             except LockError as exc:
                 if time.monotonic() > deadline:
                     raise UnavailableError(
-                        "Another process has kept the store of batches busy for "
+                        "Another process has kept the data versions busy for "
                         f"{self._lock_timeout_s:.0f} s.",
                         fix="Wait for it to end, then try again.",
                     ) from exc
@@ -140,9 +140,9 @@ def _translated(exc: Exception) -> PilothouseError:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return UnavailableError("The disk is full.", fix="Free some space, then try again.")
         if isinstance(cause, FileNotFoundError):
-            return NotFoundError("A file of the store of batches is gone.", fix="Add it again.")
+            return NotFoundError("A file of the data versions is gone.", fix="Add it again.")
         cause = cause.__cause__ or cause.__context__
     return UnavailableError(
-        "DVC cannot write to the store of batches.",
+        "DVC cannot write the data version.",
         fix="Check the rights and the disk of PILOTHOUSE_HOME.",
     )

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 import mlflow.onnx
 import numpy as np
@@ -15,15 +16,26 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as VendorVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.types import ColSpec, Schema
 
 from core.adapters.mlflow import TAG, translated_errors
 from core.domain import ModelVersion
-from core.problems.contract import Problem
-from core.scoring.bundle import MODEL_FILE, BundleFacts, BundleRef, fetch_bundle, write_bundle
+from core.problems.contract import Field, FieldType, Problem
+from core.scoring.bundle import (
+    MODEL_FILE,
+    Bundle,
+    BundleFacts,
+    BundleRef,
+    obtain_bundle,
+    write_bundle,
+)
 
-PRODUCTION, STAGING = "production", "staging"
+PRODUCTION, STAGING, SHADOW = "production", "staging", "shadow"
+LOADER = "core.adapters.mlflow_pyfunc"
 _ARTIFACTS_SCHEME = "mlflow-artifacts:/"
+#: How a description of ours begins.
+_ATTACHED = "Filed by Pilothouse:"
 
 
 class ModelRegistry:
@@ -112,16 +124,22 @@ class ModelRegistry:
             aliases=aliases,
         )
 
-    def files_url(self, version: ModelVersion) -> str:
-        """HTTP folder of a version's files, as the tracking server proxies them."""
-        path = version.source.removeprefix(_ARTIFACTS_SCHEME).lstrip("/")
-        return f"{self._url}/api/2.0/mlflow-artifacts/artifacts/{path}"
+    def refer(self, problem: str, version: int, source: str, sha256: str = "") -> BundleRef:
+        """Says where a version's files are to be had, as the tracking server proxies them.
 
-    def fetch(self, version: ModelVersion, cache: Path) -> Path:
-        """Local folder of a version's bundle; see ``fetch_bundle``."""
-        url = self.files_url(version)
-        ref = BundleRef(problem=version.problem, version=version.version, url=url)
-        return fetch_bundle(ref, cache)
+        Args:
+            problem: whose model.
+            version: its number.
+            source: as ``ModelVersion`` tells it, or the promotion record.
+            sha256: of the bundle that it has to be; empty where nobody has kept it.
+        """
+        path = source.removeprefix(_ARTIFACTS_SCHEME).lstrip("/")
+        url = f"{self._url}/api/2.0/mlflow-artifacts/artifacts/{path}"
+        return BundleRef(problem=problem, version=version, url=url, sha256=sha256)
+
+    def bundle(self, version: ModelVersion, cache: Path) -> Bundle:
+        """Reads a version's bundle as the registry has it; see ``obtain_bundle``."""
+        return obtain_bundle(self.refer(version.problem, version.version, version.source), cache)
 
     def set_alias(self, problem: str, alias: str, version: int) -> None:
         """Points an alias at a version."""
@@ -150,6 +168,33 @@ class ModelRegistry:
             for key, value in tags.items():
                 self._client.set_model_version_tag(problem, str(version), f"{TAG}{key}", value)
 
+    def attach(self, problem: str, version: int, documents: Mapping[str, str]) -> None:
+        """Names files of a version's run in its tags and links them in its description.
+
+        A description that a person has written stays.
+
+        Args:
+            problem: name of the problem.
+            version: number of the version.
+            documents: what a file is called, such as ``dossier`` -> its path among the
+                artifacts of the run.
+        """
+        with translated_errors(f"version {version} of {problem}"):
+            found = self._client.get_model_version(problem, str(version))
+            for name, path in documents.items():
+                uri = f"runs:/{found.run_id}/{path}"
+                self._client.set_model_version_tag(problem, str(version), f"{TAG}{name}", uri)
+            if not found.description or found.description.startswith(_ATTACHED):
+                links = " · ".join(
+                    f"[{name.replace('_', ' ')}]({self._artifact_url(found.run_id, path)})"
+                    for name, path in documents.items()
+                )
+                self._client.update_model_version(problem, str(version), f"{_ATTACHED} {links}")
+
+    def _artifact_url(self, run_id: str, path: str) -> str:
+        """Where MLflow's server gives an artifact of a run to a browser."""
+        return f"{self._url}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
+
 
 def _write_model(
     problem: Problem,
@@ -170,6 +215,10 @@ def _write_model(
         pip_requirements=[f"onnx=={onnx.__version__}", "onnxruntime", f"numpy=={np.__version__}"],
         save_as_external_data=False,
     )
+    # The loader of MLflow's own that this names cannot give texts to onnxruntime.
+    model.flavors["python_function"] |= {"loader_module": LOADER}
+    del model.flavors["python_function"]["data"]
+    model.save(str(folder / MLMODEL_FILE_NAME))
     # The exact bytes that were compared with Spark, whatever a second serialisation makes.
     write_bundle(folder, onnx_bytes, facts)
     if (folder / MODEL_FILE).read_bytes() != onnx_bytes:
@@ -178,18 +227,30 @@ def _write_model(
 
 
 def _signature(problem: Problem) -> ModelSignature:
-    inputs = [ColSpec("float", name) for name in problem.numeric_features]
-    inputs += [ColSpec("string", name) for name in problem.categorical_features]
-    output = TensorSpec(np.dtype("float64"), (-1,), "probability")
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([output]))
+    """Of the records that the loader takes, and of what it answers."""
+    contract = problem.contract
+    inputs = [
+        ColSpec(_column_type(field), field.name, required=not field.nullable)
+        for field in contract.fields
+    ]
+    label = "long" if isinstance(contract.label.positive, int) else "string"
+    outputs = [ColSpec(label, "label"), ColSpec("double", "probability")]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def _column_type(field: Field) -> str:
+    if not field.type.is_numeric:
+        return "string"
+    # MLflow refuses a column of whole numbers in which one is missing.
+    return "long" if field.type is FieldType.INTEGER and not field.nullable else "double"
 
 
 def _example(problem: Problem) -> pd.DataFrame:
-    """One record of features, made from the contract's examples."""
-    columns = {
-        field.name: np.array([field.example], dtype=np.float32 if field.type.is_numeric else object)
-        for field in problem.contract.fields
-    }
-    features = [*problem.numeric_features, *problem.categorical_features]
-    frame = pd.DataFrame(problem.with_derived(columns))[features]
-    return frame.astype(dict.fromkeys(problem.numeric_features, "float32"))
+    """One record, made from the contract's examples."""
+    kinds = {"long": "int64", "double": "float64", "string": "object"}
+    return pd.DataFrame(
+        {
+            field.name: np.array([field.example], dtype=kinds[_column_type(field)])
+            for field in problem.contract.fields
+        }
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,14 @@ from nannyml.performance_estimation import CBPE
 from nannyml.thresholds import StandardDeviationThreshold
 from sklearn.model_selection import StratifiedKFold
 
-from core.adapters.nannyml_chunks import CutChunker, Rows, quiet, reason_of, run_calculator
+from core.adapters.nannyml_cbpe import (
+    build_estimator,
+    estimate_whole,
+    frame_of,
+    lacks_labels,
+    plain_number,
+)
+from core.adapters.nannyml_chunks import Rows, quiet, reason_of, run_calculator
 from core.data.batch_files import LABEL
 from core.monitoring.calibration import calibration_error, calibration_error_by_chance
 from core.monitoring.chunks import Cut, cut_reference, whole
@@ -32,26 +38,20 @@ from core.monitoring.scatter import auc_standard_error
 from core.params_monitoring import PerformanceParams
 from core.training.evaluation import point_metrics
 
-#: The label at the decision threshold, 0 or 1; in frames of this module only.
-PREDICTION = "prediction"
 CALIBRATION_FOLDS = 5
-#: Labels of each class that the reference needs, so that every fold has some of both.
-FEWEST_OF_A_CLASS = 10
 #: Rows on which the estimate is held against what was realized; more take long.
 MOST_ROWS_OF_HALVES = 20_000
 
 
 def performance(sample: Sample, params: PerformanceParams, seed: int) -> Performed:
     """Every metric, estimated on all rows and realized on the labelled ones."""
-    reference = _frame(sample.reference, sample.threshold)
-    rarest = min(int((reference[LABEL] == kind).sum()) for kind in (0.0, 1.0))
-    if rarest < FEWEST_OF_A_CLASS:
-        note = f"the reference has {rarest} rows of its rarer label: no performance estimate"
+    reference = frame_of(sample.reference, sample.threshold)
+    if note := lacks_labels(reference):
         return Performed((), None, None, (note,))
-    analysis = _frame(sample.analysis, sample.threshold)
+    analysis = frame_of(sample.analysis, sample.threshold)
 
     def build(chunker: Chunker) -> CBPE:
-        return _estimator(params, chunker)
+        return build_estimator(params, chunker)
 
     try:
         rows = run_calculator(build, reference, analysis, sample)
@@ -77,23 +77,6 @@ def performance(sample: Sample, params: PerformanceParams, seed: int) -> Perform
     return Performed(metrics, calibration, error)
 
 
-def _frame(side: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    frame = side[[PROBABILITY, LABEL]].copy()
-    frame[PREDICTION] = (frame[PROBABILITY] >= threshold).astype(int)
-    return frame
-
-
-def _estimator(params: PerformanceParams, chunker: Chunker) -> CBPE:
-    return CBPE(
-        metrics=list(params.metrics),
-        y_pred_proba=PROBABILITY,
-        y_pred=PREDICTION,
-        y_true=LABEL,
-        problem_type="classification_binary",
-        chunker=chunker,
-    )
-
-
 def _realized(reference: pd.DataFrame, cut: Cut, threshold: float) -> dict[str, list[float]]:
     """Metrics of parts of the reference: metric -> one value a part that has both labels."""
     label, probability = reference[LABEL].to_numpy(), reference[PROBABILITY].to_numpy()
@@ -111,16 +94,7 @@ def _lower_threshold(values: Sequence[float]) -> float | None:
     if not values:
         return None
     lower, _ = StandardDeviationThreshold().thresholds(np.array(values))
-    return _number(lower)
-
-
-def _estimated(learned_from: pd.DataFrame, told_of: pd.DataFrame, params: PerformanceParams) -> Any:
-    """What CBPE, fitted on the first, says of the second as a whole: a row of its result."""
-    chunker = CutChunker(whole(len(learned_from)))
-    with quiet():
-        estimator = _estimator(params, chunker).fit(learned_from)
-        chunker.cut = whole(len(told_of))
-        return estimator.estimate(told_of).data.iloc[-1]
+    return plain_number(lower)
 
 
 def _reference_error(reference: pd.DataFrame, params: PerformanceParams, seed: int) -> float | None:
@@ -130,9 +104,12 @@ def _reference_error(reference: pd.DataFrame, params: PerformanceParams, seed: i
     one, other = (reference.iloc[np.sort(half)] for half in np.array_split(order, 2))
     errors = []
     for learned_from, told_of in ((one, other), (other, one)):
-        row = _estimated(learned_from.reset_index(drop=True), told_of.reset_index(drop=True), first)
+        row = estimate_whole(
+            learned_from.reset_index(drop=True), told_of.reset_index(drop=True), first
+        )
         metric = params.metrics[0]
-        estimated, realized = _number(row[metric, "value"]), _number(row[metric, "realized"])
+        estimated = plain_number(row[metric, "value"])
+        realized = plain_number(row[metric, "realized"])
         if estimated is None or realized is None:
             return None
         errors.append(estimated - realized)
@@ -275,7 +252,3 @@ def _standard_error(metric: str, value: float | None, rows: Rows, labels: _Label
 def _is_beyond(value: float, thresholds: tuple[float | None, float | None]) -> bool:
     low, high = thresholds
     return (low is not None and value < low) or (high is not None and value > high)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None

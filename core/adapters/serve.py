@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 from core.access.admission import Admission
 from core.adapters.ray_token import TokenFromFile
 from core.deployment.endpoint import APPLICATION, DEPLOYMENT, HttpOptions, ServeConfig
+from core.deployment.scaling import Replica, ReplicaSet, ScalingPolicy
 from core.domain import Health
 from core.errors import SetupError, UnavailableError
 
@@ -32,13 +34,15 @@ _HEALTH = {
 class ServeState:
     """The application as Ray Serve's controller sees it.
 
-    ``settled`` says that every replica runs the configuration last put.
+    ``settled`` says that every replica has been given the configuration last put, and that
+    none is starting or on its way out. ``replica_ids`` are those that run.
     """
 
     health: Health
     replicas: int
     settled: bool
     detail: str = ""
+    replica_ids: frozenset[str] = frozenset()
 
 
 class ServeClient:
@@ -119,6 +123,19 @@ class ServeClient:
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise _unreadable() from exc
 
+    def replica_set(self) -> ReplicaSet | None:
+        """Replicas, how many there should be and by which policy; ``None`` with nothing deployed.
+
+        Raises:
+            UnavailableError: Ray does not answer.
+        """
+        try:
+            application = self._application()
+            deployed = (application or {}).get("deployments", {}).get(DEPLOYMENT)
+            return None if deployed is None else _replica_set_of(deployed)
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise _unreadable() from exc
+
     def shutdown(self) -> None:
         """Ends Serve: replicas, proxy and controller. Nothing to do is fine.
 
@@ -183,7 +200,30 @@ def _state_of(application: Mapping[str, Any] | None) -> ServeState:
         replicas=len(running),
         settled=application["status"] == "RUNNING" and deployment.get("status") == "HEALTHY",
         detail=_last_line(problem),
+        replica_ids=frozenset(r["replica_id"] for r in running),
     )
+
+
+def _replica_set_of(deployed: Mapping[str, Any]) -> ReplicaSet:
+    scaling = deployed["deployment_config"]["autoscaling_config"]
+    policy = ScalingPolicy(
+        min_replicas=scaling["min_replicas"],
+        max_replicas=scaling["max_replicas"],
+        target_ongoing_requests=scaling["target_ongoing_requests"],
+        look_back_s=scaling["look_back_period_s"],
+        upscale_delay_s=scaling["upscale_delay_s"],
+        downscale_delay_s=scaling["downscale_delay_s"],
+    )
+    replicas = (
+        Replica(
+            one["replica_id"],
+            one["state"].lower().replace("_", " "),
+            datetime.fromtimestamp(one["start_time_s"], UTC),
+        )
+        for one in deployed["replicas"]
+    )
+    oldest_first = tuple(sorted(replicas, key=lambda one: (one.started_at, one.id)))
+    return ReplicaSet(deployed["target_num_replicas"], oldest_first, policy)
 
 
 def _last_line(text: str) -> str:

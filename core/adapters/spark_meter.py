@@ -19,13 +19,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ray.util.state import list_actors
 
 from core.adapters.spark_stages import StageLog
-from core.training.resources import Part, ProcessReader, Sample, Ticker, summarize
+from core.training.process_reader import REFRESH_S, ProcessReader
+from core.training.resources import Part, Sample, Ticker, summarize
 from core.training.usage import Phase, Usage
 
 LOG = logging.getLogger(__name__)
 EXECUTOR = "raydp-executor"
-#: Ray's list of actors costs more than a look, and executors rarely come and go.
-REFRESH_S = 5.0
 STAGES_EVERY_S = 2.0
 #: How long a look waits for other nodes; a later answer counts with the next look.
 ANSWER_S = 0.2
@@ -115,9 +114,10 @@ def _attempt(step: Callable[[], None]) -> None:
 
 
 class _Processes:
-    """The session's JVMs: the driver's on this node, executors wherever they are.
+    """The session's JVMs with their Python workers: the driver's here, executors anywhere.
 
-    On another node that hosts executors an actor reads them; it asks for no CPU.
+    Executors are looked for every ``REFRESH_S``: Ray's list of actors costs more than a
+    look. On another node that hosts executors an actor reads them; it asks for no CPU.
     """
 
     def __init__(self, session: SparkSession) -> None:
@@ -133,6 +133,8 @@ class _Processes:
         self._asked: dict[str, Any] = {}
         self._executors: dict[str, list[int]] = {}
         self._found_at = -REFRESH_S
+        #: Id of a node -> what it is called where its executors are shown.
+        self._names = _node_names()
 
     def look(self, at_s: float) -> list[Sample]:
         """Every process that can be seen now."""
@@ -142,7 +144,8 @@ class _Processes:
         self._ask()
         readings = self._own.read([self._driver, *self._executors.get(self._node, [])])
         parts = {self._driver: Part.DRIVER}
-        samples = [Sample(at_s, self._node, parts.get(r.pid, Part.EXECUTOR), r) for r in readings]
+        here = self._name(self._node)
+        samples = [Sample(at_s, here, parts.get(r.pid, Part.EXECUTOR), r) for r in readings]
         return samples + self._answers(at_s)
 
     def close(self) -> None:
@@ -163,6 +166,8 @@ class _Processes:
             if (actor.name or "").startswith(EXECUTOR) and actor.pid:
                 found[actor.node_id].append(int(actor.pid))
         self._executors = dict(found)
+        if set(found) - set(self._names):
+            self._names |= _node_names()
 
     def _ask(self) -> None:
         for node, pids in self._executors.items():
@@ -187,5 +192,17 @@ class _Processes:
             except RayError:  # the node is gone, or the reader was killed
                 self._readers.pop(node, None)
                 continue
-            samples += [Sample(at_s, node, Part.EXECUTOR, reading) for reading in readings]
+            name = self._name(node)
+            samples += [Sample(at_s, name, Part.EXECUTOR, reading) for reading in readings]
         return samples
+
+    def _name(self, node: str) -> str:
+        return self._names.get(node, node[:8])
+
+
+def _node_names() -> dict[str, str]:
+    """Id of each node -> its address with the beginning of the id, as several may share one."""
+    return {
+        node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+        for node in ray.nodes()
+    }

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.data.batch_files import AT, LABEL
+from core.data.batch_schema import ColumnTypes, compare_schemas
 from core.problems.contract import Contract, Field, FieldType, Label
 
 #: Parts of a number's range; each holds about as many rows of the first table.
@@ -75,18 +76,23 @@ class TableFacts:
 
 @dataclass(frozen=True)
 class BatchComparison:
-    """Two tables; columns in the order of the contract, the label last."""
+    """Two tables; columns in the order of the contract, the label last.
+
+    Distributions are compared of columns that both tables have as today's contract has them;
+    ``schema`` tells of all columns.
+    """
 
     first: TableFacts
     second: TableFacts
     columns: tuple[ColumnComparison, ...]
+    schema: tuple[ColumnTypes, ...]
 
 
 class Rows(Protocol):
     """One of the two sides: a ``pyarrow.Table``, or what reads a column when it is asked for."""
 
     num_rows: int
-    column_names: list[str]
+    schema: pa.Schema
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column of all rows."""
@@ -95,16 +101,19 @@ class Rows(Protocol):
 def compare_tables(first: Rows, second: Rows, contract: Contract) -> BatchComparison:
     """Compares two tables laid out as ``batch_files`` says, column by column; ``at`` may be absent.
 
-    The bins of a number are the first table's deciles, stretched to the range of both.
+    Either may have been stored under another contract than today's. The bins of a number are
+    the first table's deciles, stretched to the range of both.
     """
-    columns = [_compare_field(one, first, second) for one in contract.fields]
+    schema = compare_schemas(first.schema, second.schema, contract)
+    alike = {one.name for one in schema if not one.differs}
+    columns = [_compare_field(one, first, second) for one in contract.fields if one.name in alike]
     columns.append(_compare_label(contract.label, first, second))
-    return BatchComparison(_facts(first), _facts(second), tuple(columns))
+    return BatchComparison(_facts(first), _facts(second), tuple(columns), tuple(schema))
 
 
 def _facts(table: Rows) -> TableFacts:
     ends = {"min": None, "max": None}
-    if AT in table.column_names:
+    if AT in table.schema.names:
         ends = pc.min_max(table.column(AT)).as_py()
     labelled = table.num_rows - table.column(LABEL).null_count
     return TableFacts(table.num_rows, labelled, ends["min"], ends["max"])

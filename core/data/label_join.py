@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.data.batch_files import AT, LABEL
 from core.data.labels import SOURCE
@@ -14,20 +17,43 @@ from core.wording import count
 
 _REQUEST_ID = "request_id"
 _KEY = [SOURCE, ROW_ID]
+#: Column that says what became of a label.
+FATE = "fate"
+
+
+class Fate(StrEnum):
+    """What became of a label."""
+
+    #: It is the label of a row.
+    JOINED = "joined"
+    #: It says again what the row's label says.
+    DUPLICATE = "duplicate"
+    #: It says something else than the row's first label, which stays.
+    CONFLICT = "conflict"
+    #: It belongs to no row.
+    STRANGER = "stranger"
 
 
 @dataclass(frozen=True)
 class LabelsReport:
-    """What became of labels; each is in one of the four numbers."""
+    """How many labels had which fate; each is in one of the four numbers."""
 
-    #: Became the label of a row.
     joined: int
-    #: Say again what the row's label says.
     duplicates: int
-    #: Say something else than the row's first label, which stays.
     conflicts: int
-    #: Belong to no row.
     strangers: int
+
+    @property
+    def fates(self) -> dict[Fate, int]:
+        """The same by the name of the fate."""
+        numbers = (self.joined, self.duplicates, self.conflicts, self.strangers)
+        return dict(zip(Fate, numbers, strict=True))
+
+
+def report_of(fates: pa.ChunkedArray) -> LabelsReport:
+    """Counts fates, as they stand in the column ``fate``."""
+    found = {one["values"]: one["counts"] for one in pc.value_counts(fates).to_pylist()}
+    return LabelsReport(*(found.get(fate.value, 0) for fate in Fate))
 
 
 def labels_sentence(report: LabelsReport) -> str:
@@ -48,7 +74,13 @@ class LabelledRows:
     """Rows with the column ``label``: 0.0, 1.0, or null where none is known."""
 
     table: pa.Table
-    report: LabelsReport
+    #: The labels in the order they were given, each with its ``fate``.
+    labels: pa.Table
+
+    @property
+    def report(self) -> LabelsReport:
+        """What became of the labels."""
+        return report_of(self.labels.column(FATE))
 
 
 def join(rows: pa.Table, labels: pa.Table, *, source: str | None = None) -> LabelledRows:
@@ -71,16 +103,13 @@ def join(rows: pa.Table, labels: pa.Table, *, source: str | None = None) -> Labe
     joined = keys.merge(first, how="left", on=_KEY, validate="one_to_one")
     joined["final"] = joined["known"].fillna(joined[LABEL])
 
-    told = given.merge(joined[[*_KEY, "final"]], how="left", on=_KEY)
-    taken = int((joined["known"].isna() & joined[LABEL].notna()).sum())
-    same = int((told["final"] == told[LABEL]).sum())
-    strangers = int(told["final"].isna().sum())
-    report = LabelsReport(
-        joined=taken,
-        duplicates=same - taken,
-        conflicts=len(told) - same - strangers,
-        strangers=strangers,
-    )
+    # A row that had a label of its own takes none.
+    is_first = ~given.duplicated(_KEY, keep="first")
+    told = given.merge(joined[[*_KEY, "known", "final"]], how="left", on=_KEY)
+    is_joined = is_first.to_numpy() & told["known"].isna() & told["final"].notna()
+    cases = (is_joined, told["final"].isna(), told["final"] == told[LABEL])
+    fates = np.select(cases, (Fate.JOINED, Fate.STRANGER, Fate.DUPLICATE), Fate.CONFLICT)
+    judged = ordered.append_column(FATE, pa.array(fates.tolist(), pa.string()))
     column = pa.Array.from_pandas(joined["final"], type=pa.float64())
     bare = rows.drop_columns([LABEL]) if known is not None else rows
-    return LabelledRows(bare.append_column(LABEL, column), report)
+    return LabelledRows(bare.append_column(LABEL, column), judged)

@@ -95,12 +95,23 @@ def with_batches(
     return pa.table(columns)
 
 
+def as_stored(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
+    """Values of a field in the type that batches have of it: float64 for numbers, else text.
+
+    Raises:
+        pa.ArrowInvalid: the field is a number, and not all of these texts are.
+    """
+    if field.type.is_numeric:
+        return column.cast(pa.float64())
+    return pa.chunked_array([pa.array(_texts(column), pa.string())])
+
+
 def _joined(source: pa.ChunkedArray, tables: Sequence[pa.Table], field: Field) -> pa.ChunkedArray:
     added = [table.column(field.name) for table in tables]
     is_text = pa.types.is_string(source.type) or pa.types.is_large_string(source.type)
     if field.type.is_numeric and not is_text:
         return pa.chunked_array(
-            [chunk for column in (source, *added) for chunk in column.cast(pa.float64()).chunks],
+            [chunk for one in (source, *added) for chunk in as_stored(one, field).chunks],
             pa.float64(),
         )
     # A CSV's values are text until the contract has been asked; so are these.

@@ -93,12 +93,20 @@ class LabelLog:
         found = self._store(problem).each([SOURCE, ROW_ID], pc.field(SOURCE) == source)
         return (table.column(ROW_ID).to_numpy() for table in found)
 
-    def labels(self, problem: str, *, since: datetime | None = None) -> pa.Table:
+    def labels(
+        self,
+        problem: str,
+        *,
+        since: datetime | None = None,
+        sources: pa.Array | None = None,
+    ) -> pa.Table:
         """All labels of a problem in the order they were given: ``LABEL_SCHEMA``.
 
-        ``since`` leaves out those given earlier; no label is given before its request.
+        ``since`` leaves out those given earlier, ``sources`` those of other requests and
+        batches.
         """
-        found = self._store(problem).read(span=Span(since=since))
+        where = None if sources is None else pc.field(SOURCE).isin(sources)
+        found = self._store(problem).read(span=Span(since=since), where=where)
         return LABEL_SCHEMA.empty_table() if found is None else found
 
     def compact(self) -> int:

@@ -25,17 +25,27 @@ class StoredRows:
         self._path = batch_file(home, problem, batch_id)
         with self._opened() as file:
             self.num_rows: int = file.metadata.num_rows
-            self.column_names: list[str] = file.schema_arrow.names
+            self.schema: pa.Schema = file.schema_arrow
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """Reads one column."""
+        """Reads one column.
+
+        Raises:
+            NotFoundError: the batch has no such column, or its file is gone.
+        """
+        if name not in self.schema.names:
+            raise NotFoundError(
+                f"Batch {self._batch_id} has no column {name}: the contract was another one "
+                "when it was added.",
+                fix="Add its file again if that has the column.",
+            )
         # The reader takes a dot in a name for a path and may give more than was asked.
         with self._opened() as file:
             return file.read(columns=[name]).column(name)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Reads these columns, or all."""
-        return pa.table({name: self.column(name) for name in columns or self.column_names})
+        return pa.table({name: self.column(name) for name in columns or self.schema.names})
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+#: Says which replica has answered ``GET /readyz``.
+REPLICA_HEADER = "x-pilothouse-replica"
+
 
 class Described(BaseModel):
     """Of ``GET /problems/{problem}``, what is read."""
@@ -15,6 +18,7 @@ class Described(BaseModel):
     run_id: str
     family: str
     threshold: float
+    bundle_sha256: str = ""
 
 
 class Prediction(BaseModel):
@@ -32,10 +36,25 @@ class Predicted(BaseModel):
     predictions: tuple[Prediction, ...]
 
 
+class ReadyBeside(BaseModel):
+    """The second version of a problem in ``GET /readyz``.
+
+    ``failure`` says why it is not loaded; with no failure and ``loaded`` false it is on its way.
+    """
+
+    rollout: str
+    step: int
+    version: int
+    loaded: bool
+    failure: str = ""
+
+
 class ReadyProblem(BaseModel):
-    """One problem in ``GET /readyz``."""
+    """One problem in ``GET /readyz``; ``version`` is ``None`` where none is loaded."""
 
     failure: str
+    version: int | None = None
+    beside: ReadyBeside | None = None
 
 
 class LogState(BaseModel):

@@ -82,6 +82,7 @@ class InferenceLog:
         since: datetime | None = None,
         last_rows: int | None = None,
         columns: Sequence[str] | None = None,
+        requests: pa.Array | None = None,
     ) -> pa.Table:
         """Returns answered predictions in order of time.
 
@@ -90,6 +91,7 @@ class InferenceLog:
             since: nothing answered before it; a time with its zone.
             last_rows: no more rows than this, the latest.
             columns: no other columns than these, to save reading.
+            requests: ids; nothing but what answered these.
 
         Returns:
             ``request_id`` (text), ``row_id`` (index in the request), ``at`` (microseconds,
@@ -99,7 +101,9 @@ class InferenceLog:
         schema = self._schema(problem)
         wanted = schema.names if columns is None and problem in self._contracts else columns
         span = Span(since=since)
-        found = self._store(problem).read(span=span, last_rows=last_rows, columns=wanted)
+        where = None if requests is None else pc.field(REQUEST_ID).isin(requests)
+        store = self._store(problem)
+        found = store.read(span=span, last_rows=last_rows, columns=wanted, where=where)
         if problem not in self._contracts and found is not None:
             logged = {f.name: f.type for f in found.schema if f.name not in schema.names}
             schema = row_schema(logged)

@@ -17,7 +17,10 @@ from core.domain import (
 )
 from core.errors import NotFoundError
 from core.params_inference import InferenceLogParams
+from core.rollout.values import Rollout, RolloutKind
 
+#: For so long replicas may go on with what has ended.
+SWITCHING = timedelta(seconds=60)
 #: Records that are shown at once.
 PAGE_ROWS = 100
 _UNKNOWN, _DIRTY = "unknown", "-dirty"
@@ -84,9 +87,11 @@ class TrainingData:
 
     #: Where the problem's own rows come from, by today's code.
     source: str
-    #: ``md5:`` and the hash by which DVC knows all rows that were ingested.
+    #: ``md5:`` and the hash of all rows that were ingested, by which DVC knows them.
     data_version: str | Missing
     batches: tuple[LearnedBatch, ...] | Missing
+    #: File below ``PILOTHOUSE_HOME`` in which DVC has them; empty where nothing was given to it.
+    data_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,11 +151,46 @@ def made_production(
     )
 
 
-def remark_on(history: Sequence[Promotion], version: int, at: datetime) -> str:
+def canary_behind(
+    history: Sequence[Promotion], rollouts: Sequence[Rollout], version: int, at: datetime
+) -> Rollout | None:
+    """The canary as which a version answered beside Production; ``None`` where it was none.
+
+    Args:
+        history: the promotion record of the problem, newest first.
+        rollouts: its shadows and canaries.
+        version: of the answer.
+        at: when it answered.
+    """
+    standing = next((one for one in history if one.since <= at), None)
+    if standing is None or standing.version == version:
+        return None
+    return next(
+        (
+            one
+            for one in rollouts
+            if one.kind is RolloutKind.CANARY
+            and one.version == version
+            and one.started_at <= at
+            # Replicas go on for a moment when a rollout has ended.
+            and (one.ended_at is None or at <= one.ended_at + SWITCHING)
+        ),
+        None,
+    )
+
+
+def remark_on(
+    history: Sequence[Promotion], version: int, at: datetime, canary: Rollout | None = None
+) -> str:
     """Says if the record named another version when this one answered; newest first."""
     standing = next((one for one in history if one.since <= at), None)
     if standing is None or standing.version == version:
         return ""
+    if canary is not None:
+        return (
+            f"It answered as a canary beside v{canary.incumbent_version}, in rollout {canary.id} "
+            f"of {_moment(canary.started_at)}: {canary.status.value}."
+        )
     return (
         f"When it answered, the record had named v{standing.version} since "
         f"{_moment(standing.since)}: replicas were still being switched, "

@@ -83,8 +83,10 @@ def _data(data: TrainingData) -> Link:
     gaps = []
     if isinstance(data.data_version, Missing):
         gaps.append(f"Data version: {data.data_version.missing}")
+    elif data.data_file:
+        lines.append(f"Rows as DVC knows them: {data.data_version}, {data.data_file}.")
     else:
-        lines.append(f"Rows as DVC knows them: {data.data_version}.")
+        lines.append(f"Rows: {data.data_version}; DVC was given no copy of them.")
     if isinstance(data.batches, Missing):
         gaps.append(f"Batches: {data.batches.missing}")
     elif data.batches:

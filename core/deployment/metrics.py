@@ -13,6 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+#: What replicas count and others read.
+REQUESTS = "pilothouse_requests_total"
+DURATION = "pilothouse_request_duration_seconds"
+MODEL = "pilothouse_model_info"
+SHARE = "pilothouse_rollout_share"
+_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+#: Upper bounds of the histogram in seconds: from a tenth of a usual answer to a timeout. Each is
+#: at most 1.5 times the one below up to a second, so that a percentile between them is honest.
+BOUNDS_S = (
+    *(float(f"{step}e{power}") for power in (-4, -3, -2, -1) for step in _STEPS),
+    *(1.0, 2.0, 5.0, 10.0),
+)
+
 STALE_S = 60.0
 #: A file that no process has touched for so long is removed.
 KEPT_S = 86_400.0

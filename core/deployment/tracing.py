@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from core.adapters.database import Database
 from core.adapters.database_batches import BatchRecords
+from core.adapters.database_rollouts import RolloutRecords
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.adapters.mlflow_registry import ModelRegistry
 from core.data.batch_files import AT
@@ -27,6 +28,7 @@ from core.deployment.lineage import (
     Missing,
     TrainingData,
     TrainingRun,
+    canary_behind,
     code_behind,
     evidence_behind,
     made_production,
@@ -41,7 +43,7 @@ from core.errors import NotFoundError, PilothouseError
 from core.params_inference import InferenceLogParams
 from core.problems.contract import Columns, Problem
 from core.promotion.promotions import PromotionService
-from core.scoring.bundle import BundleRef, obtain_bundle, require_contract
+from core.scoring.bundle import obtain_bundle, require_contract
 from core.training.tracking import learned_rows
 
 _OWN_COLUMNS = frozenset({REQUEST_ID, ROW_ID, AT, VERSION, PROBABILITY})
@@ -79,6 +81,7 @@ class TracingService:
         tracker: RunTracker,
         registry: ModelRegistry,
         promotions: PromotionService,
+        rollouts: RolloutRecords,
         build_scorer: BuildScorer,
         cache: Path,
     ) -> None:
@@ -90,6 +93,7 @@ class TracingService:
         self._tracker = tracker
         self._registry = registry
         self._promotions = promotions
+        self._rollouts = rollouts
         self._build_scorer = build_scorer
         self._cache = cache
 
@@ -114,7 +118,10 @@ class TracingService:
         answer = _answer(logged.rows, skip)
         version = _link(lambda: self._registry.get(problem, answer.version))
         history = self._promotions.history(problem)
-        promotion = made_production(history, answer.version, answer.at)
+        rollouts = self._rollouts.list(problem)
+        canary = canary_behind(history, rollouts, answer.version, answer.at)
+        rolling = canary.promotion if canary is not None else None
+        promotion = rolling or made_production(history, answer.version, answer.at)
         run_id = _run_id(version, promotion)
         tracked, run = self._run(run_id)
         tags = _tags(tracked, version)
@@ -128,13 +135,13 @@ class TracingService:
             data=self._data(problem, tracked, tags),
             code=code_behind(tags),
             promotion=promotion,
-            promotion_remark=remark_on(history, answer.version, answer.at),
+            promotion_remark=remark_on(history, answer.version, answer.at, canary),
             request=request,
             approvals=()
             if isinstance(request, Missing)
             else self._promotions.approvals(request.id),
             evidence=evidence_behind(request),
-            replay=_link(lambda: self._replay(problem, version, logged.rows, skip))
+            replay=_link(lambda: self._replay(problem, version, promotion, logged.rows, skip))
             if replay
             else None,
         )
@@ -157,6 +164,7 @@ class TracingService:
             source=f"{known.source.provider}: {known.source.name}" if known else "",
             data_version=version or Missing("Neither run nor version says what it was."),
             batches=tracked if isinstance(tracked, Missing) else self._learned(tracked),
+            data_file=tags.get("data_file", ""),
         )
 
     def _learned(self, tracked: TrackedRun) -> tuple[LearnedBatch, ...] | Missing:
@@ -173,7 +181,12 @@ class TracingService:
         return _link(lambda: self._batches.get(batch_id))
 
     def _replay(
-        self, name: str, version: ModelVersion | Missing, rows: pa.Table, skip: int
+        self,
+        name: str,
+        version: ModelVersion | Missing,
+        promotion: Promotion | Missing,
+        rows: pa.Table,
+        skip: int,
     ) -> Replay:
         if isinstance(version, Missing):
             raise NotFoundError(version.missing)
@@ -183,18 +196,17 @@ class TracingService:
                 f"This installation no longer knows the problem {name}.",
                 fix="List it under problems in params.yaml.",
             )
-        ref = BundleRef(
-            problem=name, version=version.version, url=self._registry.files_url(version)
-        )
-        model, facts = obtain_bundle(ref, self._cache)
-        require_contract(facts, ref, problem)
+        decided = promotion.bundle_sha256 if isinstance(promotion, Promotion) else ""
+        ref = self._registry.refer(name, version.version, version.source, decided)
+        bundle = obtain_bundle(ref, self._cache)
+        require_contract(bundle.facts, ref, problem)
         columns = contract_columns(fit(rows, schema_of(problem.contract)), problem.contract)
         # In the request's own order, all at once, as they were answered.
         with np.errstate(all="ignore"):
-            replayed = self._build_scorer(problem, model).probabilities(columns)
+            replayed = self._build_scorer(problem, bundle.model).probabilities(columns)
         logged = rows[PROBABILITY].to_numpy()
         shown = slice(skip, skip + PAGE_ROWS)
-        return compare(logged, replayed, facts, problem.contract.label, shown)
+        return compare(logged, replayed, bundle.facts, problem.contract.label, shown)
 
 
 def _link(read: Callable[[], _T]) -> _T | Missing:

@@ -16,6 +16,8 @@ from enum import StrEnum
 
 from core.domain import Alert, AlertKind, AlertStatus, Check, Level
 from core.monitoring.report import DriftReport, Reason, Topic
+from core.rollout.values import Rollout, RolloutStatus
+from core.wording import share as percent
 
 SEVERE = (Level.OK, Level.WARNING, Level.CRITICAL)
 MOST_DETAILS = 10
@@ -107,6 +109,22 @@ def moved_aliases(problem: str, said: Sequence[str], at: datetime) -> Finding:
     level = Level.CRITICAL if said else Level.OK
     condition = Condition(AlertKind.MOVED_ALIAS, level, said[0] if said else "", tuple(said))
     return Finding(problem, "", (condition,), at)
+
+
+def rolled_back(rollout: Rollout, at: datetime, *, is_past: bool = False) -> Finding:
+    """What the newest rollout of a problem says: whether a guard has taken it back.
+
+    It is past where another version was approved since.
+    """
+    is_back = rollout.status is RolloutStatus.ROLLED_BACK and not is_past
+    said = f"v{rollout.version} was taken back at {percent(rollout.share)} of the requests."
+    condition = Condition(
+        AlertKind.ROLLOUT,
+        Level.CRITICAL if is_back else Level.OK,
+        said if is_back else "",
+        (rollout.end_reason,) if is_back else (),
+    )
+    return Finding(rollout.problem, "", (condition,), at)
 
 
 def _condition(kind: AlertKind, reasons: Sequence[Reason]) -> Condition:

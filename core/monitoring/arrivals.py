@@ -19,7 +19,7 @@ from core.deployment.inference_log import VERSION, InferenceLog
 from core.errors import InvalidInputError, NotFoundError
 from core.monitoring.report import PROBABILITY
 from core.monitoring.sampling import in_order_of_time
-from core.params_monitoring import WINDOW
+from core.params_monitoring import MOST_WINDOW_HOURS, MOST_WINDOW_ROWS, WINDOW
 from core.problems.contract import Contract
 
 #: Rows that are scored at a time: more would only need more memory.
@@ -62,12 +62,22 @@ def require_window(window: str) -> str:
     """Returns a window as it is written everywhere.
 
     Raises:
-        InvalidInputError: it is neither hours nor rows.
+        InvalidInputError: it is neither hours nor rows, or too long.
     """
-    if WINDOW.fullmatch(window) is None:
+    match = WINDOW.fullmatch(window)
+    if match is None:
         raise InvalidInputError(
             f"The window {window!r} is not understood.",
             fix="Write it as hours, such as 24h, or as rows, such as 5000 rows.",
+        )
+    # By length at first: Python reads no number of thousands of digits.
+    most = MOST_WINDOW_HOURS if match["hours"] else MOST_WINDOW_ROWS
+    figure = match["hours"] or match["rows"]
+    if len(figure) > len(str(most)) or int(figure) > most:
+        raise InvalidInputError(
+            f"A window of {window[:20]} is too long.",
+            fix=f"Take at most {MOST_WINDOW_HOURS}h, which are ten years, or "
+            f"{MOST_WINDOW_ROWS} rows.",
         )
     return window
 

@@ -27,6 +27,7 @@ from core.monitoring.outcome import merged
 from core.monitoring.reference import nothing_in_production
 from core.monitoring.report import DriftReport
 from core.params import Params
+from core.params_monitoring import MonitoringParams
 from core.problems import require_problem
 from core.promotion.act import Act
 from core.promotion.audit import Action
@@ -82,6 +83,7 @@ class MonitoringService:
         *,
         batch_id: str | None = None,
         window: str | None = None,
+        domain_classifier: bool = False,
         actor: str,
     ) -> Check:
         """Starts a check of the version in production and returns it at once.
@@ -91,6 +93,7 @@ class MonitoringService:
             batch_id: a batch of the problem; without it, a window is checked.
             window: hours or rows of the inference log, such as ``24h`` or ``5000 rows``;
                 ``None`` takes the one of ``params.yaml``.
+            domain_classifier: whether one is trained, whatever ``params.yaml`` says.
             actor: who starts it.
 
         Raises:
@@ -104,9 +107,17 @@ class MonitoringService:
         with self._trail.act(
             Action.CHECK_STARTED, actor=actor, object=f"check of {problem}", problem=problem
         ) as act:
-            return self._begin(problem, batch_id, window, act)
+            asked = _monitoring(self._params.monitoring, domain_classifier)
+            return self._begin(problem, batch_id, window, asked, act)
 
-    def _begin(self, problem: str, batch_id: str | None, window: str | None, act: Act) -> Check:
+    def _begin(
+        self,
+        problem: str,
+        batch_id: str | None,
+        window: str | None,
+        monitoring: MonitoringParams,
+        act: Act,
+    ) -> Check:
         require_problem(problem, self._problems)
         if batch_id is not None and window is not None:
             raise InvalidInputError(
@@ -117,12 +128,17 @@ class MonitoringService:
             raise nothing_in_production(problem)
         batch = None if batch_id is None else self._batch(problem, batch_id)
         if batch is None:
-            window = require_window(window or self._params.monitoring.window)
+            window = require_window(window or monitoring.window)
         self._refuse_second(problem, batch_id, window)
-        return self._start(production, batch, window, act)
+        return self._start(production, batch, window, monitoring, act)
 
     def _start(
-        self, production: Promotion, batch: Batch | None, window: str | None, act: Act
+        self,
+        production: Promotion,
+        batch: Batch | None,
+        window: str | None,
+        monitoring: MonitoringParams,
+        act: Act,
     ) -> Check:
         spark = None if batch is None else session_for(batch, self._params, self._cluster)
         problem, started_at = production.problem, datetime.now(UTC)
@@ -146,6 +162,8 @@ class MonitoringService:
         )
         act.object = f"check {check.id}"
         told = f"v{check.version}, {' '.join(f'{name} {of}' for name, of in subject.items())}"
+        if monitoring.drift.domain_classifier:
+            told += ", with a domain classifier"
         try:
             self._records.add(check, act.done_with(told))
         except PilothouseError as exc:
@@ -160,7 +178,7 @@ class MonitoringService:
             batch_id=check.batch_id,
             data_version="" if batch is None else batch.data_version,
             window=window,
-            monitoring=self._params.monitoring,
+            monitoring=monitoring,
             spark=spark,
             earlier=self._earlier(check),
         )
@@ -264,6 +282,14 @@ class MonitoringService:
     def refresh(self) -> None:
         """Brings every active check up to date; a service that is down changes nothing."""
         self._follower.refresh()
+
+
+def _monitoring(params: MonitoringParams, domain_classifier: bool) -> MonitoringParams:
+    """What a check goes by: ``params.yaml``, and a domain classifier where one is asked for."""
+    if not domain_classifier:
+        return params
+    drift = params.drift.model_copy(update={"domain_classifier": True})
+    return params.model_copy(update={"drift": drift})
 
 
 def _job_id(check: Check) -> str:

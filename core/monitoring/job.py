@@ -33,7 +33,7 @@ from core.monitoring.report import Compared, DriftReport, Side
 from core.monitoring.stored_batch import open_batch
 from core.problems import load_problem
 from core.problems.contract import Problem
-from core.scoring.bundle import read_bundle
+from core.scoring.bundle import bundles_folder
 from core.scoring.scorer import Scorer
 from core.settings import load_settings, silence_vendors
 from core.training.artifacts import read_value
@@ -78,10 +78,11 @@ class _Version:
         self, problem: Problem, spec: CheckSpec, registry: ModelRegistry, home: Path
     ) -> None:
         found = registry.get(problem.name, spec.version)
-        model, facts = read_bundle(registry.fetch(found, home / "bundles"))
+        bundle = registry.bundle(found, bundles_folder(home))
         self._contract = problem.contract
-        self.number, self.model, self.threshold = spec.version, model, facts.threshold
-        self._scorer = Scorer(problem, model)
+        self.number, self.model = spec.version, bundle.model
+        self.threshold = bundle.facts.threshold
+        self._scorer = Scorer(problem, bundle.model)
 
     def told(self, rows: pa.Table) -> tuple[pa.Table, int]:
         """Rows with this version's probability, and how many were scored anew."""

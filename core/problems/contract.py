@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -69,10 +70,16 @@ class Field:
         these two, the case of a letter makes no other value.
         """
         texts = [None if value is None else str(value) for value in values]
-        known = {category.lower(): category for category in self.categories}
-        if known.keys() != _BOOLEAN:
+        known = self._booleans
+        if not known:
             return texts
         return [None if text is None else known.get(text.lower(), text) for text in texts]
+
+    @cached_property
+    def _booleans(self) -> Mapping[str, str]:
+        """The known categories by their small letters where they are true and false."""
+        known = {category.lower(): category for category in self.categories}
+        return known if known.keys() == _BOOLEAN else {}
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,8 @@ class Contract:
         Only known categories come out of a text, so the text itself never gets through,
         whatever ``reduce`` returns. Both sequences have one entry a row.
         """
+        if not any(texts):
+            return [value or None for value in given]
         (known,) = [f.categories for f in self.fields if f.name == source.into]
 
         def kept(text: str | None) -> str | None:

@@ -7,12 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from core.domain import GateResult, Promotion, PromotionRequest, RequestStatus, Run
-from core.errors import ConflictError, NotFoundError, RefusedError
+from core.domain import (
+    GateResult,
+    ModelVersion,
+    Promotion,
+    PromotionRequest,
+    RequestStatus,
+    Run,
+)
+from core.errors import ConflictError, NotFoundError, RefusedError, TrainingError
 from core.promotion.audit import Action, AuditEntry, Outcome
 from core.promotion.change import Change, Seen
 from core.promotion.desk import Desk, new_id
 from core.promotion.evidence import Evidence
+from core.promotion.four_eyes import standing_without
 from core.promotion.gates import hard_failures
 from core.promotion.shown import KEPT_OUT_STATE, summary
 
@@ -53,13 +61,13 @@ class Candidates:
             self._desk.records.decide(Change(run.problem, (), considered_run=run.id))
             return
         try:
-            self._desk.registry.get(run.problem, version)
+            found = self._desk.registry.get(run.problem, version)
         except NotFoundError:
             self._keep_out(run, version, f"v{version} was deleted from the registry.")
             return
         incumbent = self._desk.records.production(run.problem)
         if incumbent is None:
-            self._bootstrap(run, version)
+            self._bootstrap(run, found)
             return
         wish = Wish(run, version, incumbent, run.started_by)
         evidence = self._gathered(wish)
@@ -112,7 +120,13 @@ class Candidates:
         evidence = self._desk.evidence
         return evidence.gather(new_id(), wish.run, wish.incumbent, wish.requested_by)
 
-    def _bootstrap(self, run: Run, version: int) -> None:
+    def _bootstrap(self, run: Run, found: ModelVersion) -> None:
+        version = found.version
+        try:
+            bundle_sha256 = self._desk.evidence.bundle_sha256(found)
+        except (NotFoundError, TrainingError) as exc:
+            self._keep_out(run, version, f"Its files cannot be served. {exc.message}")
+            return
         promotion = Promotion(
             id=new_id(),
             problem=run.problem,
@@ -122,9 +136,18 @@ class Candidates:
             decided_by=run.started_by,
             reason="The registry was empty: the first version serves without a decision.",
             since=datetime.now(UTC),
+            four_eyes=standing_without(self._desk.identities.told_apart, BOOTSTRAP),
+            source=found.source,
+            bundle_sha256=bundle_sha256,
         )
-        who, why = run.started_by, promotion.reason
-        entry = self._desk.entry(Action.BOOTSTRAPPED, run.problem, version, actor=who, reason=why)
+        entry = self._desk.entry(
+            Action.BOOTSTRAPPED,
+            run.problem,
+            version,
+            actor=run.started_by,
+            reason=promotion.reason,
+            detail=f"Four eyes: {promotion.four_eyes}.",
+        )
         change = Change(
             run.problem, (entry,), Seen(None), considered_run=run.id, promotion=promotion
         )

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from core.adapters.database_decisions import DecisionRecords
-from core.adapters.mlflow_registry import PRODUCTION, STAGING, ModelRegistry
+from core.adapters.database_rollouts import RolloutRecords
+from core.adapters.mlflow_registry import PRODUCTION, SHADOW, STAGING, ModelRegistry
 from core.errors import NotFoundError, PilothouseError
 from core.promotion.audit import AuditEntry
 from core.promotion.change import Change, Unfinished
@@ -31,11 +32,13 @@ class Carrier:
         registry: ModelRegistry,
         deployment: Deployment,
         turn: Turn,
+        rollouts: RolloutRecords,
     ) -> None:
         self._records = records
         self._registry = registry
         self._deployment = deployment
         self._turn = turn
+        self._rollouts = rollouts
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -98,14 +101,27 @@ class Carrier:
         """
         wanted = self._shown(problem)
         found = self._registry.aliases(problem)
-        return alias_drift({PRODUCTION: wanted.production, STAGING: wanted.staging}, found)
+        aliases = {
+            PRODUCTION: wanted.production,
+            STAGING: wanted.staging,
+            SHADOW: wanted.shadow,
+        }
+        return alias_drift(aliases, found)
 
     def _shown(self, problem: str) -> Shown:
-        return shown(self._records.promotions(problem), self._records.requests(problem))
+        records = self._records
+        active = self._rollouts.active(problem)
+        return shown(records.promotions(problem), records.requests(problem), active)
 
     def _show(self, problem: str, left: Unfinished) -> None:
         wanted = self._shown(problem)
-        self._show_staging(problem, wanted.staging)
+        if left.rollouts:
+            # First, because a canary that goes back must not wait for the registry. And whatever
+            # replicas say now: while they take the step before, they may say nothing of it.
+            self._deployment.repair(anew=True)
+        self._show_alias(problem, STAGING, wanted.staging)
+        if left.rollouts:
+            self._show_alias(problem, SHADOW, wanted.shadow)
         for version in touched(self._records.promotions(problem), left):
             tags = {"promotion_state": wanted.states[version]}
             if version in wanted.gates:
@@ -119,11 +135,11 @@ class Carrier:
             self._registry.set_alias(problem, PRODUCTION, wanted.production)
             self._deployment.repair()
 
-    def _show_staging(self, problem: str, version: int | None) -> None:
+    def _show_alias(self, problem: str, alias: str, version: int | None) -> None:
         try:
             if version is not None:
-                self._registry.set_alias(problem, STAGING, version)
+                self._registry.set_alias(problem, alias, version)
             else:
-                self._registry.drop_alias(problem, STAGING)
+                self._registry.drop_alias(problem, alias)
         except NotFoundError:
             LOG.warning("%s v%s was deleted from the registry", problem, version)

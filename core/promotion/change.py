@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from core.domain import Approval, Promotion, PromotionRequest, RequestStatus
 from core.errors import ConflictError
 from core.promotion.audit import AuditEntry
+from core.rollout.values import Rollout
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,13 @@ class Change:
     considered_run: str | None = None
     #: Requests that were open and are not any more.
     closed: tuple[PromotionRequest, ...] = ()
+    #: Requests that were rolling out and are not any more.
+    settled: tuple[PromotionRequest, ...] = ()
     opened: PromotionRequest | None = None
     approval: Approval | None = None
     promotion: Promotion | None = None
+    #: Rollouts that begin, or the next revision of some.
+    rollouts: tuple[Rollout, ...] = ()
     #: Id of a promotion that registry and replicas are to show once more.
     shown_again: str | None = None
 
@@ -45,19 +50,22 @@ class Unfinished:
 
     promotions: tuple[Promotion, ...]
     requests: tuple[PromotionRequest, ...]
+    rollouts: tuple[Rollout, ...] = ()
 
     def of(self, problem: str) -> Unfinished:
         """Those of one problem."""
         return Unfinished(
             tuple(one for one in self.promotions if one.problem == problem),
             tuple(one for one in self.requests if one.problem == problem),
+            tuple(one for one in self.rollouts if one.problem == problem),
         )
 
     @property
     def problems(self) -> tuple[str, ...]:
         """The problems that have some, in alphabetical order."""
-        promoted = {one.problem for one in self.promotions}
-        return tuple(sorted(promoted | {one.problem for one in self.requests}))
+        found = {one.problem for one in self.promotions}
+        found |= {one.problem for one in self.requests}
+        return tuple(sorted(found | {one.problem for one in self.rollouts}))
 
 
 def not_open(request: PromotionRequest) -> ConflictError:

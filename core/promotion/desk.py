@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.adapters.database import Database
 from core.adapters.database_decisions import DecisionRecords
+from core.adapters.database_rollouts import RolloutRecords
 from core.adapters.mlflow_registry import ModelRegistry
 from core.errors import InvalidInputError, Offence
 from core.params_promotion import PromotionParams
+from core.params_rollout import RolloutParams
 from core.promotion.audit import Action, AuditEntry, Outcome
 from core.promotion.carrying import Carrier
 from core.promotion.identity import Identities
@@ -29,6 +32,12 @@ class Desk:
     identities: Identities
     trail: AuditTrail
     carrier: Carrier
+    rollouts: RolloutRecords
+    #: How versions are rolled out.
+    rollout: RolloutParams
+    #: Says why new rollouts of a problem are held: its error budget is spent. Empty where it is
+    #: not.
+    budget_spent: Callable[[str], str]
 
     def entry(
         self,

@@ -11,6 +11,7 @@ from core.promotion.document_html import render_html
 from core.promotion.dossier import dossier
 from core.promotion.evidence import Evidence
 from core.promotion.model_card import model_card
+from core.rollout.view import RolloutView
 
 DOSSIER, MODEL_CARD = "dossier", "model-card"
 
@@ -21,6 +22,7 @@ def documents(
     request: PromotionRequest,
     approvals: Sequence[Approval] = (),
     promotion: Promotion | None = None,
+    shadows: Sequence[RolloutView] = (),
 ) -> Mapping[str, bytes]:
     """Every document of a request under its file name; equal values give equal bytes.
 
@@ -30,9 +32,10 @@ def documents(
         request: open or decided.
         approvals: those given so far, oldest first.
         promotion: what came of an approval.
+        shadows: how the candidate has done in the shadow, newest first.
     """
     built = {
-        DOSSIER: dossier(problem, evidence, request, approvals, promotion),
+        DOSSIER: dossier(problem, evidence, request, approvals, promotion, shadows),
         MODEL_CARD: model_card(problem, evidence),
     }
     return {

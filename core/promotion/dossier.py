@@ -10,7 +10,10 @@ from core.promotion import dossier_tables as tables
 from core.promotion import evidence_words as words
 from core.promotion.document import Document, Section, Table, Text, facts, table, tone_of
 from core.promotion.evidence import Evidence
+from core.rollout.notes import said_of_shadow
+from core.rollout.view import RolloutView
 from core.wording import NOTHING, clock
+from core.wording import share as percent
 
 
 def dossier(
@@ -19,6 +22,7 @@ def dossier(
     request: PromotionRequest,
     approvals: Sequence[Approval] = (),
     promotion: Promotion | None = None,
+    shadows: Sequence[RolloutView] = (),
 ) -> Document:
     """Builds the dossier of a request, open or decided.
 
@@ -28,6 +32,7 @@ def dossier(
         request: with the SHA-256 of the evidence, and the decision once there is one.
         approvals: those given so far, oldest first.
         promotion: what came of an approval.
+        shadows: how the candidate has done in the shadow, newest first.
     """
     candidate, incumbent = words.names(evidence)
     against = f"against {incumbent} in Production" if evidence.incumbent else "as the first version"
@@ -40,6 +45,7 @@ def dossier(
         Section("Confusion matrices", tables.confusions_blocks(problem, evidence)),
         *tables.judged_sections(problem, evidence),
         Section("Latency, cost and parity", tables.running_blocks(evidence)),
+        Section("In the shadow of Production", _in_the_shadow(shadows)),
         Section("What led to it", cause_blocks(evidence)),
         Section("Where both models come from", (identity_table(evidence),)),
         Section("The evidence itself", _evidence(evidence, request)),
@@ -87,6 +93,22 @@ def _decision(
     return (facts(rows), *listed)
 
 
+def _in_the_shadow(shadows: Sequence[RolloutView]) -> tuple[Text | Table, ...]:
+    if not shadows:
+        return (Text("It has scored no live requests before the decision."),)
+    rows = [
+        (
+            one.rollout.id,
+            clock(one.rollout.started_at),
+            f"v{one.rollout.incumbent_version}",
+            f"{percent(one.rollout.share)}",
+            said_of_shadow(one.notes.shadow),
+        )
+        for one in shadows
+    ]
+    return (table(("Rollout", "Started", "Beside", "Share of requests", "Result"), rows),)
+
+
 def cause_blocks(evidence: Evidence) -> tuple[Text | Table, ...]:
     """Who started the run, and the check that has asked for it."""
     started = Text(f"The run was started by {evidence.run_started_by}.")
@@ -94,6 +116,8 @@ def cause_blocks(evidence: Evidence) -> tuple[Text | Table, ...]:
     if cause is None:
         return (started, Text("No check has asked for it."))
     blocks: list[Text | Table] = [started, Text(words.cause_sentence(cause)), Text(cause.why)]
+    if cause.report_sha256:
+        blocks.append(Text(f"Report of the check, SHA-256 {cause.report_sha256}."))
     if cause.features:
         rows = [(f.column, tables.number_or_dash(f.psi), f.level.value) for f in cause.features]
         blocks.append(table(("Feature", "PSI", "Level"), rows))

@@ -257,6 +257,9 @@ class Cause(_Finite):
     rows: int | None
     #: Those that drift most first.
     features: tuple[DriftedFeature, ...]
+    #: SHA-256 of the check's whole report as it was then; empty where the report was gone, or
+    #: in evidence of a release that did not keep it.
+    report_sha256: str = ""
 
 
 class Evidence(_Finite):

@@ -25,6 +25,11 @@ def standing(told_apart: bool) -> str:
     return IN_FORCE if told_apart else NOT_IN_FORCE
 
 
+def standing_without(told_apart: bool, rule: str) -> str:
+    """The same of a decision by a rule that asks for no approval, such as a rollback."""
+    return f"not asked for: {rule}" if told_apart else NOT_IN_FORCE
+
+
 def objection(actor: str, hands: Hands, *, told_apart: bool, token_known_to: str = "") -> str:
     """Why an actor may not approve, as one sentence; empty if nothing is against it.
 

@@ -14,11 +14,11 @@ import numpy as np
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
 from core.data.labelled import ReadLabelled
-from core.domain import Batch, Promotion, PromotionRequest, Run
+from core.domain import Batch, ModelVersion, Promotion, PromotionRequest, Run
 from core.errors import ConflictError, NotFoundError
 from core.params import Params
 from core.problems.contract import Problem
-from core.promotion.cause import read_cause
+from core.promotion.cause import read_cause, require_unchanged
 from core.promotion.compared import Compared, compare
 from core.promotion.evidence import (
     Costs,
@@ -31,6 +31,7 @@ from core.promotion.evidence import (
 from core.promotion.gates import Limits, judge
 from core.promotion.latency import time_models
 from core.promotion.models import Model, ModelReader
+from core.scoring.bundle import bundles_folder
 from core.training.comparison import Resampling
 
 FOLDER = "promotion"
@@ -70,7 +71,9 @@ class EvidenceService:
         self._seed = params.training.split.seed
         self._problems = problems
         self._tracker = tracker
-        self._models = ModelReader(tracker, registry, home / "bundles")
+        self._registry = registry
+        self._cache = bundles_folder(home)
+        self._models = ModelReader(tracker, registry, self._cache)
         self._batches = batches
         self._labelled_rows = labelled_rows
 
@@ -140,6 +143,16 @@ class EvidenceService:
             leaky=(*contract.leaky, contract.label.name),
         )
 
+    def bundle_sha256(self, version: ModelVersion) -> str:
+        """SHA-256 of a version's bundle as the registry has it now, in hex.
+
+        Raises:
+            NotFoundError: the registry has no bundle of it.
+            TrainingError: the bundle is damaged.
+            UnavailableError: MLflow does not answer.
+        """
+        return self._registry.bundle(version, self._cache).sha256
+
     def freeze(self, evidence: Evidence) -> Frozen:
         """Puts evidence beside the candidate's model, under a name that is its hash.
 
@@ -188,6 +201,20 @@ class EvidenceService:
                     fix="Train the candidate again; the new version comes with evidence.",
                 ) from exc
             return parse(path.read_bytes(), request.evidence_sha256)
+
+    def verify(self, request: PromotionRequest) -> Evidence:
+        """The same, for a decision: what the evidence refers to has to be unchanged as well.
+
+        Raises:
+            NotFoundError: the request is of a release that kept no evidence.
+            ConflictError: the evidence, or the report of the check behind the retrain, was
+                changed or removed since.
+            UnavailableError: MLflow does not answer.
+        """
+        evidence = self.read(request)
+        if evidence.cause is not None:
+            require_unchanged(self._tracker, evidence.cause)
+        return evidence
 
 
 def _parity(problem: Problem, candidate: Model) -> Parity | None:

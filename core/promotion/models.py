@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from core.domain import ModelVersion
 from core.errors import InvalidInputError, NotFoundError, TrainingError
 from core.problems.contract import Problem
 from core.promotion.evidence import BatchRows, ModelIdentity, TrainingCost
-from core.scoring.bundle import FACTS_FILE, BundleFacts, read_bundle
+from core.scoring.bundle import BundleFacts
 from core.scoring.scorer import Scorer
 from core.training.artifacts import read_holdout, read_value
 from core.training.predictions import HoldoutPredictions
@@ -107,16 +106,14 @@ class ModelReader:
         )
 
     def _bundle(self, problem: Problem, version: ModelVersion) -> _Bundle:
-        folder = self._registry.fetch(version, self._cache)
-        model, facts = read_bundle(folder)
-        page = (folder / FACTS_FILE).read_bytes()
+        bundle = self._registry.bundle(version, self._cache)
         try:
-            graph = onnx.load_from_string(model).graph
-            scorer = Scorer(problem, model)
+            graph = onnx.load_from_string(bundle.model).graph
+            scorer = Scorer(problem, bundle.model)
         except (DecodeError, *_LOADING_ERRORS) as exc:
             raise TrainingError("Its model file cannot be loaded.") from exc
         inputs = tuple(node.name for node in graph.input)
-        return _Bundle(facts, hashlib.sha256(page).hexdigest(), inputs, scorer)
+        return _Bundle(bundle.facts, bundle.sha256, inputs, scorer)
 
     def _report(self, run_id: str) -> EvaluationReport:
         foreign = NotFoundError(f"The report of run {run_id[:8]} is of another release.")

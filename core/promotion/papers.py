@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
+from core.adapters.mlflow_registry import ModelRegistry
 from core.domain import PromotionRequest
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, NotFoundError, PilothouseError
 from core.problems.contract import Problem
-from core.promotion.documents import documents
+from core.promotion.documents import DOSSIER, MODEL_CARD, documents
 from core.promotion.measuring import FOLDER, EvidenceService
 from core.promotion.promotions import PromotionService
+from core.rollout.service import RolloutService
 
 LOG = logging.getLogger(__name__)
 #: Requests that are looked at; the older ones were filed in their time.
@@ -27,13 +29,17 @@ class Papers:
         self,
         problems: Mapping[str, Problem],
         tracker: RunTracker,
+        registry: ModelRegistry,
         evidence: EvidenceService,
         promotions: PromotionService,
+        rollouts: RolloutService,
     ) -> None:
         self._problems = problems
         self._tracker = tracker
+        self._registry = registry
         self._evidence = evidence
         self._promotions = promotions
+        self._rollouts = rollouts
         #: Requests as they stood when they were filed, so that MLflow is asked once for each.
         self._filed: set[tuple[str, str]] = set()
 
@@ -43,11 +49,20 @@ class Papers:
         Raises:
             UnavailableError: MLflow or the database does not answer.
         """
-        for request in self._promotions.requests(limit=NEWEST):
+        # The newest last: of two requests for a version it is the one that is named there.
+        failures: list[PilothouseError] = []
+        for request in reversed(self._promotions.requests(limit=NEWEST)):
             standing = (request.id, request.status.value)
-            if standing not in self._filed and request.problem in self._problems:
+            if standing in self._filed or request.problem not in self._problems:
+                continue
+            try:
                 self._file(request)
                 self._filed.add(standing)
+            except PilothouseError as exc:
+                # One that cannot be filed does not keep those after it waiting.
+                failures.append(exc)
+        if failures:
+            raise failures[0]
 
     def _file(self, request: PromotionRequest) -> None:
         tag = f"documents.{request.id}"
@@ -65,10 +80,20 @@ class Papers:
             request,
             self._promotions.approvals(request.id),
             next((one for one in record if one.request_id == request.id), None),
+            self._rollouts.shadows(request.problem, request.version, request.decided_at),
         )
         with tempfile.TemporaryDirectory() as scratch:
             for name, content in written.items():
                 (Path(scratch) / name).write_bytes(content)
             folder = f"{FOLDER}/{request.id}"
             self._tracker.log_files(request.run_id, Path(scratch), folder)
+        self._attach(request, folder)
         self._tracker.tag(request.run_id, {tag: request.status.value})
+
+    def _attach(self, request: PromotionRequest, folder: str) -> None:
+        """Names the documents at the registered version, where people look for them."""
+        found = {name.replace("-", "_"): f"{folder}/{name}.html" for name in (DOSSIER, MODEL_CARD)}
+        try:
+            self._registry.attach(request.problem, request.version, found)
+        except NotFoundError:
+            LOG.warning("%s v%d was deleted from the registry", request.problem, request.version)

@@ -13,13 +13,15 @@ class Obstacle:
     reason: str
     #: It was deleted, so trying again is of no use.
     deleted: bool = False
+    #: The registry does not answer, so nobody can tell what is the matter with the version.
+    is_outage: bool = False
 
 
 class Deployment(Protocol):
     """What makes replicas serve the promotion record."""
 
-    def repair(self) -> object:
-        """Tells replicas to serve the record where they do not.
+    def repair(self, *, anew: bool = False) -> object:
+        """Tells replicas to serve the record where they do not, or in any case with ``anew``.
 
         Raises:
             UnavailableError: registry or Ray Serve do not answer.

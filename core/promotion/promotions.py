@@ -17,6 +17,7 @@ from core.domain import (
     PromotionRequest,
     Run,
 )
+from core.promotion.approval import Way
 from core.promotion.audit import Action
 from core.promotion.candidates import Candidates
 from core.promotion.decisions import Decided, Decisions
@@ -127,10 +128,27 @@ class PromotionService:
         self._require(Action.REQUEST_OPENED, actor, f"{problem} v{version}", problem)
         return self._candidates.request(problem, version, actor=actor, reason=reason)
 
-    def approve(self, request_id: str, *, reason: str, actor: str) -> Decided:
-        """Says yes to a request; see ``Decisions.approve``."""
+    def approve(
+        self,
+        request_id: str,
+        *,
+        reason: str,
+        actor: str,
+        in_steps: bool = False,
+        despite_budget: str = "",
+    ) -> Decided:
+        """Says yes to a request; see ``Decisions.approve``.
+
+        Args:
+            request_id: of which request.
+            reason: why.
+            actor: who.
+            in_steps: whether it takes over in the steps of ``rollout.canary`` or at once.
+            despite_budget: why it may roll out although the error budget is spent.
+        """
         self._require(Action.APPROVAL_GIVEN, actor, f"request {request_id}")
-        return self._decisions.approve(request_id, reason=reason, actor=actor)
+        way = Way(self._desk.rollout.canary.steps if in_steps else (), despite_budget.strip())
+        return self._decisions.approve(request_id, reason=reason, actor=actor, way=way)
 
     def reject(self, request_id: str, *, reason: str, actor: str) -> PromotionRequest:
         """Closes a request; see ``Decisions.reject``."""

@@ -25,11 +25,14 @@ def may_be_undone(current: Promotion, obstacle: Obstacle) -> bool:
     """Whether a promotion may be taken back without a person.
 
     A version that has served is taken back only if it was deleted: everything else may pass.
+    None is taken back for an outage of the registry.
     What the worker itself has gone back to stays, so that it does not run through the whole
     record while something else is broken.
     """
     never_served = current.live_at is None
-    return (never_served or obstacle.deleted) and current.rule != AUTOMATIC_ROLLBACK
+    if obstacle.is_outage or current.rule == AUTOMATIC_ROLLBACK:
+        return False
+    return never_served or obstacle.deleted
 
 
 class Repairs:

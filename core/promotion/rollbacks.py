@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 
 from core.domain import Promotion
 from core.errors import ConflictError, NotFoundError
-from core.promotion.audit import Action
+from core.promotion.audit import Action, AuditEntry
 from core.promotion.change import Change, Seen
 from core.promotion.desk import Desk, new_id
+from core.promotion.four_eyes import standing_without
+from core.promotion.interruption import interrupt
 from core.promotion.shown import AUTOMATIC_ROLLBACK, ROLLBACK, fallbacks, last_resorts
+from core.rollout.values import RolloutStatus
 
 
 class Rollbacks:
@@ -41,16 +44,16 @@ class Rollbacks:
             target = _target(problem, record, version)
             self._desk.registry.get(problem, target.version)
             current = record[0]
-            back = self._back(target, current, ROLLBACK, actor, reason)
+            back = back_to(self._desk, target, current, ROLLBACK, actor, reason)
             entry = self._desk.entry(
                 Action.ROLLED_BACK,
                 problem,
                 target.version,
                 actor=actor,
                 reason=reason,
-                detail=f"In place of v{current.version}.",
+                detail=f"In place of v{current.version}. Four eyes: {back.four_eyes}.",
             )
-            self._desk.carrier.decide(Change(problem, (entry,), Seen(current.id), promotion=back))
+            self._decide(entry, current, back, RolloutStatus.STOPPED)
         return back
 
     def undo(self, current: Promotion, why: str, *, actor: str) -> Promotion | None:
@@ -68,7 +71,7 @@ class Rollbacks:
             target = self._first_registered(record)
             if record[0].id != current.id or target is None:
                 return None
-            back = self._back(target, current, AUTOMATIC_ROLLBACK, actor, why)
+            back = back_to(self._desk, target, current, AUTOMATIC_ROLLBACK, actor, why)
             entry = self._desk.entry(
                 Action.DECISION_UNDONE,
                 problem,
@@ -78,7 +81,7 @@ class Rollbacks:
                 request_id=current.request_id,
                 detail=f"v{target.version} serves again.",
             )
-            self._desk.carrier.decide(Change(problem, (entry,), Seen(current.id), promotion=back))
+            self._decide(entry, current, back, RolloutStatus.ROLLED_BACK)
         return back
 
     def restore_alias(self, problem: str, *, actor: str, reason: str) -> Promotion:
@@ -115,23 +118,42 @@ class Rollbacks:
             return one
         return None
 
-    def _back(
-        self, target: Promotion, current: Promotion, rule: str, actor: str, reason: str
-    ) -> Promotion:
-        return replace(
-            target,
-            id=new_id(),
-            rule=rule,
-            decided_by=actor,
-            reason=reason,
-            since=datetime.now(UTC),
-            live_at=None,
-            undoes=current.id,
-            # How it came to serve the first time is told by its own entry.
-            request_id=None,
-            four_eyes="",
-            passed_over=(),
+    def _decide(
+        self, entry: AuditEntry, current: Promotion, back: Promotion, ends_as: RolloutStatus
+    ) -> None:
+        problem, actor = back.problem, back.decided_by
+        why = f"Production goes back to v{back.version}."
+        stopped = interrupt(self._desk, problem, why, actor=actor, status=ends_as)
+        self._desk.carrier.decide(
+            Change(
+                problem,
+                (entry, *stopped.entries),
+                Seen(current.id),
+                settled=stopped.settled,
+                promotion=back,
+                rollouts=stopped.rollouts,
+            )
         )
+
+
+def back_to(
+    desk: Desk, target: Promotion, current: Promotion, rule: str, actor: str, reason: str
+) -> Promotion:
+    """The entry by which an earlier version serves again in place of the current one."""
+    return replace(
+        target,
+        id=new_id(),
+        rule=rule,
+        decided_by=actor,
+        reason=reason,
+        since=datetime.now(UTC),
+        live_at=None,
+        undoes=current.id,
+        # How it came to serve the first time is told by its own entry.
+        request_id=None,
+        four_eyes=standing_without(desk.identities.told_apart, rule),
+        passed_over=(),
+    )
 
 
 def _target(problem: str, record: tuple[Promotion, ...], version: int | None) -> Promotion:

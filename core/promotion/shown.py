@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from core.domain import GateResult, Promotion, PromotionRequest, RequestStatus
 from core.promotion.change import Unfinished
+from core.rollout.values import Rollout, RolloutKind
 
 PRODUCTION_STATE, STAGING_STATE, ARCHIVED_STATE = "production", "staging", "archived"
 KEPT_OUT_STATE = "kept out"
@@ -23,18 +24,25 @@ class Shown:
     production: int | None
     #: Version under the alias ``staging``; ``None`` where nobody waits.
     staging: int | None
+    #: Version under the alias ``shadow``; ``None`` where none is scored in the shadow.
+    shadow: int | None
     #: Version -> its promotion state.
     states: Mapping[int, str]
     #: Version -> the verdicts of its last request, in one line.
     gates: Mapping[int, str]
 
 
-def shown(record: Sequence[Promotion], requests: Sequence[PromotionRequest]) -> Shown:
+def shown(
+    record: Sequence[Promotion],
+    requests: Sequence[PromotionRequest],
+    rollout: Rollout | None = None,
+) -> Shown:
     """What the registry shows once every decision is carried out.
 
     Args:
         record: the promotion record of a problem, newest first.
         requests: its promotion requests, newest first.
+        rollout: its rollout that is active.
     """
     oldest_first = list(reversed(requests))
     open_ones = [one.version for one in requests if one.status is RequestStatus.OPEN]
@@ -46,6 +54,7 @@ def shown(record: Sequence[Promotion], requests: Sequence[PromotionRequest]) -> 
     return Shown(
         production=record[0].version if record else None,
         staging=open_ones[0] if open_ones else None,
+        shadow=rollout.version if rollout and rollout.kind is RolloutKind.SHADOW else None,
         states=states,
         gates={one.version: summary(one.gates) for one in oldest_first if one.gates},
     )

@@ -7,10 +7,14 @@ fingerprint the bundle carries.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -22,6 +26,13 @@ from core.problems.contract import Problem
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "bundle.json"
 FETCH_TIMEOUT_S = 30.0
+#: A registry that is gone is told soon, so that what is on disk may answer.
+CONNECT_TIMEOUT_S = 5.0
+#: Fetched versions of one problem that are kept; those that nobody has read longest go.
+FETCHED_KEPT = 8
+#: What a process has left behind that died over fetching is removed after so long.
+_LEFT_BEHIND_S = 3600.0
+_PART = ".fetch-"
 
 
 class BundleFacts(BaseModel):
@@ -40,6 +51,10 @@ class BundleFacts(BaseModel):
     metrics: Mapping[str, float]
     model_sha256: str
 
+    def fits(self, problem: Problem) -> bool:
+        """Whether this code feeds it with the columns that it was trained on."""
+        return self.contract_fingerprint == problem.contract.fingerprint()
+
 
 class BundleRef(BaseModel):
     """Where a version's bundle is to be had. Travels in Serve's ``user_config``."""
@@ -50,6 +65,24 @@ class BundleRef(BaseModel):
     version: int
     #: HTTP folder of the artifacts; ``{url}/model.onnx`` and ``{url}/bundle.json`` exist.
     url: str
+    #: SHA-256 of the page of facts that was decided on, in hex; any other bundle is refused.
+    #: Empty where the promotion record holds none.
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A whole bundle whose model is the one that its page of facts names."""
+
+    model: bytes
+    #: The bytes of ``bundle.json``, which ``facts`` were read from.
+    page: bytes
+    facts: BundleFacts
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the page of facts, in hex, and so of the whole bundle."""
+        return hashlib.sha256(self.page).hexdigest()
 
 
 def bundles_folder(home: Path) -> Path:
@@ -64,20 +97,29 @@ def write_bundle(folder: Path, model: bytes, facts: BundleFacts) -> None:
     (folder / FACTS_FILE).write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def read_bundle(folder: Path) -> tuple[bytes, BundleFacts]:
+def read_bundle(folder: Path, sha256: str = "") -> Bundle:
     """Reads a bundle and checks the model's hash.
+
+    Args:
+        folder: where it lies.
+        sha256: of the page of facts that it must have; empty where any will do.
 
     Raises:
         NotFoundError: a file is missing.
-        TrainingError: the facts cannot be read or the hash differs.
+        TrainingError: the facts cannot be read or a hash differs.
     """
     try:
         model = (folder / MODEL_FILE).read_bytes()
-        text = (folder / FACTS_FILE).read_text(encoding="utf-8")
+        page = (folder / FACTS_FILE).read_bytes()
     except FileNotFoundError as exc:
         raise NotFoundError(f"There is no model bundle in {folder.name}.") from exc
+    if sha256 and hashlib.sha256(page).hexdigest() != sha256:
+        raise TrainingError(
+            "The files of this version are not the ones that were decided on.",
+            fix="Find out who changed them in MLflow; train the version again or roll back.",
+        )
     try:
-        facts = BundleFacts.model_validate_json(text)
+        facts = BundleFacts.model_validate_json(page)
     except ValidationError as exc:
         raise TrainingError("The facts of the model bundle cannot be read.") from exc
     if hashlib.sha256(model).hexdigest() != facts.model_sha256:
@@ -85,24 +127,32 @@ def read_bundle(folder: Path) -> tuple[bytes, BundleFacts]:
             "The model file differs from the one that was registered.",
             fix="Delete the cached copy so that it is fetched again.",
         )
-    return model, facts
+    return Bundle(model, page, facts)
 
 
-def obtain_bundle(ref: BundleRef, cache: Path) -> tuple[bytes, BundleFacts]:
-    """Returns the exact bytes of a version's model, and its facts, from the cache or the registry.
+def obtain_bundle(ref: BundleRef, cache: Path) -> Bundle:
+    """Returns a version's bundle from the cache or the registry.
+
+    A copy that is damaged, or is not what was decided on, is fetched again.
 
     Raises:
         UnavailableError: the registry does not answer and there is no local copy.
         NotFoundError: the registry has no such bundle.
-        TrainingError: the bundle is damaged where it comes from.
+        TrainingError: the bundle is damaged, or another one, where it comes from.
     """
-    folder = fetch_bundle(ref, cache)
+    folder = cached_bundle(ref, cache)
     try:
-        return read_bundle(folder)
-    except TrainingError:
-        # A damaged copy heals itself; a bundle damaged at its source fails in the fetch.
-        shutil.rmtree(folder, ignore_errors=True)
-        return read_bundle(fetch_bundle(ref, cache))
+        bundle = read_bundle(folder, ref.sha256)
+    except (NotFoundError, TrainingError):
+        return _fetch(ref, folder)
+    with contextlib.suppress(OSError):
+        os.utime(folder)  # so that it is not the next to go
+    return bundle
+
+
+def cached_bundle(ref: BundleRef, cache: Path) -> Path:
+    """Folder in which a version's bundle lies once it was fetched."""
+    return cache / ref.problem / hashlib.sha256(ref.url.encode()).hexdigest()[:16]
 
 
 def require_contract(facts: BundleFacts, ref: BundleRef, problem: Problem) -> None:
@@ -113,7 +163,7 @@ def require_contract(facts: BundleFacts, ref: BundleRef, problem: Problem) -> No
     """
     if facts.problem != ref.problem:
         raise ConflictError(f"The bundle holds a model of {facts.problem}, not {ref.problem}.")
-    if facts.contract_fingerprint != problem.contract.fingerprint():
+    if not facts.fits(problem):
         raise ConflictError(
             f"Version {ref.version} was trained under another contract of {ref.problem} "
             "than the one of this code.",
@@ -121,39 +171,57 @@ def require_contract(facts: BundleFacts, ref: BundleRef, problem: Problem) -> No
         )
 
 
-def fetch_bundle(ref: BundleRef, cache: Path) -> Path:
-    """Returns the local folder of a bundle, fetched once into ``cache``.
-
-    The copy appears under its final name only when it is whole, so a process that
-    dies half-way leaves nothing that looks like a bundle.
-
-    Raises:
-        UnavailableError: the registry does not answer and there is no local copy.
-        NotFoundError: the registry has no such bundle.
-    """
-    final = cache / ref.problem / hashlib.sha256(ref.url.encode()).hexdigest()[:16]
-    if (final / FACTS_FILE).exists() and (final / MODEL_FILE).exists():
-        return final
-    final.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=final.parent, prefix=".fetch-"))
+def _fetch(ref: BundleRef, folder: Path) -> Bundle:
+    """Fetches a bundle into ``folder``, where it appears only when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_PART))
     try:
         for name in (MODEL_FILE, FACTS_FILE):
             (part / name).write_bytes(_get(f"{ref.url}/{name}"))
-        read_bundle(part)
-        try:
-            part.replace(final)
-        except OSError:
-            # Another process on this node won the race; its copy is as good.
-            if not (final / FACTS_FILE).exists():
-                raise
+        bundle = read_bundle(part, ref.sha256)
+        _put_in_place(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return final
+    _drop_old(folder.parent)
+    return bundle
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    try:
+        part.replace(folder)
+    except OSError:
+        # A damaged copy, or one that another process has put there meanwhile. Whoever reads
+        # the folder at this moment finds none and fetches it.
+        if not folder.exists():
+            raise
+        doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_PART))
+        folder.replace(doomed)
+        with contextlib.suppress(OSError):  # yet another process was faster, with the same
+            part.replace(folder)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _drop_old(folder: Path) -> None:
+    """Keeps the versions of one problem that were read last."""
+    found = sorted(folder.iterdir(), key=_read_at, reverse=True)
+    whole = [path for path in found if not path.name.startswith(_PART)]
+    left = [path for path in found if path.name.startswith(_PART)]
+    abandoned = [path for path in left if time.time() - _read_at(path) > _LEFT_BEHIND_S]
+    for path in (*whole[FETCHED_KEPT:], *abandoned):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _read_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process was faster
+        return 0.0
 
 
 def _get(url: str) -> bytes:
+    timeout = httpx.Timeout(FETCH_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     try:
-        response = httpx.get(url, timeout=FETCH_TIMEOUT_S, trust_env=False)
+        response = httpx.get(url, timeout=timeout, trust_env=False)
         if response.status_code == httpx.codes.NOT_FOUND:
             raise NotFoundError(
                 "The registry has no files for this model version.",

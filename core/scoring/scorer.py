@@ -38,9 +38,8 @@ class Scorer:
             name: features[name].astype(np.float32).reshape(-1, 1) for name in self._numeric
         }
         for name in self._categorical:
-            values = features[name]
-            filled = np.where(values == None, "", values)  # noqa: E711 - elementwise on objects
-            feed[name] = filled.astype(object).reshape(-1, 1)
+            filled = ["" if value is None else value for value in features[name].tolist()]
+            feed[name] = np.array(filled, dtype=object).reshape(-1, 1)
         (probability,) = self._session.run([OUTPUT], feed)
         result: npt.NDArray[np.float64] = np.asarray(probability, dtype=np.float64).reshape(-1)
         return result

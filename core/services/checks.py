@@ -111,6 +111,17 @@ def check_tls(certificate: Certificate | SetupError | None) -> Check:
     return Check("tls", True, f"valid until {certificate.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
+def check_proxy(proxy: str) -> Check:
+    """What takes requests for served models, and what it costs; figures in docs/benchmarks.md."""
+    found = "HAProxy takes requests for the served models"
+    if proxy == "python":
+        found = (
+            "Ray's Python proxy takes requests for the served models: about a tenth of "
+            "HAProxy's requests per second, and a prediction whose replica dies is not repeated"
+        )
+    return Check("proxy", True, found)
+
+
 def check_port(use: PortUse) -> Check:
     """A published port that is free or ours."""
     published = use.published

@@ -36,6 +36,7 @@ def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
         checks.check_cores(machine.usable_cores(), settings.ray_cpus),
         *machine_checks(settings, layout, services_run=bool(ours)),
         checks.check_tls(_certificate(settings)),
+        checks.check_proxy(settings.serving_proxy),
         *(checks.check_port(_use_of(port, ours)) for port in ports.published_ports(settings)),
         checks.check_versions(_locked(), _installed()),
     )

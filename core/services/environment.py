@@ -116,6 +116,18 @@ def _ray_variables(launch: Launch) -> dict[str, str]:
 
 
 def _serve_variables(launch: Launch) -> dict[str, str]:
+    """How Ray Serve answers, and where its proxy keeps what it needs."""
+    variables = {
+        # Ray replaces a proxy that has failed three of these in a row.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "3",
+    }
+    if launch.settings.serving_proxy == "haproxy":
+        variables |= _haproxy_variables(launch)
+    return variables
+
+
+def _haproxy_variables(launch: Launch) -> dict[str, str]:
     ports, folder = launch.ports, launch.layout.haproxy
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -125,8 +137,6 @@ def _serve_variables(launch: Launch) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
         "RAY_SERVE_HAPROXY_RETRIES": "3",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
-        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "3",
         # Fixed places under /tmp by default: two installations would share one proxy.
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(launch.layout.haproxy_launcher),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),

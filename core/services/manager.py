@@ -157,13 +157,19 @@ class ServiceManager:
 
     def _prepare_proxy(self, launch: Launch) -> None:
         """Writes what Ray starts as its proxy, and puts the certificate where that looks."""
+        if self._settings.serving_proxy != "haproxy":
+            return
         layout, chosen, shown = self._layout, launch.ports, launch.certificate
         if shown is not None:
             haproxy.offer_certificate(layout.haproxy_certificate, shown.file, shown.key_file)
         pem = layout.haproxy_certificate if shown else None
         door = haproxy.Door(self._settings.host, self._settings.serving_port, pem)
         haproxy.write_launcher(
-            layout.haproxy_launcher, door, chosen.haproxy_metrics, chosen.haproxy_stats
+            layout.haproxy_launcher,
+            door,
+            chosen.haproxy_metrics,
+            chosen.haproxy_stats,
+            pages=layout.haproxy,
         )
 
     def _stop(self) -> int:

@@ -57,6 +57,9 @@ def ray(launch: Launch) -> Program:
         "--dashboard-agent-listen-port": ports.agent_http,
         "--dashboard-agent-grpc-port": ports.agent_grpc,
         "--runtime-env-agent-port": ports.runtime_env,
+        # Any free port: Ray's own range would collide with published ports chosen in it.
+        "--min-worker-port": 0,
+        "--max-worker-port": 0,
         "--dashboard-host": LOOPBACK,
         "--dashboard-port": settings.ray_dashboard_port,
         "--num-cpus": settings.ray_cpus or usable_cores(),

@@ -1,8 +1,9 @@
-"""Delivers the days of a simulation to an installation that is up, through its services.
+"""Delivers the days of a simulation to an installation that is up, through its doors.
 
-What an operator would do by hand is done here at once: a file a day is added as a batch,
-its check is waited for, and its labels follow some days late. Alerts and retraining are the
-worker's, as always.
+What people and callers would do is done here at once: the rows of a day are sent to the
+served model over HTTP, their file is added as a batch, its check is waited for, and the
+labels follow some days late: as a file for the batch, and by request id for what the model
+answered. Alerts and retraining are the worker's, as always.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from core.data.ingest import Providers
 from core.domain import Batch, Check
 from core.errors import NotFoundError, UnavailableError
 from core.problems.contract import Contract, Problem
+from core.simulation.calling import Asked, Caller
 from core.simulation.days import Day, days_of
 
 POLL_S = 1.0
@@ -32,14 +34,28 @@ POLICY_S = 45.0
 
 
 @dataclass(frozen=True)
+class _Delivered:
+    """A day's rows as they are known: the batch, and the requests that asked about them."""
+
+    day: Day
+    batch: Batch
+    asked: tuple[Asked, ...]
+
+
+@dataclass(frozen=True)
 class DayReport:
     """What became of one day's batch."""
 
     day: int
     batch: Batch
     check: Check
-    #: Labels that came on this day, of an earlier one's rows.
+    #: Rows that the served model answered, so that they are in the inference log.
+    predicted: int
+    #: The versions that answered.
+    versions: tuple[int, ...]
+    #: Labels that came on this day for an earlier day's batch, and by request id.
     labels: int
+    labels_by_request: int
     open_alerts: tuple[str, ...]
     #: The run that the retraining policy started, if any.
     run_id: str | None
@@ -49,6 +65,7 @@ def simulate(
     pilothouse: Pilothouse,
     problem: Problem,
     later_rows: Providers,
+    caller: Caller,
     *,
     days: int,
     labels_after: int,
@@ -61,6 +78,7 @@ def simulate(
         pilothouse: an installation that is up, with a version in production.
         problem: one that says how its rows arrive.
         later_rows: readers of the rows that come after training.
+        caller: who asks the served model and tells it labels.
         days: number of days, at least 1.
         labels_after: days after which a day's labels come.
         seed: of the draws of a day's rows.
@@ -69,7 +87,8 @@ def simulate(
     Raises:
         ForbiddenError: the actor may not bring data.
         NotFoundError: the problem has no later rows.
-        UnavailableError: a check or a retrain does not end in time.
+        UnavailableError: a check or a retrain does not end in time, or the served model does
+            not answer.
     """
     arrivals = problem.arrivals
     if arrivals is None:
@@ -79,23 +98,25 @@ def simulate(
         )
     table = later_rows[arrivals.source.provider](arrivals.source.name)
     planned = days_of(table, problem.contract, arrivals, days, seed)
-    delivered: list[Batch] = []
+    delivered: list[_Delivered] = []
     with tempfile.TemporaryDirectory() as folder:
         for day in planned:
-            batch = _deliver(pilothouse, problem, day, Path(folder), actor)
-            delivered.append(batch)
-            check = _checked(pilothouse, batch)
-            labels = 0
+            today = _deliver(pilothouse, problem, caller, day, Path(folder), actor)
+            delivered.append(today)
+            check = _checked(pilothouse, today.batch)
+            labels = by_request = 0
             if day.number > labels_after:
-                earlier = day.number - labels_after - 1
-                labels = _send_labels(
-                    pilothouse, problem, planned[earlier], delivered[earlier], Path(folder), actor
-                )
+                earlier = delivered[day.number - labels_after - 1]
+                labels = _send_labels(pilothouse, problem, earlier, Path(folder), actor)
+                by_request = _tell_labels(caller, problem, earlier)
             yield DayReport(
                 day=day.number,
-                batch=batch,
+                batch=today.batch,
                 check=check,
+                predicted=sum(one.rows for one in today.asked),
+                versions=tuple(sorted({one.version for one in today.asked})),
                 labels=labels,
+                labels_by_request=by_request,
                 open_alerts=tuple(
                     f"{alert.kind.value}: {alert.severity.value}"
                     for alert in pilothouse.alerts.list(problem.name, open_only=True)
@@ -106,19 +127,32 @@ def simulate(
             )
 
 
-def _deliver(pilothouse: Pilothouse, problem: Problem, day: Day, folder: Path, actor: str) -> Batch:
+def _deliver(
+    pilothouse: Pilothouse, problem: Problem, caller: Caller, day: Day, folder: Path, actor: str
+) -> _Delivered:
     file = folder / f"day-{day.number}.csv"
     pa_csv.write_csv(day.rows, file)
-    added = pilothouse.batches.add(problem.name, file, name=file.name, actor=actor)
-    return added.batch
+    batch = pilothouse.batches.add(problem.name, file, name=file.name, actor=actor).batch
+    # As the contract reads them: what a caller sends has the same types.
+    rows = pilothouse.batches.rows(batch.id, problem.contract.names)
+    return _Delivered(day, batch, caller.predict(problem.name, rows, problem.contract))
 
 
 def _send_labels(
-    pilothouse: Pilothouse, problem: Problem, day: Day, batch: Batch, folder: Path, actor: str
+    pilothouse: Pilothouse, problem: Problem, earlier: _Delivered, folder: Path, actor: str
 ) -> int:
-    file = folder / f"labels-{day.number}.csv"
-    pa_csv.write_csv(_label_table(day, batch, problem.contract), file)
+    file = folder / f"labels-{earlier.day.number}.csv"
+    pa_csv.write_csv(_label_table(earlier.day, earlier.batch, problem.contract), file)
     return pilothouse.labels.add(problem.name, file, actor=actor).joined
+
+
+def _tell_labels(caller: Caller, problem: Problem, earlier: _Delivered) -> int:
+    label = problem.contract.label
+    values = [
+        label.positive if label.read(value) else label.negative
+        for value in earlier.day.labels.to_pylist()
+    ]
+    return caller.tell_labels(problem.name, earlier.asked, values)
 
 
 def _label_table(day: Day, batch: Batch, contract: Contract) -> pa.Table:

@@ -169,12 +169,13 @@ def _against(chosen: ProfileTotal, other: ProfileTotal) -> Reason:
 
 
 def _more(chosen: ProfileTotal, other: ProfileTotal) -> str:
-    """What ``other`` holds beyond what ``chosen`` holds."""
+    """What ``other``, the larger one by cores and then by memory, holds beyond ``chosen``."""
     cores = other.profile.cores - chosen.profile.cores
     memory = other.profile.memory_mb - chosen.profile.memory_mb
     parts = [f"{cores} more core{'s' if cores > 1 else ''}"] if cores else []
-    parts += [f"{memory} MiB more"] if memory else []
-    return " and ".join(parts)
+    parts += [f"{memory} MiB more"] if memory > 0 else []
+    less = f", even with {-memory} MiB less" if memory < 0 else ""
+    return " and ".join(parts) + less
 
 
 def _cores(report: SweepReport, chosen: ProfileTotal) -> Reason:
@@ -200,7 +201,7 @@ def _cores(report: SweepReport, chosen: ProfileTotal) -> Reason:
 
 def _memory(chosen: ProfileTotal) -> Iterator[Reason]:
     profile = chosen.profile
-    heap_mb = max(0.0, chosen.peak_executor_rss_mb - OUTSIDE_HEAP_MB * profile.executors)
+    heap_mb = max(0.0, chosen.peak_jvm_rss_mb - OUTSIDE_HEAP_MB * profile.executors)
     name, filled = profile.name, heap_mb / profile.memory_mb
     signs = []
     if chosen.gc_share > HIGH_GC_SHARE:
@@ -211,7 +212,7 @@ def _memory(chosen: ProfileTotal) -> Iterator[Reason]:
         signs.append(f"the executors' heap held {heap_mb:.0f} of {profile.memory_mb} MiB")
     if signs:
         yield Reason(topic=Topic.MEMORY, text=f"Raise memory above {name}'s: {', '.join(signs)}.")
-    elif chosen.peak_executor_rss_mb and filled <= ROOMY_SHARE:
+    elif chosen.peak_jvm_rss_mb and filled <= ROOMY_SHARE:
         text = (
             f"Memory can go down: the executors' heap held about {heap_mb:.0f} of "
             f"{profile.memory_mb} MiB on {name}, garbage collection took "

@@ -15,6 +15,7 @@ from core.training.importance import Explain, Importance, importances
 from core.training.predictions import HoldoutPredictions
 from core.training.report import EvaluationReport
 from core.training.run_memory import RunMemory
+from core.training.stage_times import StageTimes, stage_times
 from core.training.tracking import REPORT_FILE, USAGE_FILE
 from core.training.usage import Usage
 
@@ -98,6 +99,14 @@ class ExperimentService:
             fix="Run the training again.",
         )
         return read_value(self._tracker, run_id, USAGE_FILE, Usage, foreign=foreign)
+
+    def stage_times(self, run_id: str) -> StageTimes | None:
+        """How long each stage of a run took; ``None`` if it was not told.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted in MLflow.
+        """
+        return stage_times(self._tracker.get(run_id).metrics)
 
     def predictions(self, run_id: str) -> HoldoutPredictions:
         """What a finished run's model says of every row of the holdout.

@@ -11,13 +11,21 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.raydp import RayConnection, connect_ray
 from core.adapters.spark_holder import SparkPlan
 from core.adapters.spark_lease import SparkLease
-from core.bootstrap import PROVIDERS, Tracking, connect_labelled_rows, connect_tracking
+from core.bootstrap import (
+    PROVIDERS,
+    Tracking,
+    connect_labelled_rows,
+    connect_tracking,
+    connect_training_data,
+)
 from core.data.labelled import ReadLabelled
+from core.data.training_data import TrainingDataStore
 from core.domain import Progress, Stage
 from core.problems import load_problem
 from core.problems.contract import Problem
@@ -27,6 +35,7 @@ from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.provenance import Provenance, code_digest, environment_snapshot
 from core.training.recorded_job import do_recorded
 from core.training.spark_work import SparkTask, run_stages
+from core.training.stage_times import metrics_of
 from core.training.tracking import register_version, track_batches, track_resources, track_run
 from core.training.workspace import Workspace
 
@@ -56,7 +65,8 @@ def main() -> int:
     def work() -> None:
         problem = load_problem(spec.problem, settings.packages)
         labelled_rows = connect_labelled_rows(settings)
-        _execute(spec, problem, settings.packages, ws, tracking, labelled_rows)
+        store = connect_training_data(settings)
+        _execute(spec, problem, settings.packages, ws, tracking, labelled_rows, store)
 
     log = folder / LOG_FILE
     return do_recorded(tracking.tracker, spec.run_id, log, settings.log_level, "run", work)
@@ -69,13 +79,14 @@ def _execute(
     ws: Workspace,
     tracking: Tracking,
     labelled_rows: ReadLabelled,
+    store: TrainingDataStore,
 ) -> None:
     tracker = tracking.tracker
     tell = _Teller(spec.run_id, tracker)
     connect_ray(RayConnection("auto", f"run-{spec.run_id}"))
     digest = code_digest(packages)
     plan = SparkPlan(spec.profile, spec.training.spark, digest)
-    with SparkLease(f"run-{spec.run_id}", plan) as lease:
+    with ThreadPoolExecutor(1) as beside, SparkLease(f"run-{spec.run_id}", plan) as lease:
         # Spark starts meanwhile, where no warm session was found.
         tell(Stage.INGEST)
         batches = [labelled_rows(spec.problem, batch_id) for batch_id in spec.batches]
@@ -83,6 +94,8 @@ def _execute(
         track_batches(tracker, spec.run_id, batches, ws)
         tell(Stage.VALIDATE)
         pipeline.validate_stage(problem, ws)
+        # DVC takes seconds to wake up, while this process only waits for Spark.
+        kept = beside.submit(store.try_to_keep, spec.problem, ws.raw)
         tell(Stage.START, message=f"profile {spec.profile.name}")
         task = SparkTask(spec.problem, packages, spec.training, ws.root, spec.profile.cores)
         usage = lease.run(run_stages, task, tell)
@@ -91,17 +104,12 @@ def _execute(
     tell(Stage.EVALUATE)
     report = pipeline.evaluate_stage(problem, spec.training, ws)
     tell(Stage.REGISTER)
-    facts = track_run(
-        tracker,
-        spec.run_id,
-        problem,
-        report,
-        ws,
-        Provenance(spec.git_commit, digest, environment_snapshot(java_version())),
-    )
+    machine = environment_snapshot(java_version())
+    provenance = Provenance(spec.git_commit, digest, machine, kept.result())
+    facts = track_run(tracker, spec.run_id, problem, report, ws, provenance)
     register_version(tracker, tracking.registry, problem, facts, ws)
     tell.end()
-    tracker.log(spec.run_id, {}, tell.seconds | {"spark_was_warm": float(lease.is_warm)})
+    tracker.log(spec.run_id, {}, metrics_of(tell.seconds, spark_was_warm=lease.is_warm))
     shutil.rmtree(ws.scratch, ignore_errors=True)
 
 
@@ -113,8 +121,8 @@ class _Teller:
         self._tracker = tracker
         self._stage: Stage | None = None
         self._began = time.monotonic()
-        #: ``stage.<name>_seconds`` -> wall seconds.
-        self.seconds: dict[str, float] = {}
+        #: Wall seconds of each stage.
+        self.seconds: dict[Stage, float] = {}
 
     def __call__(self, stage: Stage, share: float = 0.0, message: str = "") -> None:
         if stage is not self._stage:
@@ -128,8 +136,7 @@ class _Teller:
         """The stage that is going on ends here."""
         now = time.monotonic()
         if self._stage is not None:
-            name = f"stage.{self._stage.value.replace(' ', '_')}_seconds"
-            self.seconds[name] = self.seconds.get(name, 0.0) + now - self._began
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._began
         self._stage, self._began = None, now
 
 

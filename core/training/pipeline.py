@@ -30,7 +30,6 @@ from core.errors import ParityError
 from core.params import TrainingParams
 from core.problems.contract import Problem
 from core.scoring.export import export_onnx
-from core.scoring.generate import generate_records
 from core.scoring.parity import compare, spark_probabilities
 from core.scoring.scorer import Scorer
 from core.training import evaluation
@@ -38,6 +37,7 @@ from core.training.adaptive import Proposers
 from core.training.estimators import build_estimator
 from core.training.figures import draw_figures
 from core.training.fit import FitResult
+from core.training.parity_rows import keep_held_back, parity_columns
 from core.training.predictions import write_predictions
 from core.training.preprocessing import (
     LABEL,
@@ -70,8 +70,13 @@ def ingest_stage(
     ws: Workspace,
     batches: Sequence[LabelledBatch] = (),
 ) -> None:
-    """Source, and labelled batches that a retrain learns from -> ``raw.parquet``."""
+    """Source, and labelled batches that a retrain learns from -> ``raw.parquet``.
+
+    The inputs of the batches' held-back rows go to a file of their own: the export is compared
+    with Spark on them as well, because they will judge it.
+    """
     rows = ingest(problem, providers, ws.raw, batches)
+    keep_held_back(problem, batches, ws)
     LOG.info("ingested %d rows", rows)
 
 
@@ -203,11 +208,7 @@ def _parity(
 ) -> ParityResult:
     scorer = Scorer(problem, onnx)
     tolerance = params.evaluation.parity_tolerance
-    holdout = contract_columns(_read_parts(ws.holdout), problem.contract)
-    generated = generate_records(problem, params.evaluation.parity_records, params.split.seed)
-    columns = {
-        name: np.concatenate([holdout[name], generated[name]]) for name in problem.contract.names
-    }
+    columns = parity_columns(problem, params, _read_parts(ws.holdout), ws)
     spark_p = spark_probabilities(spark, model, problem, columns)
     parity = compare(spark_p, scorer.probabilities(columns), tolerance)
     LOG.info("parity over %d records: %.2e", parity.rows, parity.max_difference)

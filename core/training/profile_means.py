@@ -47,6 +47,8 @@ class ProfileTotal:
     core_seconds: float
     #: Of the executors alone, together.
     peak_executor_rss_mb: float
+    #: Of their JVMs, without Python workers.
+    peak_jvm_rss_mb: float
     #: CPU seconds per second and core of the profile, the driver's among them.
     utilization: float
     #: Seconds of tasks per second and core: what the executors' cores were used for.
@@ -109,6 +111,9 @@ def _total(group: Sequence[SweepMeasurement]) -> ProfileTotal:
         core_seconds=sum(one.usage.core_seconds for one in group) / len(repeats),
         peak_executor_rss_mb=max(
             (point.executor_rss_mb for one in group for point in one.usage.points), default=0.0
+        ),
+        peak_jvm_rss_mb=max(
+            (point.jvm_rss_mb for one in group for point in one.usage.points), default=0.0
         ),
         utilization=_utilization(group),
         task_share=_task_share(group),

@@ -29,6 +29,8 @@ class Provenance:
     #: That of ``code_digest``: what ran, also where tracked files differed from the commit.
     code_digest: str
     environment: Mapping[str, str]
+    #: File below ``PILOTHOUSE_HOME`` in which DVC has the rows; empty where it has them not.
+    data_file: str = ""
 
 
 def git_commit(root: Path = CODE_ROOT) -> str:

@@ -61,6 +61,8 @@ class Candidate(Frozen):
     seconds: float
     #: Given up before its last fold, being too far behind the best.
     pruned: bool = False
+    #: Seconds from the beginning of the search until it was done; an older release kept none.
+    done_s: float | None = None
 
 
 class ParityResult(Frozen):

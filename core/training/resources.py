@@ -9,14 +9,14 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
-import psutil
-
-from core.training.usage import Phase, StageCost, Usage, UsagePoint
+from core.training.process_reader import Reading
+from core.training.usage import ExecutorCourse, Phase, StageCost, Usage, UsagePoint
 
 LOG = logging.getLogger(__name__)
 INTERVAL_S = 1.0
@@ -35,15 +35,6 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One process of this node now; ``cpu_s`` counts from the start of the process."""
-
-    pid: int
-    cpu_s: float
-    rss_mb: float
-
-
-@dataclass(frozen=True)
 class Sample:
     """A process, which ``node`` and ``pid`` name together, at one moment.
 
@@ -57,13 +48,46 @@ class Sample:
     reading: Reading
 
 
+class _Process(NamedTuple):
+    part: Part
+    node: str
+    pid: int
+
+
 @dataclass
 class _Moment:
-    """One look. ``cpu_s`` is what was used since the look before."""
+    """One look. ``cpu_s`` is what each process used since the look before."""
 
     at_s: float
-    cpu_s: dict[Part, float] = field(default_factory=lambda: defaultdict(float))
-    rss_mb: dict[Part, float] = field(default_factory=lambda: defaultdict(float))
+    cpu_s: dict[_Process, float] = field(default_factory=lambda: defaultdict(float))
+    rss_mb: dict[_Process, float] = field(default_factory=dict)
+    #: Without what descends from each.
+    own_rss_mb: dict[_Process, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Looks that follow each other and make one point; it begins where the one before ends."""
+
+    begin_s: float
+    moments: Sequence[_Moment]
+
+    @property
+    def end_s(self) -> float:
+        return self.moments[-1].at_s
+
+    def cores(self, processes: Sequence[_Process]) -> float:
+        """Mean of what they used together."""
+        used_s = sum(m.cpu_s.get(one, 0.0) for m in self.moments for one in processes)
+        return used_s / (self.end_s - self.begin_s)
+
+    def rss_mb(self, processes: Sequence[_Process]) -> float:
+        """The most they held together at one look."""
+        return max(sum(m.rss_mb.get(one, 0.0) for one in processes) for m in self.moments)
+
+    def own_rss_mb(self, processes: Sequence[_Process]) -> float:
+        """The same, without what descends from them."""
+        return max(sum(m.own_rss_mb.get(one, 0.0) for one in processes) for m in self.moments)
 
 
 def summarize(
@@ -81,6 +105,8 @@ def summarize(
     task_s = sum(stage.task_s for stage in stages)
     gc_s = sum(stage.gc_s for stage in stages)
     slowest = sorted(stages, key=lambda stage: (-stage.seconds, stage.id))
+    processes = list(dict.fromkeys(one for moment in moments for one in moment.rss_mb))
+    spans = _spans(moments)
     return Usage(
         cores=cores,
         wall_s=wall_s,
@@ -95,8 +121,9 @@ def summarize(
         peak_execution_memory_mb=max((s.peak_execution_memory_mb for s in stages), default=0.0),
         stages=len(stages),
         phases=tuple(phases),
-        points=_points(moments),
+        points=_points(spans, processes),
         slowest=tuple(slowest[:SLOWEST_STAGES]),
+        executors=_courses(spans, processes),
     )
 
 
@@ -109,24 +136,28 @@ def _moments(samples: Sequence[Sample]) -> list[_Moment]:
     """
     moments = [_Moment(at_s) for at_s in sorted({sample.at_s for sample in samples})]
     places = {moment.at_s: place for place, moment in enumerate(moments)}
-    processes: dict[tuple[str, int], list[Sample]] = defaultdict(list)
+    seen: dict[_Process, list[Sample]] = defaultdict(list)
     for sample in sorted(samples, key=lambda one: one.at_s):
-        processes[sample.node, sample.reading.pid].append(sample)
-        moments[places[sample.at_s]].rss_mb[sample.part] += sample.reading.rss_mb
-    for process in processes.values():
-        for before, after in pairwise(process):
+        process = _Process(sample.part, sample.node, sample.reading.pid)
+        seen[process].append(sample)
+        moment = moments[places[sample.at_s]]
+        moment.rss_mb[process] = sample.reading.rss_mb
+        moment.own_rss_mb[process] = sample.reading.own_rss_mb
+    for process, course in seen.items():
+        for before, after in pairwise(course):
             used_s = after.reading.cpu_s - before.reading.cpu_s
             gap = moments[places[before.at_s] : places[after.at_s] + 1]
             for earlier, later in pairwise(gap):
                 share = (later.at_s - earlier.at_s) / (after.at_s - before.at_s)
-                later.cpu_s[after.part] += share * used_s
+                later.cpu_s[process] += share * used_s
             for missed in gap[1:-1]:
-                missed.rss_mb[before.part] += before.reading.rss_mb
+                missed.rss_mb[process] = before.reading.rss_mb
+                missed.own_rss_mb[process] = before.reading.own_rss_mb
     return moments
 
 
-def _points(moments: Sequence[_Moment]) -> tuple[UsagePoint, ...]:
-    """A point for each look but the first; long work gets fewer, over several looks each."""
+def _spans(moments: Sequence[_Moment]) -> list[_Span]:
+    """A span for each look but the first; long work gets fewer, over several looks each."""
     step_s = max(LEAST_STEP_S, (moments[-1].at_s - moments[0].at_s) / MAX_POINTS)
     begins_s = [moments[0].at_s]
     groups: list[list[_Moment]] = [[]]
@@ -140,50 +171,37 @@ def _points(moments: Sequence[_Moment]) -> tuple[UsagePoint, ...]:
         groups[-1] += rest
     else:
         groups = [rest]
-    return tuple(_point(*one) for one in zip(begins_s, groups, strict=False))
+    return [_Span(begin_s, group) for begin_s, group in zip(begins_s, groups, strict=False)]
 
 
-def _point(begin_s: float, group: Sequence[_Moment]) -> UsagePoint:
-    """Mean of the cores and highest memory over looks that follow each other."""
-    seconds = group[-1].at_s - begin_s
-
-    def cores(part: Part) -> float:
-        return sum(moment.cpu_s[part] for moment in group) / seconds
-
-    def rss_mb(part: Part) -> float:
-        return max(moment.rss_mb[part] for moment in group)
-
-    return UsagePoint(
-        at_s=group[-1].at_s,
-        driver_cores=cores(Part.DRIVER),
-        executor_cores=cores(Part.EXECUTOR),
-        driver_rss_mb=rss_mb(Part.DRIVER),
-        executor_rss_mb=rss_mb(Part.EXECUTOR),
+def _points(spans: Sequence[_Span], processes: Sequence[_Process]) -> tuple[UsagePoint, ...]:
+    drivers, executors = (
+        [one for one in processes if one.part is part] for part in (Part.DRIVER, Part.EXECUTOR)
+    )
+    return tuple(
+        UsagePoint(
+            at_s=span.end_s,
+            driver_cores=span.cores(drivers),
+            executor_cores=span.cores(executors),
+            driver_rss_mb=span.rss_mb(drivers),
+            executor_rss_mb=span.rss_mb(executors),
+            executor_jvm_rss_mb=span.own_rss_mb(executors),
+        )
+        for span in spans
     )
 
 
-class ProcessReader:
-    """Reads processes of the node it lives on."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, psutil.Process] = {}
-
-    def read(self, pids: Iterable[int]) -> tuple[Reading, ...]:
-        """CPU time and memory of processes; one that is gone is left out."""
-        readings = []
-        for pid in pids:
-            try:
-                # Looking up a process costs more than reading it.
-                if pid not in self._known:
-                    self._known[pid] = psutil.Process(pid)
-                process = self._known[pid]
-                times = process.cpu_times()
-                rss_mb = process.memory_info().rss / 2**20
-            except psutil.Error:
-                self._known.pop(pid, None)
-                continue
-            readings.append(Reading(pid, times.user + times.system, rss_mb))
-        return tuple(readings)
+def _courses(spans: Sequence[_Span], processes: Sequence[_Process]) -> tuple[ExecutorCourse, ...]:
+    return tuple(
+        ExecutorCourse(
+            node=one.node,
+            pid=one.pid,
+            cores=tuple(span.cores([one]) for span in spans),
+            rss_mb=tuple(span.rss_mb([one]) for span in spans),
+        )
+        for one in processes
+        if one.part is Part.EXECUTOR
+    )
 
 
 class Ticker(threading.Thread):

@@ -80,7 +80,8 @@ class RunService:
 
         Args:
             problem: one of the problems of ``params.yaml``.
-            profile: a named profile; ``None`` takes the default one.
+            profile: one by name, or written out such as ``2x1c-2g``; ``None`` takes the
+                default one.
             overrides: training parameters by dotted key, such as ``search.trials``.
             actor: who starts it.
             batches: ids of batches whose labelled rows are learned from as well; their
@@ -89,7 +90,7 @@ class RunService:
 
         Raises:
             NotFoundError: no such problem or profile.
-            InvalidInputError: an override breaks a rule.
+            InvalidInputError: an override or a profile that is written out breaks a rule.
             ConflictError: a run of the problem is active.
             ResourceError: the cluster cannot give the profile.
             UnavailableError: Ray or MLflow does not answer.

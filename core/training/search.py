@@ -91,8 +91,8 @@ def search(
             on_trial=on_trial,
         )
     proposer = propose(problem.search_space, chosen.families, chosen.trials, seed)
+    record = _Record(chosen.trials, on_trial)
     with _prepared(train, problem, range(params.split.folds)) as folds:
-        record = _Record(chosen.trials, on_trial)
 
         def evaluate(index: int, trial: Trial, give_up: GiveUp) -> Candidate:
             return record.add(_attempt([index], [trial], folds, seed, give_up))[0]
@@ -140,10 +140,13 @@ class _Record:
     def __init__(self, planned: int, on_trial: OnTrial) -> None:
         self._planned = planned
         self._on_trial = on_trial
+        self._began = time.perf_counter()
         self._done: dict[int, tuple[Candidate, OutOfFold]] = {}
 
     def add(self, done: Sequence[tuple[Candidate, OutOfFold]]) -> list[Candidate]:
-        for candidate, predictions in done:
+        done_s = time.perf_counter() - self._began
+        for attempted, predictions in done:
+            candidate = attempted.model_copy(update={"done_s": done_s})
             self._done[candidate.index] = (candidate, predictions)
             best = best_of([c for c, _ in list(self._done.values())])
             self._on_trial(len(self._done), self._planned, best.mean_auc if best else 0.0)

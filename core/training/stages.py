@@ -131,6 +131,7 @@ def _run_on_spark(
     plan = SparkPlan(profile, params.training.spark, code_digest(packages))
     with SparkLease(owner, plan) as lease:
         lease.run(run_stages, task, tell)
+        LOG.info("Spark was %s", "warm" if lease.is_warm else "started for this stage")
 
 
 def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:

@@ -149,6 +149,10 @@ def _timeline(one: SweepMeasurement) -> Figure:
         name = "driver" if part == "driver" else "executors"
         cpu.plot(at, cores, color=colour, label=name)
         memory.plot(at, rss_mb, color=colour, label=name)
+    jvms = [point.jvm_rss_mb for point in one.usage.points]
+    if jvms != [point.executor_rss_mb for point in one.usage.points]:
+        # The heap is theirs alone; the rest are Python workers.
+        memory.plot(at, jvms, color=COLOURS[0], linestyle="--", label="executors' JVMs")
     cpu.axhline(one.usage.cores, color=GUIDE, linestyle=":", label="cores of the profile")
     memory.axhline(one.profile.memory_mb, color=GUIDE, linestyle=":", label="heap of the profile")
     for axes, title, unit in ((cpu, "CPU", "Cores"), (memory, "Memory", "MiB")):

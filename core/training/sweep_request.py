@@ -35,8 +35,8 @@ def read_request(
 
     Raises:
         NotFoundError: no such profile.
-        InvalidInputError: a list is empty or names something twice, a family is unknown,
-            ``repeat`` is below 1, or an override breaks a rule.
+        InvalidInputError: a profile breaks a rule, a list is empty or names something
+            twice, a family is unknown, ``repeat`` is below 1, or an override breaks a rule.
     """
     _require_distinct("profiles", profiles)
     _require_distinct("families", families)
@@ -45,6 +45,8 @@ def read_request(
             f"A sweep cannot be repeated {repeat} times.", fix="Choose 1 or more."
         )
     chosen = tuple(params.profile_named(name) for name in profiles)
+    # Again, because a profile that is written out may be one of those with a name.
+    _require_distinct("profiles", [profile.name for profile in chosen])
     _require_spaces(problem, families)
     if FAMILIES in overrides:
         raise InvalidInputError(

@@ -73,7 +73,7 @@ class SweepService:
 
         Args:
             problem: one of the problems of ``params.yaml``.
-            profiles: names of profiles, in the order of measuring.
+            profiles: profiles by name or written out, in the order of measuring.
             families: model families, each searched by itself with the whole budget.
             repeat: how often each family is measured with each profile.
             overrides: training parameters by dotted key, such as ``search.trials``.
@@ -81,8 +81,8 @@ class SweepService:
 
         Raises:
             NotFoundError: no such problem or profile.
-            InvalidInputError: a list is empty or names something twice, a family is
-                unknown, ``repeat`` is below 1, or an override breaks a rule.
+            InvalidInputError: a profile breaks a rule, a list is empty or names something
+                twice, a family is unknown, ``repeat`` is below 1, or an override breaks a rule.
             ConflictError: a sweep of the problem is active.
             ResourceError: the cluster cannot give one of the profiles.
             UnavailableError: Ray or MLflow does not answer.

@@ -65,6 +65,7 @@ def track_run(
             "code_digest": provenance.code_digest,
             "family": report.family,
             "environment": json.dumps(dict(provenance.environment)),
+            **({"data_file": provenance.data_file} if provenance.data_file else {}),
         },
     )
     onnx = ws.onnx.read_bytes()
@@ -105,6 +106,8 @@ def _candidate_metrics(candidate: Candidate) -> dict[str, float]:
     metrics = {"cv_auc": candidate.mean_auc, "seconds": candidate.seconds}
     if candidate.standard_error is not None:
         metrics["cv_auc_standard_error"] = candidate.standard_error
+    if candidate.done_s is not None:
+        metrics["done_seconds"] = candidate.done_s
     return {**metrics, "pruned": float(candidate.pruned)}
 
 
@@ -128,7 +131,14 @@ def track_resources(tracker: RunTracker, run_id: str, usage: Usage, ws: Workspac
     }
     tracker.log(run_id, {}, totals | phases)
     courses = {name: [getattr(point, name) for point in usage.points] for name in COURSES}
+    tags = {}
+    for number, one in enumerate(usage.executors, start=1):
+        courses[f"executor.{number}.cores"] = list(one.cores)
+        courses[f"executor.{number}.rss_mb"] = list(one.rss_mb)
+        tags[f"executor.{number}"] = f"{one.node}, pid {one.pid}"
     tracker.log_history(run_id, [point.at_s for point in usage.points], courses)
+    if tags:
+        tracker.tag(run_id, tags)
 
 
 def _intervals(report: EvaluationReport) -> dict[str, float]:

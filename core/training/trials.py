@@ -59,6 +59,11 @@ def plan_trials(
     return tuple(itertools.islice((t for t in turns if t is not None), budget))
 
 
+def grid_size(space: SearchSpace, families: Sequence[str]) -> int:
+    """How many distinct models the whole grid of these families has."""
+    return sum(len(_grid(family, space[family])) for family in families)
+
+
 def _grid(family: str, values: Mapping[str, tuple[ParamValue, ...]]) -> list[Trial]:
     names = sorted(values)
     points = itertools.product(*(values[name] for name in names))

@@ -25,6 +25,28 @@ class UsagePoint(Frozen):
     executor_cores: float
     driver_rss_mb: float
     executor_rss_mb: float
+    #: Without Python workers; None in what an older release stored.
+    executor_jvm_rss_mb: float | None = None
+
+    @property
+    def jvm_rss_mb(self) -> float:
+        """Memory of the executors' JVMs, whose heap the profile sets."""
+        known = self.executor_jvm_rss_mb
+        return self.executor_rss_mb if known is None else known
+
+
+class ExecutorCourse(Frozen):
+    """CPU and memory of one executor, with a value for each of the usage's points.
+
+    One that was restarted has a course of its own; where an executor was not there, it
+    used nothing.
+    """
+
+    #: Address of its node and the beginning of the node's id in Ray.
+    node: str
+    pid: int
+    cores: tuple[float, ...]
+    rss_mb: tuple[float, ...]
 
 
 class StageCost(Frozen):
@@ -73,3 +95,5 @@ class Usage(Frozen):
     phases: tuple[Phase, ...]
     points: tuple[UsagePoint, ...]
     slowest: tuple[StageCost, ...]
+    #: In the order in which they were first seen; none in what an older release stored.
+    executors: tuple[ExecutorCourse, ...] = ()

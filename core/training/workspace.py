@@ -30,6 +30,11 @@ class Workspace:
         return self.root / "batches.json"
 
     @property
+    def held_back(self) -> Path:
+        """Inputs of the held-back rows of those batches: for the comparison with Spark alone."""
+        return self.root / "held_back.parquet"
+
+    @property
     def validated(self) -> Path:
         """Rows that keep the contract, typed."""
         return self.root / "validated.parquet"

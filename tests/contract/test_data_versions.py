@@ -12,6 +12,7 @@ import pytest
 
 from core.adapters.dvc import DataVersions
 from core.data.tables import file_md5
+from core.data.training_data import TrainingDataStore, training_data_folder
 from core.errors import UnavailableError
 from tests.unit.core_fakes import FakeVersions
 
@@ -71,6 +72,44 @@ class TestEveryStore:
         path = subject.write("a", b"never added")
         subject.versions.forget(path)
         assert not path.exists()
+
+
+class TestTrainingData:
+    """What runs were trained on, over either store."""
+
+    @pytest.fixture(params=["fake", "dvc"])
+    def versions(
+        self, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> DataVersions | FakeVersions:
+        is_fake = request.param == "fake"
+        return FakeVersions() if is_fake else DataVersions(training_data_folder(tmp_path))
+
+    def test_equal_data_is_one_version(
+        self, versions: DataVersions | FakeVersions, tmp_path: Path
+    ) -> None:
+        store = TrainingDataStore(tmp_path, versions)
+        runs = [tmp_path / "runs" / name / "raw.parquet" for name in "ab"]
+        for rows in runs:
+            rows.parent.mkdir(parents=True)
+            rows.write_bytes(b"plums")
+        kept = [store.keep("plums", rows) for rows in runs]
+        assert kept == [f"training-data/plums/{file_md5(runs[0])}.parquet"] * 2
+        # The workspace stays what it was, and nothing done to it reaches what is kept.
+        runs[0].write_bytes(b"other")
+        assert (tmp_path / kept[0]).read_bytes() == b"plums"
+        assert store.keep("plums", runs[0]) != kept[0]
+        assert len([*training_data_folder(tmp_path).glob("plums/*.parquet")]) == 2
+
+    def test_dvc_has_it(self, tmp_path: Path) -> None:
+        folder = training_data_folder(tmp_path)
+        rows = tmp_path / "raw.parquet"
+        rows.write_bytes(b"plums")
+        kept = tmp_path / TrainingDataStore(tmp_path, DataVersions(folder)).keep("plums", rows)
+        assert _cached(folder) == {file_md5(rows)}
+        kept.unlink()
+        tool = str(Path(sys.executable).with_name("dvc"))
+        subprocess.run([tool, "checkout"], cwd=folder, capture_output=True, timeout=60, check=True)
+        assert kept.read_bytes() == b"plums"
 
 
 class TestDvc:

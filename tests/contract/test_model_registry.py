@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
+import mlflow.artifacts
+import pandas as pd
 import pytest
+import yaml
 
 from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import PRODUCTION, STAGING, ModelRegistry
-from core.errors import NotFoundError, UnavailableError
+from core.errors import ConflictError, DataContractError, NotFoundError, UnavailableError
 from core.problems.contract import Problem
-from core.scoring.bundle import BundleRef, fetch_bundle, read_bundle
+from core.scoring.bundle import obtain_bundle
 from tests.ray_head import free_ports
-from tests.serving_support import artifact_server
+from tests.serving_support import RECORD, TITANIC, artifact_server, expected_probability
+from tests.serving_support import tiny_model as titanic_model
 from tests.unit.core_fakes import PROBLEM, FakeRegistry, FakeTracker, Plug, facts_of
 from tests.unit.tiny_models import tiny_model
 
@@ -44,11 +50,16 @@ class Subject:
     problem: Problem
     scratch: Path
 
-    def register(self, tags: dict[str, str] | None = None, bias: float = 0.0) -> int:
-        """Registers a tiny model of a new run whose AUC is 0.5 and ``bias`` more."""
+    def register(
+        self,
+        tags: dict[str, str] | None = None,
+        bias: float = 0.0,
+        model: bytes | None = None,
+    ) -> int:
+        """Registers a model, a tiny one by default, of a new run of AUC 0.5 + ``bias``."""
         run_id = self.tracker.create(self.problem.name, "run", {})
         self.tracker.log(run_id, {}, {"auc": 0.5 + bias})
-        model = tiny_model({"weight": 1.0}, bias)
+        model = model or tiny_model({"weight": 1.0}, bias)
         facts = facts_of(run_id, self.problem, model_sha256=hashlib.sha256(model).hexdigest())
         spark = self.scratch / f"spark-{run_id}"
         (spark / "metadata").mkdir(parents=True)
@@ -106,21 +117,19 @@ def test_versions_count_up_and_are_listed_newest_first(subject: Subject) -> None
 def test_the_files_answer_over_http_with_the_exact_bytes(subject: Subject) -> None:
     subject.register(bias=0.25)
     found = subject.registry.get(subject.problem.name, 1)
-    url = subject.registry.files_url(found)
-    ref = BundleRef(problem=subject.problem.name, version=1, url=url)
-    model, facts = read_bundle(fetch_bundle(ref, subject.scratch / "cache"))
-    fetched, _ = read_bundle(subject.registry.fetch(found, subject.scratch / "fetched"))
-    assert fetched == model
-    assert model == tiny_model({"weight": 1.0}, 0.25)
-    assert facts.run_id == found.run_id
+    ref = subject.registry.refer(subject.problem.name, 1, found.source)
+    bundle = obtain_bundle(ref, subject.scratch / "cache")
+    assert subject.registry.bundle(found, subject.scratch / "fetched") == bundle
+    assert bundle.model == tiny_model({"weight": 1.0}, 0.25)
+    assert bundle.facts.run_id == found.run_id
 
 
 def test_a_file_that_is_not_there_is_not_found(subject: Subject) -> None:
     subject.register()
-    url = subject.registry.files_url(subject.registry.get(subject.problem.name, 1))
-    ref = BundleRef(problem=subject.problem.name, version=1, url=f"{url}/elsewhere")
+    source = subject.registry.get(subject.problem.name, 1).source
+    ref = subject.registry.refer(subject.problem.name, 1, f"{source}/elsewhere")
     with pytest.raises(NotFoundError):
-        fetch_bundle(ref, subject.scratch / "cache")
+        obtain_bundle(ref, subject.scratch / "cache")
 
 
 def test_an_alias_is_on_one_version_at_a_time(subject: Subject) -> None:
@@ -159,6 +168,16 @@ def test_tags_replace_each_other(subject: Subject) -> None:
     }
 
 
+def test_documents_are_named_at_the_version(subject: Subject) -> None:
+    name = subject.problem.name
+    version = subject.register()
+    subject.registry.attach(name, version, {"dossier": "promotion/r1/dossier.html"})
+    found = subject.registry.get(name, version)
+    assert found.tags["dossier"] == f"runs:/{found.run_id}/promotion/r1/dossier.html"
+    with pytest.raises(NotFoundError):
+        subject.registry.attach(name, 9, {"dossier": "promotion/r1/dossier.html"})
+
+
 def test_an_unknown_version_is_not_found(subject: Subject) -> None:
     name = subject.problem.name
     subject.register()
@@ -191,6 +210,7 @@ def test_a_server_that_is_gone_is_unavailable(subject: Subject) -> None:
         lambda: subject.unplugged.drop_alias("plums", PRODUCTION),
         lambda: subject.unplugged.aliases("plums"),
         lambda: subject.unplugged.tag("plums", 1, {"a": "b"}),
+        lambda: subject.unplugged.attach("plums", 1, {"dossier": "promotion/r1/dossier.html"}),
     ]
     for attempt in attempts:
         with pytest.raises(UnavailableError):
@@ -203,14 +223,74 @@ class TestMlflow:
     @pytest.mark.parametrize("subject", ["mlflow"], indirect=True)
     def test_the_folder_is_an_mlflow_model(self, subject: Subject) -> None:
         subject.register(bias=0.25)
-        url = subject.registry.files_url(subject.registry.get(subject.problem.name, 1))
+        found = subject.registry.get(subject.problem.name, 1)
+        url = subject.registry.refer(found.problem, found.version, found.source).url
         found = {name: _fetch(f"{url}/{name}") for name in ("MLmodel", "input_example.json")}
         spark = _fetch(f"{url}/spark/metadata/part-00000")
         assert json.loads(spark) == {"class": "PipelineModel"}
-        assert "mlflow.onnx" in found["MLmodel"]
+        assert yaml.safe_load(found["MLmodel"])["flavors"]["onnx"]["data"] == "model.onnx"
         example = json.loads(found["input_example.json"])
         assert example["columns"] == ["weight", "stones", "colour"]
         assert example["data"] == [[40.0, 1.0, "blue"]]
+
+    @pytest.mark.parametrize("subject", ["mlflow"], indirect=True)
+    def test_mlflow_itself_scores_records_of_the_contract(self, subject: Subject) -> None:
+        version = replace(subject, problem=TITANIC).register(model=titanic_model(0.25))
+        loaded = _load(_download(subject, "titanic", version))
+        # One that is nullable may be missing, or be no column at all.
+        records = [RECORD, {**RECORD, "Sex": "female", "Age": None}]
+        answered = loaded.predict(pd.DataFrame(records).drop(columns="Embarked"))
+        expected = [expected_probability(record, bias=0.25) for record in records]
+        assert answered["probability"].tolist() == pytest.approx(expected, abs=1e-6)
+        assert answered["label"].tolist() == [int(value >= 0.5) for value in expected]
+        with pytest.raises(DataContractError, match=r"Pclass in row 1: 7.* is not at most 3"):
+            loaded.predict(pd.DataFrame([RECORD, {**RECORD, "Pclass": 7}]))
+
+    @pytest.mark.parametrize("subject", ["mlflow"], indirect=True)
+    def test_a_version_of_another_contract_is_not_loaded(self, subject: Subject) -> None:
+        contract = replace(TITANIC.contract, identifiers=("Somebody",))
+        other = replace(TITANIC, contract=contract)
+        version = replace(subject, problem=other).register(model=titanic_model())
+        with pytest.raises(ConflictError, match="under another contract of titanic"):
+            _load(_download(subject, "titanic", version))
+
+    @pytest.mark.parametrize("subject", ["mlflow"], indirect=True)
+    def test_the_description_links_the_documents(
+        self, subject: Subject, mlflow_url: str, tmp_path: Path
+    ) -> None:
+        name, version = subject.problem.name, subject.register()
+        run_id = subject.registry.get(name, version).run_id
+        (tmp_path / "dossier.html").write_text("<h1>Dossier</h1>")
+        subject.tracker.log_files(run_id, tmp_path / "dossier.html", "promotion/r1")
+        documents = {"dossier": "promotion/r1/dossier.html"}
+        client = connected_client(mlflow_url)
+        for _ in range(2):
+            subject.registry.attach(name, version, documents)
+        said = client.get_model_version(name, str(version)).description
+        (link,) = re.findall(r"\[dossier\]\((\S+)\)", said)
+        assert _fetch(link) == "<h1>Dossier</h1>"
+        client.update_model_version(name, str(version), "Written by a person.")
+        subject.registry.attach(name, version, documents)
+        said = client.get_model_version(name, str(version)).description
+        assert said == "Written by a person."
+
+
+def _load(folder: str) -> Any:
+    """What MLflow makes of a downloaded folder."""
+    # Imported here because it warns, which this file's tests alone may hear.
+    from mlflow.pyfunc import load_model
+
+    return load_model(folder)
+
+
+def _download(subject: Subject, name: str, version: int) -> str:
+    """Folder of a version's files, fetched as MLflow does."""
+    found = subject.registry.get(name, version)
+    folder = subject.scratch / "downloaded"
+    url = subject.registry.refer(name, version, found.source).url.partition("/api/")[0]
+    return mlflow.artifacts.download_artifacts(
+        artifact_uri=found.source, dst_path=str(folder), tracking_uri=url
+    )
 
 
 def _fetch(url: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 PAGE_TIMEOUT_MS = 30_000
 WIDTH, HEIGHT = 1280, 900
@@ -28,9 +30,18 @@ def go_to(page: Page, name: str) -> None:
 
 
 def choose(page: Page, label: str, value: str) -> None:
-    # Typing opens the list for certain; a click closes it again if focus had opened it.
-    page.get_by_role("combobox", name=label).fill(value)
-    page.get_by_role("option", name=value, exact=True).click()
+    """Takes ``value`` in a list. A page that is drawn again meanwhile closes the list."""
+    deadline = time.monotonic() + PAGE_TIMEOUT_MS / 1000
+    while True:
+        # Typing opens the list for certain; a click closes it again if focus had opened it.
+        page.get_by_role("combobox", name=label).fill(value)
+        try:
+            page.get_by_role("option", name=value, exact=True).click(timeout=3_000)
+        except PlaywrightTimeoutError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def assert_calm(page: Page) -> None:

@@ -41,6 +41,11 @@ def test_a_candidate_is_judged_approved_and_taken_back(
         (before, "rollback"),
         (request["version"], "approval"),
     ]
+    for one in record[:2]:
+        # No bound in seconds: on a busy machine that would be a test of the machine.
+        assert one["since"] < one["live_at"]
+        took_s = one["answering_after_s"]
+        print(f"{one['rule']} of v{one['version']} answered after {took_s:.2f} s")  # noqa: T201
     go_to(page, "Audit")
     read_the_trail(page)
     capture(page, screenshots / "audit.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import socketserver
 import ssl
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 config = pathlib.Path(sys.argv[1])
 front, metrics, stats, *replicas = map(int, sys.argv[2:])
+# Ray Serve names no application where it has told the proxy of none.
+is_told = replicas != []
 settings = HAProxyConfig(
     socket_path=str(config.parent / "admin.sock"),
     enable_hap_optimization=False,
@@ -46,7 +50,8 @@ settings = HAProxyConfig(
 )
 servers = [ServerConfig(f"replica{i}", "127.0.0.1", port) for i, port in enumerate(replicas)]
 backend = BackendConfig(name="app", path_prefix="/", app_name="app", servers=servers)
-HAProxyApi(settings, {"app": backend}, str(config))._generate_config_file_internal()
+backends = {"app": backend} if is_told else {}
+HAProxyApi(settings, backends, str(config))._generate_config_file_internal()
 """
 
 
@@ -58,6 +63,8 @@ class Replica(socketserver.ThreadingTCPServer):
 
     def __init__(self, seen: Counter[str], *, dies: bool) -> None:
         self.seen, self.dies = seen, dies
+        #: What the last request came with as its id.
+        self.request_id = b""
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
@@ -71,6 +78,8 @@ class _Handler(socketserver.StreamRequestHandler):
         while (header := self.rfile.readline().strip().lower()) != b"":
             if header.startswith(b"content-length:"):
                 length = int(header.partition(b":")[2])
+            if header.startswith(b"x-request-id:"):
+                server.request_id = header.partition(b":")[2].strip()
         self.rfile.read(length)
         path = line.split()[1]
         if not path.startswith("/-/"):
@@ -94,15 +103,20 @@ def running(server: Replica) -> Iterator[int]:
 
 @contextmanager
 def proxy(
-    folder: Path, replicas: list[int], host: str = "127.0.0.1", pem: Path | None = None
+    folder: Path,
+    replicas: list[int],
+    host: str = "127.0.0.1",
+    pem: Path | None = None,
+    own_ports: Sequence[int] = (),
 ) -> Iterator[str]:
-    front, metrics, stats = free_ports(3)
-    folder.mkdir()
+    """A proxy that was told of ``replicas``; in the folder of another one it comes after that."""
+    front, metrics, stats = own_ports or free_ports(3)
+    folder.mkdir(exist_ok=True)
     config, launcher = folder / "haproxy.cfg", folder / "haproxy"
     ports = [str(port) for port in (front, metrics, stats, *replicas)]
     # In a process of its own: importing Ray Serve warns, and warnings are errors here.
     subprocess.run([sys.executable, "-c", WRITE_CONFIG, config, *ports], check=True)
-    write_launcher(launcher, Door(host, front, pem), metrics, stats)
+    write_launcher(launcher, Door(host, front, pem), metrics, stats, folder)
     with subprocess.Popen(
         [launcher, "-db", "-f", config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as haproxy:
@@ -178,6 +192,31 @@ def test_labels_still_go_elsewhere_when_a_replica_takes_no_connection(tmp_path: 
         assert seen == {"POST /labels/titanic": 4}
 
 
+def test_a_proxy_that_knows_nothing_yet_says_so(tmp_path: Path) -> None:
+    with proxy(tmp_path / "a", []) as url:
+        is_unavailable(httpx.get(f"{url}/readyz", trust_env=False))
+
+
+def test_a_proxy_without_a_replica_that_answers_says_so(tmp_path: Path) -> None:
+    with proxy(tmp_path / "a", free_ports(1)) as url:
+        is_unavailable(httpx.get(f"{url}/readyz", trust_env=False))
+
+
+def test_the_next_proxy_begins_with_the_replicas_that_the_one_before_knew(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    with running(Replica(Counter(), dies=False)) as alive:
+        own_ports = free_ports(3)
+        with proxy(folder, [alive], own_ports=own_ports) as url:
+            assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+        with proxy(folder, [], own_ports=own_ports) as url:
+            assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+
+
+def is_unavailable(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"]["code"] == "unavailable"
+
+
 def test_with_a_certificate_only_tls_is_spoken_and_only_a_modern_one(tmp_path: Path) -> None:
     shown, pem = issue(tmp_path / "issued"), tmp_path / "tls.pem"
     offer_certificate(pem, shown.cert_file, shown.key_file)
@@ -194,3 +233,39 @@ def test_with_a_certificate_only_tls_is_spoken_and_only_a_modern_one(tmp_path: P
         assert spoken(port, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
         with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
             spoken(port, ssl.TLSVersion.TLSv1_1)
+
+
+def test_what_no_replica_could_answer_in_our_shape_is_refused_by_the_proxy(stage: Stage) -> None:
+    asked = {
+        b"BREW /predict/titanic": (405, "method_not_allowed"),
+        b"OPTIONS *": (404, "not_found"),
+        b"CONNECT x:80": (404, "not_found"),
+    }
+    port = int(stage.url.rpartition(":")[2])
+    for line, told in asked.items():
+        stage.seen.clear()
+        with socket.create_connection(("127.0.0.1", port), START_TIMEOUT_S) as caller:
+            caller.sendall(line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            with caller.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+        assert (int(head.split()[1]), json.loads(body)["error"]["code"]) == told
+        assert b"content-type: application/json" in head.lower()
+        assert not stage.seen
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"), [(b"order-17", True), (b"", False), (b"\xff\xfe", False), (b"a b", False)]
+)
+def test_a_replica_gets_an_id_that_it_can_read(tmp_path: Path, given: bytes, is_kept: bool) -> None:
+    seen: Counter[str] = Counter()
+    replica = Replica(seen, dies=False)
+    with running(replica) as port, proxy(tmp_path / "proxy", [port]) as url:
+        front = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", front), START_TIMEOUT_S) as caller:
+            own = b"X-Request-Id: " + given + b"\r\n" if given else b""
+            caller.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + own + b"\r\n")
+            assert b" 200 " in caller.recv(100)
+    if is_kept:
+        assert replica.request_id == given
+    else:
+        assert uuid.UUID(replica.request_id.decode())

@@ -123,6 +123,9 @@ def test_an_answer_is_traced_to_its_run_and_replayed(installation: Installation)
     assert run["started_by"] == found["run"]["started_by"] != ""
     raw = installation.settings.home / "runs" / run["id"] / "workspace" / "raw.parquet"
     assert found["data"]["data_version"] == f"md5:{file_md5(raw)}"
+    kept = installation.settings.home / found["data"]["data_file"]
+    assert kept.with_name(f"{kept.name}.dvc").is_file()
+    assert file_md5(kept) == file_md5(raw)
     assert found["code"]["git_commit"]
     assert re.fullmatch("[0-9a-f]{64}", found["code"]["digest"])
     assert found["promotion"]["run_id"] == run["id"]
@@ -181,6 +184,7 @@ def test_dvc_repro_gives_what_the_run_gave(installation: Installation, tmp_path:
         "PYTHONPATH": f"{clone}{os.pathsep}{installation.environment['PYTHONPATH']}",
         "PILOTHOUSE_PARAMS_FILE": str(clone / "params.yaml"),
     }
+    driver = _spark_driver(installation)
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "repro", "evaluate@titanic"],
         cwd=clone,
@@ -190,6 +194,11 @@ def test_dvc_repro_gives_what_the_run_gave(installation: Installation, tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    # Its stages shared a session: the one that was held before, where there was one.
+    assert "Spark was warm" in done.stdout + done.stderr
+    held = _spark_driver(installation)
+    assert held is not None
+    assert driver in (None, held)
     run = _bootstrap_run(installation)
     panel = installation.settings.home / "runs" / run["id"] / "workspace"
     repro = clone / "data" / "titanic"
@@ -286,6 +295,21 @@ def test_the_next_run_finds_spark_warm(installation: Installation) -> None:
 def _model(installation: Installation, run_id: str) -> bytes:
     workspace = installation.settings.home / "runs" / run_id / "workspace"
     return (workspace / "model" / "model.onnx").read_bytes()
+
+
+@pytest.mark.long
+def test_xgboost_goes_through_the_same_search_parity_and_gates(installation: Installation) -> None:
+    xgb = ("--set", "search.families=[xgb]", "--set", "search.trials=2")
+    run = installation.ask("run", "titanic", *xgb, "--wait")
+    assert run["status"] == "finished", run["error"]
+    report = installation.ask("runs", "show", run["id"])["report"]
+    assert (report["family"], len(report["candidates"])) == ("xgb", 2)
+    assert report["parity"]["max_difference"] <= report["parity"]["tolerance"]
+    assert 0.7 < report["metrics"]["auc"]["value"] < 1
+    (request,) = installation.ask("promote", "list", "--open")
+    assert request["version"] == run["model_version"]
+    assert {g["verdict"] for g in request["gates"] if g["hard"]} == {"pass"}
+    assert _metrics(installation, run["id"])["core_seconds"] > 1
 
 
 @pytest.mark.long

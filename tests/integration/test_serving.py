@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import Counter
@@ -24,14 +23,13 @@ from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.serving import ServingService
 from core.domain import Health
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
-from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
 from tests.ray_head import RayHead, free_ports, ray_head
 from tests.serving_support import (
     INFERENCE_LOG,
-    RATES,
     RECORD,
+    SERVING,
     TITANIC,
     FixedKeys,
     admission,
@@ -39,19 +37,11 @@ from tests.serving_support import (
     expected_probability,
     write_tiny_bundle,
 )
+from tests.steady import processes
 
 pytestmark = pytest.mark.timeout(240)
 
-PARAMS = ServingParams(
-    min_replicas=1,
-    max_replicas=2,
-    target_ongoing_requests=16,
-    max_ongoing_requests=256,
-    max_records=5000,
-    max_body_mb=1,
-    limits=RATES,
-    inference_log=INFERENCE_LOG,
-)
+PARAMS = SERVING
 DEPLOY_TIMEOUT_S = 90.0
 LOGGED_S = 5.0
 
@@ -242,13 +232,13 @@ def test_the_log_is_complete_however_a_replica_is_told_to_end(running: Running) 
     body = {"records": [RECORD]}
     asked = [running.post("/predict/titanic", body)["request_id"] for _ in range(20)]
     assert running.logged(*asked).num_rows < 20
-    replicas = replica_processes()
+    replicas = processes("ServeReplica:")
     for replica in replicas:
         replica.terminate()  # As when Ray's head is stopped.
     psutil.wait_procs(replicas, timeout=DEPLOY_TIMEOUT_S)
     assert running.logged(*asked).num_rows == 20
 
-    while not replica_processes() or service.status().health is not Health.HEALTHY:
+    while not processes("ServeReplica:") or service.status().health is not Health.HEALTHY:
         time.sleep(0.2)
     asked = [running.post("/predict/titanic", body)["request_id"] for _ in range(20)]
     assert running.logged(*asked).num_rows < 20
@@ -257,13 +247,3 @@ def test_the_log_is_complete_however_a_replica_is_told_to_end(running: Running) 
     assert running.logged(*asked).num_rows == 20
     assert InferenceLog(inference_folder(running.settings.home)).compact() > 0
     assert running.logged(*asked).num_rows == 20
-
-
-def replica_processes() -> list[psutil.Process]:
-    """Replicas of the head that this process has started."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "ServeReplica:" in " ".join(process.cmdline()):
-                found.append(process)
-    return found

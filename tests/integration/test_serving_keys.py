@@ -23,31 +23,21 @@ from core.adapters.database_keys import KeyRecords
 from core.adapters.serve import ServeClient
 from core.bootstrap_deciding import connect_trail
 from core.deployment.serving import ServingService
-from core.params import ServingParams
 from core.promotion.identity import OneLocalOperator
 from core.scoring.bundle import BundleRef, bundles_folder
 from core.settings import Settings
 from tests.ray_head import free_ports, ray_head
 from tests.serving_support import (
-    INFERENCE_LOG,
     RATES,
     RECORD,
+    SERVING,
     artifact_server,
     write_tiny_bundle,
 )
 
 pytestmark = pytest.mark.timeout(240)
 
-PARAMS = ServingParams(
-    min_replicas=2,
-    max_replicas=2,
-    target_ongoing_requests=16,
-    max_ongoing_requests=256,
-    max_records=5000,
-    max_body_mb=1,
-    limits=RATES,
-    inference_log=INFERENCE_LOG,
-)
+PARAMS = SERVING.model_copy(update={"min_replicas": 2})
 DEPLOY_TIMEOUT_S = 90.0
 #: What is promised of a change of keys.
 EFFECTIVE_S = 5.0

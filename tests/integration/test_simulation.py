@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 import yaml
 
+from core.data.labels import BY_HTTP, LabelLog, labels_folder
+from core.deployment.inference_log import InferenceLog, inference_folder
 from tests.installation import DOWN_TIMEOUT_S, UP_TIMEOUT_S, Installation, prepare
 
 pytestmark = pytest.mark.long
@@ -54,6 +58,7 @@ def car_loans(folder: Path, alert_url: str) -> Iterator[Installation]:
     made = prepare(folder)
     params = yaml.safe_load(made.settings.params_file.read_text(encoding="utf-8"))
     params |= {"problems": ["car_loan"], "bootstrap": []}
+    params["rollout"]["slo"] = {}
     made.settings.params_file.write_text(yaml.safe_dump(params), encoding="utf-8")
     made = Installation(made.settings, {**made.environment, "PILOTHOUSE_ALERT_URL": alert_url})
     try:
@@ -82,6 +87,18 @@ def test_ten_days_of_car_loans(tmp_path: Path) -> None:
         levels = {day["day"]: day["check"]["level"] for day in days}
         alerts = installation.ask("alerts", "list", "car_loan")
         runs = installation.ask("runs", "list", "--problem", "car_loan")
+        log = InferenceLog(inference_folder(installation.settings.home))
+        # The log is a second behind.
+        deadline = time.monotonic() + 60
+        while log.window("car_loan").num_rows < sum(day["predicted"] for day in days):
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        labels = LabelLog(labels_folder(installation.settings.home)).labels("car_loan")
+    assert all(day["predicted"] == day["batch"]["rows"] for day in days)
+    by_request = [day["labels_by_request"] for day in days]
+    assert by_request == [0, 0, *(day["batch"]["rows"] for day in days[:-2])]
+    by_http = labels.filter(pc.equal(labels["by"], BY_HTTP))
+    assert by_http.num_rows == sum(by_request)
     before, after = range(1, FIRST_DRIFTED_DAY), range(FIRST_DRIFTED_DAY, DAYS + 1)
     assert [levels[day] for day in before] == ["ok"] * len(before)
     assert levels[FIRST_DRIFTED_DAY] == "critical"

@@ -47,7 +47,8 @@ def _sweetness(columns: Columns) -> npt.NDArray[np.generic]:
     sugar = columns["sugar.brix"].astype(np.float64)
     names = np.array(["sour", "fair", "sweet"], dtype=object)
     band = np.searchsorted([10.0, 13.0], np.nan_to_num(sugar))
-    out: npt.NDArray[np.generic] = np.where(np.isnan(sugar), None, names[band])
+    out = names[band]
+    out[np.isnan(sugar)] = None
     return out
 
 

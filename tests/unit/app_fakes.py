@@ -22,6 +22,8 @@ from app.components import installation
 from core.access.exposure import Exposure
 from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batches import Added, OnProgress
+from core.deployment.load_history import LoadPoint
+from core.deployment.load_view import ServingLoad, view
 from core.domain import (
     Batch,
     Health,
@@ -55,6 +57,7 @@ from core.training.report import (
     FeatureWeight,
     ParityResult,
 )
+from core.training.stage_times import StageTime, StageTimes
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 from core.training.usage import Phase, StageCost, Usage, UsagePoint
 from tests.unit.app_access_fakes import FakeAccounts
@@ -66,6 +69,7 @@ from tests.unit.app_promotion_fakes import (
     run_id,
 )
 from tests.unit.app_promotion_fakes import make_request as make_request
+from tests.unit.app_rollout_fakes import FakeRollouts, FakeSlo
 from tests.unit.app_trace_values import FakeTracing
 from tests.unit.app_watching_fakes import FakeAlerts, FakeChecks
 
@@ -172,6 +176,7 @@ def make_report(number: int = 0, *, family: str = "gbt") -> EvaluationReport:
                 mean_auc=0.84 + 0.003 * index,
                 standard_error=0.006,
                 seconds=4.2 + index,
+                done_s=9.0 + 5.5 * index,
             )
             for index in range(12)
         ),
@@ -426,6 +431,14 @@ class FakeExperiments:
             raise NotFoundError("MLflow has no such file.")
         return make_usage(int(run_id[8:], 16))
 
+    def stage_times(self, run_id: str) -> StageTimes | None:
+        if self.failure:
+            raise self.failure
+        if self.without_usage:
+            return None
+        taken = (StageTime(Stage.START, 0.4), StageTime(Stage.TRAIN, 31.2))
+        return StageTimes(taken, spark_was_warm=True)
+
     def importance(self, report: EvaluationReport) -> tuple[Importance, ...]:
         return importances(report.candidates, lambda settings, _: dict.fromkeys(settings[0], 0.2))
 
@@ -581,6 +594,26 @@ class FakeServing:
 
 
 @dataclass
+class FakeLoad:
+    """The load as it is shown; by itself nothing is deployed."""
+
+    state: ServingLoad | PilothouseError = field(
+        default_factory=lambda: view(None, (), (), now=datetime.now(UTC))
+    )
+    points: tuple[LoadPoint, ...] | PilothouseError = ()
+
+    def look(self) -> ServingLoad:
+        if isinstance(self.state, PilothouseError):
+            raise self.state
+        return self.state
+
+    def recent(self) -> tuple[LoadPoint, ...]:
+        if isinstance(self.points, PilothouseError):
+            raise self.points
+        return self.points
+
+
+@dataclass
 class FakeHealth:
     services: tuple[ServiceStatus, ...] | PilothouseError = ()
 
@@ -630,6 +663,9 @@ class FakeCore:
     alerts: FakeAlerts
     batches: FakeBatches
     health: FakeHealth
+    load: FakeLoad = field(default_factory=FakeLoad)
+    rollouts: FakeRollouts = field(default_factory=FakeRollouts)
+    slo: FakeSlo = field(default_factory=FakeSlo)
     audit: FakeAudit = field(default_factory=FakeAudit)
     exposure: Exposure = field(default_factory=lambda: Exposure(LOOPBACK))
     accounts: FakeAccounts = field(default_factory=FakeAccounts)

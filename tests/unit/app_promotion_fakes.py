@@ -80,6 +80,8 @@ class FakePromotions:
     #: Why the next decision is refused.
     refusal: PilothouseError | None = None
     restored: list[str] = field(default_factory=list)
+    #: Of each approval whether in steps, and why although the error budget is spent.
+    ways: list[tuple[bool, str]] = field(default_factory=list)
 
     def production(self, problem: str) -> Promotion | None:
         record = self.history(problem)
@@ -122,14 +124,26 @@ class FakePromotions:
         hands = Hands("operator", request.requested_by)
         return objection(actor, hands, told_apart=self.told_apart)
 
-    def approve(self, request_id: str, *, reason: str, actor: str) -> Decided:
+    def approve(
+        self,
+        request_id: str,
+        *,
+        reason: str,
+        actor: str,
+        in_steps: bool = False,
+        despite_budget: str = "",
+    ) -> Decided:
         self._decide()
+        self.ways.append((in_steps, despite_budget))
         request = next(one for one in self.listed if one.id == request_id)
         self.given.append(Approval(request_id, actor, datetime.now(UTC), reason))
         approvals = self.approvals(request_id)
         missing = self.approvals_required - len(approvals)
         if missing > 0:
             return Decided(request, None, approvals, missing, self.four_eyes)
+        if in_steps:
+            under_way = self._close(request_id, RequestStatus.ROLLING_OUT, reason, actor)
+            return Decided(under_way, None, approvals, 0, self.four_eyes)
         decided = self._close(request_id, RequestStatus.APPROVED, reason, actor)
         promotion = make_promotion(
             decided.version,

@@ -89,6 +89,7 @@ def make_lineage(records: int = 2) -> Lineage:
             "nannyml: titanic",
             "md5:1f3870be274f6c49b3e31a0c6728957f",
             (LearnedBatch(batch.id, 334, batch),),
+            "training-data/titanic/1f3870be274f6c49b3e31a0c6728957f.parquet",
         ),
         code=TrainingCode("4aa623a26eae817fe2590cbd38d4fc7e65cf1ca0", "c0" * 32),
         promotion=Promotion(

@@ -15,6 +15,8 @@ class FakeChecks:
     checks: list[Check] = field(default_factory=list)
     levels: dict[str, Level] = field(default_factory=dict)
     started: list[tuple[str | None, str | None]] = field(default_factory=list)
+    #: Of each check that was started: whether a domain classifier was asked for.
+    classifiers: list[bool] = field(default_factory=list)
     failure: PilothouseError | None = None
     refusal: PilothouseError | None = None
 
@@ -33,10 +35,19 @@ class FakeChecks:
         number = self.get(check_id).started_at.hour - watching_values.START.hour
         return watching_values.make_drift_report(number, self.levels.get(check_id, Level.CRITICAL))
 
-    def start(self, problem: str, *, batch_id: str | None, window: str | None, actor: str) -> Check:
+    def start(
+        self,
+        problem: str,
+        *,
+        batch_id: str | None,
+        window: str | None,
+        domain_classifier: bool,
+        actor: str,
+    ) -> Check:
         if self.refusal:
             raise self.refusal
         self.started.append((batch_id, window))
+        self.classifiers.append(domain_classifier)
         check = watching_values.make_check(9, RunStatus.RUNNING)
         self.checks.insert(0, check)
         return check

@@ -25,6 +25,7 @@ from core.monitoring.report_performance import (
     Estimator,
     MetricCourse,
     MetricPerformance,
+    PastError,
 )
 
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
@@ -130,6 +131,17 @@ def make_drift_report(number: int = 1, level: Level = Level.CRITICAL) -> DriftRe
                 error_before=0.09, error_after=0.06, error_by_chance=0.02, recalibrated=True
             ),
             reference_error=0.001,
+            past=(
+                PastError(
+                    check_id="0" * 32,
+                    metric="roc_auc",
+                    estimated=0.85,
+                    realized=0.81,
+                    rows=120,
+                    standard_error=0.02,
+                ),
+            ),
+            mean_past_error=0.04,
         ),
         labelled_rows=120,
         notes=("Deck is missing in most rows.",),

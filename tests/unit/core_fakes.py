@@ -23,17 +23,20 @@ from core.adapters.ray import JobStatus, Node
 from core.bootstrap import Pilothouse, assemble
 from core.bootstrap_deciding import connect_trail
 from core.data.tables import ROW_ID, contract_columns, file_md5
+from core.deployment.endpoint import NOTHING_BESIDE, Beside
+from core.deployment.scaling import ReplicaSet
 from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.messages import Message
 from core.params import load_params
 from core.params_alerts import ScheduleParams
 from core.params_intake import IntakeParams
+from core.params_rollout import SloParams
 from core.problems.contract import Contract, DatasetSource, Field, FieldType, Label, Problem
 from core.promotion.audit import Action
 from core.promotion.identity import Identities, OneLocalOperator
 from core.promotion.trail import AuditTrail
-from core.scoring.bundle import BundleFacts, BundleRef, write_bundle
+from core.scoring.bundle import Bundle, BundleFacts, BundleRef, read_bundle, write_bundle
 from core.scoring.scorer import Scorer
 from core.settings import CODE_ROOT, Settings
 from core.training.experiments import ExperimentService
@@ -259,12 +262,13 @@ class FakeRegistry:
         numbers = sorted((v for name, v in self.versions if name == problem), reverse=True)
         return tuple(self.get(problem, number) for number in numbers)
 
-    def files_url(self, version: ModelVersion) -> str:
-        return f"{self.url}/{version.source}"
+    def refer(self, problem: str, version: int, source: str, sha256: str = "") -> BundleRef:
+        url = f"{self.url}/{source}"
+        return BundleRef(problem=problem, version=version, url=url, sha256=sha256)
 
-    def fetch(self, version: ModelVersion, cache: Path) -> Path:
+    def bundle(self, version: ModelVersion, cache: Path) -> Bundle:
         self.plug.check()
-        return self.folder / version.source
+        return read_bundle(self.folder / version.source)
 
     def set_alias(self, problem: str, alias: str, version: int) -> None:
         self.get(problem, version)
@@ -287,6 +291,10 @@ class FakeRegistry:
             if name == problem
             for alias in found.aliases
         }
+
+    def attach(self, problem: str, version: int, documents: Mapping[str, str]) -> None:
+        run_id = self.get(problem, version).run_id
+        self.tag(problem, version, {n: f"runs:/{run_id}/{p}" for n, p in documents.items()})
 
     def tag(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
         self.get(problem, version)
@@ -346,6 +354,9 @@ class FakeServing:
     plug: Plug = field(default_factory=lambda: Plug("Ray"))
     deployed: list[dict[str, BundleRef]] = field(default_factory=list)
     waited_for: list[tuple[str, int]] = field(default_factory=list)
+    replicas: ReplicaSet | None = None
+    #: What replicas were last told to hold beside Production.
+    beside: dict[str, Beside] = field(default_factory=dict)
     #: How often replicas were told of keys.
     handed_out: int = 0
 
@@ -357,9 +368,16 @@ class FakeServing:
     def status(self) -> ServingStatus:
         return self.shown
 
-    def deploy(self, models: Mapping[str, BundleRef]) -> None:
+    def replica_set(self) -> ReplicaSet | None:
+        self.plug.check()
+        return self.replicas
+
+    def deploy(
+        self, models: Mapping[str, BundleRef], beside: Mapping[str, Beside] = NOTHING_BESIDE
+    ) -> None:
         self.plug.check()
         self.deployed.append(dict(models))
+        self.beside = dict(beside)
 
     def wait_until_serving(self, problem: str, version: int, timeout_s: float) -> None:
         self.waited_for.append((problem, version))
@@ -611,6 +629,7 @@ def make_world(
     identities: Identities | None = None,
     approvals_required: int = 1,
     intake: IntakeParams = INTAKE,
+    slo: dict[str, SloParams] | None = None,
 ) -> World:
     """An empty installation below ``folder``."""
     settings = Settings(home=folder / "home")
@@ -623,7 +642,11 @@ def make_world(
         }
     )
     promotion = params.promotion.model_copy(update={"approvals_required": approvals_required})
-    params = params.model_copy(update={"promotion": promotion, "intake": intake})
+    # There is no service level objective unless a test says so.
+    rollout = params.rollout.model_copy(update={"slo": slo or {}})
+    params = params.model_copy(
+        update={"promotion": promotion, "intake": intake, "rollout": rollout}
+    )
     database = Database(settings.database_url)
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()

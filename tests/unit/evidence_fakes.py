@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from core.domain import GateResult, Promotion, PromotionRequest, Run, Verdict
+from core.domain import GateResult, ModelVersion, Promotion, PromotionRequest, Run, Verdict
 from core.errors import NotFoundError
 from core.promotion.evidence import (
     Costs,
@@ -112,6 +112,9 @@ class FakeEvidence:
         )
         return evidence_of(request_id, run, requested_by, gates, incumbent)
 
+    def bundle_sha256(self, version: ModelVersion) -> str:
+        return "0" * 64
+
     def freeze(self, evidence: Evidence) -> Frozen:
         self.step("freeze")
         self.registry.plug.check()
@@ -125,6 +128,9 @@ class FakeEvidence:
         if request.evidence_path not in self.kept:
             raise NotFoundError("MLflow has no such file.")
         return parse(self.kept[request.evidence_path], request.evidence_sha256)
+
+    def verify(self, request: PromotionRequest) -> Evidence:
+        return self.read(request)
 
 
 def _gate(name: str, good: bool, *, hard: bool) -> GateResult:

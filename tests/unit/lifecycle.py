@@ -21,7 +21,16 @@ from core.adapters.database import Database
 from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_decisions import DecisionRecords
 from core.bootstrap import Pilothouse, assemble
-from core.domain import Health, ModelVersion, Run, RunStatus, ServedVersion, ServingStatus
+from core.deployment.endpoint import NOTHING_BESIDE, Beside
+from core.domain import (
+    Health,
+    HeldBeside,
+    ModelVersion,
+    Run,
+    RunStatus,
+    ServedVersion,
+    ServingStatus,
+)
 from core.params import Params, load_params
 from core.params_alerts import ScheduleParams
 from core.promotion.trail import AuditTrail
@@ -41,7 +50,7 @@ from tests.unit.evidence_fakes import FakeEvidence
 
 NAME = PROBLEM.name
 #: What a beat does for decisions, among its duties.
-DUTIES = ("consider candidates", "finish promotions", "reconcile serving", "watch aliases")
+DUTIES = ("consider candidates", "finish promotions", "watch aliases")
 
 
 class Killed(BaseException):
@@ -84,9 +93,13 @@ class Replicas:
     wanted: dict[str, int] = field(default_factory=dict)
     answers: dict[str, int] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
+    beside: dict[str, Beside] = field(default_factory=dict)
 
-    def deploy(self, models: Mapping[str, BundleRef]) -> None:
+    def deploy(
+        self, models: Mapping[str, BundleRef], beside: Mapping[str, Beside] = NOTHING_BESIDE
+    ) -> None:
         self.wanted = {name: ref.version for name, ref in models.items()}
+        self.beside = dict(beside)
         for name, version in self.wanted.items():
             if version not in self.broken:
                 self.answers[name] = version
@@ -99,7 +112,11 @@ class Replicas:
             if version in self.broken
         }
         health = Health.HEALTHY if served else Health.DOWN
-        return ServingStatus(health, 1, tuple(served), "", failures)
+        held = {
+            name: HeldBeside(one.rollout, one.step, one.model.version, loaded=True)
+            for name, one in self.beside.items()
+        }
+        return ServingStatus(health, 1, tuple(served), "", failures, held)
 
     def wait_until_serving(self, problem: str, version: int, timeout_s: float) -> None:
         assert self.answers[problem] == version
@@ -136,7 +153,7 @@ class Lifecycle:
         made = assemble(settings, params, {NAME: PROBLEM}, ports)
         fast: Any = made.evidence
         fast.gather, fast.freeze = self.evidence.gather, self.evidence.freeze
-        fast.read = self.evidence.read
+        fast.read, fast.bundle_sha256 = self.evidence.read, self.evidence.bundle_sha256
         return made
 
     def train(self, by: Pilothouse, *, hard: bool = True, better: bool = True) -> int:
@@ -163,6 +180,7 @@ class Lifecycle:
         chosen = {name: duty for name, duty in duties(worker) if name in DUTIES}
         for name in DUTIES:
             chosen[name]()
+        worker.serving_watch.run()
 
 
 @cache
@@ -177,6 +195,7 @@ def make_params(approvals_required: int) -> Params:
         "bootstrap": (NAME,),
         "schedule": ScheduleParams(checks={}),
         "promotion": promotion,
+        "rollout": params.rollout.model_copy(update={"slo": {}}),
     }
     return params.model_copy(update=changed)
 

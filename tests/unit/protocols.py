@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -77,6 +77,13 @@ def _constant(name: str, value: float) -> onnx.TensorProto:
     return numpy_helper.from_array(np.array([[value]], dtype=np.float32), name)
 
 
+class Caller(Protocol):
+    """Whatever answers requests: an endpoint in this process, or one behind an address."""
+
+    def call(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """One request, with what httpx takes besides."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """An endpoint without Ray, and where it keeps its log."""
@@ -95,6 +102,24 @@ class Endpoint:
         return asyncio.run(once())
 
 
+def put_bundle(folder: Path, name: str, url: str) -> BundleRef:
+    """Writes the model of a problem where ``url`` offers it; returns version ``VERSION``."""
+    problem, model = PROBLEMS[name], model_of(PROBLEMS[name])
+    facts = BundleFacts(
+        problem=name,
+        contract_fingerprint=problem.contract.fingerprint(),
+        family="lr",
+        threshold=0.5,
+        run_id="run",
+        data_version="data",
+        git_commit="commit",
+        metrics={"auc": 0.8},
+        model_sha256=hashlib.sha256(model).hexdigest(),
+    )
+    write_bundle(folder / name, model, facts)
+    return BundleRef(problem=name, version=VERSION, url=f"{url}/{name}")
+
+
 @contextmanager
 def endpoint(
     home: Path, *names: str, gate: Gate | None = None, keep_log: bool = False
@@ -103,22 +128,7 @@ def endpoint(
     store, logs = ModelStore(), ReplicaLogs("r1")
     names = names or tuple(PROBLEMS)
     with artifact_server(home / "artifacts") as url:
-        refs = {}
-        for name in names:
-            problem, model = PROBLEMS[name], model_of(PROBLEMS[name])
-            facts = BundleFacts(
-                problem=name,
-                contract_fingerprint=problem.contract.fingerprint(),
-                family="lr",
-                threshold=0.5,
-                run_id="run",
-                data_version="data",
-                git_commit="commit",
-                metrics={"auc": 0.8},
-                model_sha256=hashlib.sha256(model).hexdigest(),
-            )
-            write_bundle(home / "artifacts" / name, model, facts)
-            refs[name] = BundleRef(problem=name, version=VERSION, url=f"{url}/{name}")
+        refs = {name: put_bundle(home / "artifacts", name, url) for name in names}
         store.apply(user_config(home / "cache", **refs))
     assert store.snapshot.config is not None
     assert not store.snapshot.failures
@@ -223,11 +233,11 @@ def csv_of(records: Sequence[Record], with_index: bool = False) -> bytes:
     return file.getvalue().encode()
 
 
-Ask = Callable[[Endpoint, Problem, Sequence[Record]], httpx.Response]
+Ask = Callable[[Caller, Problem, Sequence[Record]], httpx.Response]
 
 
 def _post_json(path: str, body: Callable[[Problem, Sequence[Record]], Record]) -> Ask:
-    def ask(end: Endpoint, problem: Problem, records: Sequence[Record]) -> httpx.Response:
+    def ask(end: Caller, problem: Problem, records: Sequence[Record]) -> httpx.Response:
         return end.call("POST", path.format(problem.name), json=body(problem, records))
 
     return ask
@@ -238,12 +248,12 @@ def _split(records: Sequence[Record]) -> Record:
     return {"columns": list(records[0]), "index": list(range(len(data))), "data": data}
 
 
-def _binary(end: Endpoint, problem: Problem, records: Sequence[Record]) -> httpx.Response:
+def _binary(end: Caller, problem: Problem, records: Sequence[Record]) -> httpx.Response:
     body, headers = infer_binary(problem, records)
     return end.call("POST", f"/v2/models/{problem.name}/infer", content=body, headers=headers)
 
 
-def _csv(end: Endpoint, problem: Problem, records: Sequence[Record]) -> httpx.Response:
+def _csv(end: Caller, problem: Problem, records: Sequence[Record]) -> httpx.Response:
     body, headers = csv_of(records, with_index=True), {"Content-Type": "text/csv; charset=utf-8"}
     return end.call("POST", f"/invocations/{problem.name}", content=body, headers=headers)
 

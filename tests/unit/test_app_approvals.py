@@ -292,6 +292,7 @@ class TestHistory:
     ) -> None:
         query = {"view": HISTORY} if page == "approvals" else {}
         panel = open_panel(monkeypatch, core, page, **query)
+        assert "Four eyes are not in force: one local operator" in texts(panel)
         go = button(panel, "Roll back from v3 to v1")
         reason = next(one for one in panel.text_input if one.label.startswith("Reason"))
         reason.set_value("short")

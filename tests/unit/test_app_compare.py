@@ -16,12 +16,13 @@ from app.compare.slices import slices_frame
 from app.compare.tables import (
     Cell,
     Row,
+    laid_out,
     markdown_frame,
     metric_rows,
     parallel_axes,
     parameter_rows,
 )
-from app.compare.values import Comparison
+from app.compare.values import MOST_JUDGED, Comparison, drawn_sentence, judged_sentence
 from app.components.run_table import summaries_frame
 from app.components.versions import version_metrics
 from core.domain import RunStatus
@@ -134,6 +135,48 @@ def test_settings_unlike_the_baselines_are_marked_and_come_first() -> None:
         ":orange-background[**Logistic Regression**]",
         "Gradient-Boosted Trees",
     ]
+
+
+def test_many_runs_are_rows_and_keep_their_marks() -> None:
+    names = [f"r{number}" for number in range(8)]
+    other = make_report(0, family="lr").model_copy(update={"params": {"regParam": 0.01}})
+    many = bare(**{name: make_report(number) for number, name in enumerate(names[:-1])}, r7=other)
+    frame = markdown_frame(*laid_out(metric_rows(many), names))
+    assert list(frame.index) == names
+    assert [name for name in names if frame.loc[name, "AUC"].startswith("**")] == ["r3"]
+    assert ":green[+0.012]" in frame.loc["r1", "AUC"]
+    settings = markdown_frame(*laid_out(parameter_rows(many), names))
+    assert list(settings["maxDepth"]) == [":orange-background[**5**]"] * 7 + ["–"]
+    few = bare(b=make_report(2), a=make_report(1))
+    assert laid_out(metric_rows(few), ["b", "a"]) == (metric_rows(few), ["b", "a"])
+
+
+def test_charts_show_the_baseline_and_the_first_others() -> None:
+    many = bare(**{f"r{number}": make_report(number) for number in range(9)})
+    assert many.is_cut
+    assert list(many.drawn) == ["r0", "r1", "r2", "r3", "r4", "r8"]
+    assert "the 5 first of the 8 others" in drawn_sentence(many)
+    assert not full().is_cut
+    assert full().drawn == full().evaluations
+
+
+def test_the_baseline_and_the_first_others_are_judged_row_by_row() -> None:
+    most = bare(**{f"r{number}": make_report(1) for number in range(MOST_JUDGED)})
+    assert list(most.judged) == list(most.evaluations)
+    assert judged_sentence(most) == ""
+    more = bare(**{f"r{number}": make_report(1) for number in range(MOST_JUDGED + 3)})
+    assert list(more.judged) == [*list(most.evaluations)[:-1], more.baseline]
+    assert f"the {MOST_JUDGED - 1} first of the {MOST_JUDGED + 2} others" in judged_sentence(more)
+
+
+def test_files_have_every_run() -> None:
+    many = bare(**{f"r{number}": make_report(number) for number in range(9)})
+    assert len(list(csv.DictReader(io.StringIO(comparison_csv(many))))) == 9
+    page = comparison_html(many, "Titanic", TITANIC.contract.label, NOW)
+    assert page.count("<tr><th>r") == 2 * 9
+    assert "tables, parallel coordinates and the CSV file have every run" in page
+    # Four charts, the parallel axes of all, and six runs' matrices and weights.
+    assert page.count("<svg") == 5 + 2 * 6
 
 
 def test_axes_are_those_in_which_runs_differ() -> None:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.data.batch_comparison import compare_tables
 from core.errors import DataContractError, InvalidInputError, Offence, UnavailableError
-from tests.unit.app_fakes import FakeCore, make_batch, make_core, open_panel, texts
+from core.problems.titanic import PROBLEM as TITANIC
+from core.promotion.audit import Action
+from tests.unit.app_audit_fakes import make_rows as make_audit_rows
+from tests.unit.app_fakes import FakeCore, make_batch, make_core, make_rows, open_panel, texts
 
 CONTENT = b"Pclass,Sex\n1,male\n"
 
@@ -165,8 +170,21 @@ def test_two_batches_are_compared_with_charts(
     # Nine fields and the label.
     assert len(panel.get("vega_lite_chart")) == 10
     assert f"pilothouse batch compare {newer.id} {older.id}" in texts(panel)
-    columns = panel.dataframe[2].value
+    columns = panel.dataframe[3].value
     assert columns["Difference"].is_monotonic_decreasing
+    assert not panel.exception
+
+
+def test_a_column_that_one_side_lacks_is_named(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    newer, older = core.batches.batches
+    lacking = compare_tables(make_rows(0).drop_columns(["Fare"]), make_rows(2), TITANIC.contract)
+    monkeypatch.setattr(core.batches, "compare", lambda *_: lacking)
+    panel = open_panel(monkeypatch, core, "data", batch=newer.id, other=older.id)
+    assert "Fare: number in" in panel.warning[0].value
+    assert "missing in" in panel.warning[0].value
+    assert len(panel.get("vega_lite_chart")) == 9
     assert not panel.exception
 
 
@@ -183,3 +201,15 @@ def test_a_thousand_batches_are_a_table(monkeypatch: pytest.MonkeyPatch, core: F
     assert len(panel.dataframe[0].value) == 1_000
     assert "The newest 1,000." in texts(panel)
     assert "passengers-900.csv" in texts(panel)
+
+
+def test_what_became_of_labels_by_http_is_said(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    said = "5 labels came by HTTP: 4 labels joined, 1 of rows that nobody knows."
+    (row,) = make_audit_rows(1)
+    told = {"actor": "worker", "action": Action.LABELS_ADDED, "detail": said}
+    core.audit.rows = (replace(row, entry=replace(row.entry, **told)),)
+    panel = open_panel(monkeypatch, core, "data")
+    assert "Last look at labels by HTTP, 2026-11-20 09:00 UTC" in texts(panel)
+    assert said in texts(panel)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app import charts
@@ -85,6 +87,34 @@ def test_an_active_check_is_followed_and_no_second_one_offered(
     assert all(one.disabled for one in offered)
 
 
+def test_the_window_is_chosen_in_hours_or_rows(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    panel = open_panel(monkeypatch, core, "drift")
+    assert panel.number_input(key="window-hours").value == 24
+    assert panel.number_input(key="window-hours").max == 87_600
+    assert panel.button(key="check-window").label == "Check the last 24h of predictions"
+    panel.number_input(key="window-hours").set_value(6).run()
+    panel.button(key="check-window").click().run()
+    panel = open_panel(monkeypatch, core, "drift")
+    core.monitoring.checks = []
+    panel.segmented_control(key="window-unit").set_value("Rows").run()
+    panel.number_input(key="window-rows").set_value(700).run()
+    panel.checkbox(key="domain-classifier").check().run()
+    panel.button(key="check-window").click().run()
+    assert core.monitoring.started == [(None, "6h"), (None, "700 rows")]
+    assert core.monitoring.classifiers == [False, True]
+
+
+def test_the_command_of_a_window_of_rows_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    window = replace(make_check(2), batch_id=None, window="700 rows")
+    core.monitoring.checks = [window]
+    panel = open_panel(monkeypatch, core, "drift")
+    assert "pilothouse drift titanic --last-rows 700" in texts(panel)
+
+
 def test_a_check_that_somebody_else_starts_comes_into_view(
     monkeypatch: pytest.MonkeyPatch, core: FakeCore
 ) -> None:
@@ -164,3 +194,18 @@ def test_courses_shade_the_reference_and_leave_gaps() -> None:
     rows = next(data for data in drawn["datasets"].values() if "beyond" in data[0])
     assert [row["value"] for row in rows] == [0.1, None, 0.3, None, None, None]
     assert [row["beyond"] for row in rows] == [False, False, True, False, False, False]
+
+
+def test_the_past_error_of_the_estimate_is_shown(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    panel = open_panel(monkeypatch, core, "drift")
+    said = texts(panel)
+    assert "Calibration error on the reference: 0.090, after NannyML's recalibration 0.060" in said
+    assert "Mean past error over 1 check with labels: 0.040." in said
+    tables = [one.value for one in panel.dataframe]
+    (past,) = [table for table in tables if "Realized" in table]
+    assert past.loc[0, ["Metric", "Labels", "Estimated", "Realized"]].tolist() == [
+        "AUC", 120, 0.85, 0.81,
+    ]  # fmt: skip
+    assert past.loc[0, "Error"] == pytest.approx(0.04)

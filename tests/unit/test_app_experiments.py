@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app.components.run_table import runs_frame, summaries_frame
 from core.domain import RunStatus
@@ -61,14 +62,42 @@ def test_run_without_evaluation_is_named_and_the_other_shown(
     assert "Metrics on the holdout" in texts(panel)
 
 
-def test_too_many_picks_are_cut_to_what_can_be_told_apart(
+def test_the_search_is_drawn_over_time_or_over_candidates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core(make_run(1))
+    panel = open_panel(monkeypatch, core, "experiments", runs=run_id(1))
+    choice = panel.button_group(key=f"best-so-far-{run_id(1)}")
+    assert choice.value == "time"
+    assert "Seconds since the search began" in _charts(panel)
+    choice.set_value("candidates").run()
+    assert "Seconds since the search began" not in _charts(panel)
+    assert "Candidate, in order of trial" in _charts(panel)
+
+
+def _charts(panel: AppTest) -> str:
+    return "".join(one.proto.spec for one in panel.get("vega_lite_chart"))
+
+
+def test_any_number_of_runs_is_compared_and_charts_say_what_they_leave_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs = [make_run(number) for number in range(8, 0, -1)]
     picked = ",".join(run.id for run in runs)
     panel = open_panel(monkeypatch, make_core(*runs), "experiments", runs=picked)
-    assert "8 runs are ticked; the 6 newest are compared." in panel.warning[0].value
-    assert len(panel.table[0].value.columns) == 6
+    assert not panel.exception
+    metrics, parameters = (table.value for table in panel.table[:2])
+    # A row a run, because eight columns would be broken lines.
+    assert len(metrics) == len(parameters) == 8
+    assert "AUC" in metrics.columns
+    assert "Family" in parameters.columns
+    assert "the baseline and the 5 first of the 7 others" in panel.info[0].value
+    said = texts(panel)
+    assert sum(f"v{number} · " in said for number in range(1, 9)) == 8
+    # Six matrices and six pictures of weights, not eight.
+    assert said.count("Threshold 0.") == 6
+    detailed = panel.selectbox(key="detailed")
+    assert len(detailed.options) == 8
 
 
 def test_only_finished_hides_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +145,22 @@ def test_picked_runs_are_held_against_the_baseline(monkeypatch: pytest.MonkeyPat
     slices = panel.dataframe[1].value
     assert {"Pclass", "Sex", "Age", "Fare"} == set(slices["Column"])
     assert f"**{new}** against **{old}**" in texts(panel)
+
+
+def test_of_many_runs_some_are_judged_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.compare.values.MOST_JUDGED", 2)
+    core = make_core(make_run(4), make_run(3), make_run(2), make_run(1))
+    read: list[str] = []
+    predictions = core.experiments.predictions
+    monkeypatch.setattr(
+        core.experiments, "predictions", lambda one: (read.append(one), predictions(one))[1]
+    )
+    picked = ",".join(run_id(number) for number in (4, 3, 2, 1))
+    panel = open_panel(monkeypatch, core, "experiments", runs=picked)
+    # The baseline, which is the oldest, and the newest.
+    assert read == [run_id(4), run_id(1)]
+    assert "the 1 first of the 3 others are held against the baseline" in texts(panel)
+    assert len(panel.table[0].value.columns) == 4
 
 
 def test_another_baseline_turns_the_comparison_round(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,34 @@ def test_form_becomes_a_sweep_and_its_command(
     assert "waiting for the cluster" in panel.get("progress")[0].proto.text
 
 
+def test_a_profile_of_ones_own_is_measured_once(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    panel = open_panel(monkeypatch, core, "resources")
+    panel.button_group[0].set_value(["2c-2g", "Other…"]).run()
+    # What it begins with is the default profile, which is chosen as well.
+    assert "--profiles 2c-2g --families" in texts(panel)
+    panel.number_input[0].set_value(2)
+    panel.number_input[1].set_value(1)
+    panel.run()
+    assert "--profiles 2c-2g,2x1c-2g --families" in texts(panel)
+    panel.button[0].click().run()
+    assert core.sweeps.started[0][1] == ("2c-2g", "2x1c-2g")
+
+
+def test_a_profile_of_ones_own_that_breaks_a_rule_keeps_the_form(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    panel = open_panel(monkeypatch, core, "resources")
+    panel.button_group[0].set_value(["1c-1g", "Other…"]).run()
+    panel.button_group[1].set_value(["gbt"]).run()
+    panel.number_input[0].set_value(5).run()
+    assert "cannot be used" in texts(panel)
+    assert panel.button[0].disabled
+    panel.number_input[0].set_value(2).run()
+    assert "--profiles 1c-1g,2x2c-2g --families gbt " in texts(panel)
+
+
 def test_nothing_chosen_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     panel = open_panel(monkeypatch, make_core(), "resources")
     panel.button_group[0].set_value([]).run()

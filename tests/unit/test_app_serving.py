@@ -18,6 +18,8 @@ from core.domain import Health, PredictionAnswer, ServingStatus
 from core.errors import InvalidInputError, Offence, UnavailableError
 from core.problems.contract import Field, FieldType, Value
 from core.problems.titanic import PROBLEM
+from core.promotion.audit import Action, Outcome
+from tests.unit.app_audit_fakes import make_rows
 from tests.unit.app_fakes import make_core, make_run, open_panel, texts
 
 CONTRACT = PROBLEM.contract
@@ -28,7 +30,6 @@ def test_status_says_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     said = texts(panel)
     for fact in ("Serves: v4", "Family: Gradient-Boosted Trees", "Threshold: 0.520"):
         assert fact in said
-    assert "Replicas: 1" in said
 
 
 def test_form_sends_the_examples_and_shows_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,3 +160,27 @@ def test_label_is_put_in_words_however_it_is_spelled() -> None:
     ]
     spelled = replace(CONTRACT, label=replace(CONTRACT.label, positive="yes", negative="no"))
     assert label_meaning(spelled, "no") == "died"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.FAILED])
+def test_the_last_repair_is_shown(monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> None:
+    core = make_core(make_run(4), production=4)
+    (row,) = make_rows(1)
+    told = replace(
+        row.entry,
+        action=Action.SERVING_REPAIRED,
+        outcome=outcome,
+        detail="v3 answered [where] the record says v4.",
+    )
+    core.audit.rows = (replace(row, entry=told),)
+    panel = open_panel(monkeypatch, core, "serving")
+    said = "Last repair, 2026-11-20 09:00 UTC: v3 answered \\[where\\] the record says v4."
+    shown = panel.caption if outcome is Outcome.DONE else panel.warning
+    assert said in [element.value for element in shown]
+
+
+def test_a_record_without_a_hash_of_its_files_is_remarked_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    panel = open_panel(monkeypatch, make_core(make_run(4), production=4), "serving")
+    assert "kept no hash of its files" in texts(panel)

@@ -7,11 +7,13 @@ import pytest
 from core.domain import RequestStatus, RunStatus
 from core.errors import ConflictError, InvalidInputError, Offence, ResourceError, UnavailableError
 from core.services import machine
+from core.training.usage import ExecutorCourse
 from tests.unit.app_fakes import (
     active_run,
     make_core,
     make_request,
     make_run,
+    make_usage,
     open_panel,
     run_id,
     texts,
@@ -76,7 +78,7 @@ def test_a_profile_with_more_cores_than_the_machine_is_labelled(
     monkeypatch.setattr(machine, "usable_cores", lambda: 2)
     panel = open_panel(monkeypatch, make_core(), "train", profile="4c-4g")
     assert panel.selectbox[1].options == [
-        *("1c-1g", "2c-2g", "4c-4g (oversubscribed)", "4c-6g (oversubscribed)"),
+        *("1c-1g", "2c-2g", "4c-4g (oversubscribed)", "4c-6g (oversubscribed)", "Other…"),
     ]
     assert panel.selectbox[1].value == "4c-4g"
     assert "it asks for 4 cores and this machine has 2" in texts(panel)
@@ -86,12 +88,66 @@ def test_a_profile_with_more_cores_than_the_machine_is_labelled(
     assert unknown.selectbox[1].value == "2c-2g"
 
 
+def test_a_profile_of_ones_own_starts_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    core = make_core()
+    panel = open_panel(monkeypatch, core, "train")
+    panel.selectbox[1].set_value("Other…").run()
+    executors, each, memory = panel.number_input[:3]
+    assert (executors.value, each.value, memory.value) == (1, 2, 2.0)
+    executors.set_value(3)
+    each.set_value(1)
+    memory.set_value(4.5)
+    panel.run()
+    said = texts(panel)
+    assert "3 Spark executors with 1 core and 1.5 GiB each" in said
+    assert "it asks for 3 cores and this machine has 2" in said
+    panel.button[0].click().run()
+    assert core.runs.started == [("titanic", "3x1c-4.5g", {}, "operator")]
+
+
+def test_a_profile_of_ones_own_that_breaks_a_rule_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(), "train")
+    panel.selectbox[1].set_value("Other…").run()
+    panel.button_group[0].set_value(["gbt"]).run()
+    panel.number_input[0].set_value(5).run()
+    said = texts(panel).replace("\\", "")
+    assert "Profile 5x2c-2g cannot be used." in said
+    assert "512 MiB of memory for each" in said
+    assert not panel.exception
+    assert panel.button[0].label == "Start the run"
+    assert panel.button[0].disabled
+    panel.number_input[0].set_value(2).run()
+    assert panel.button_group[0].value == ["gbt"]
+    assert not panel.button[0].disabled
+    assert panel.number_input[0].max == 9_999
+
+
+def test_a_profile_of_a_sweep_that_has_no_name_is_filled_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    panel = open_panel(monkeypatch, make_core(), "train", profile="2x1c-3g")
+    assert panel.selectbox[1].value == "Other…"
+    assert [one.value for one in panel.number_input[:3]] == [2, 1, 3.0]
+
+
 def test_another_strategy_becomes_an_override(monkeypatch: pytest.MonkeyPatch) -> None:
     core = make_core()
     panel = open_panel(monkeypatch, core, "train")
     panel.button_group[1].set_value("tpe").run()
     panel.button[0].click().run()
     assert core.runs.started[0][2] == {"search.strategy": "tpe"}
+
+
+def test_the_form_says_how_much_of_the_grid_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = open_panel(monkeypatch, make_core(), "train")
+    assert "has 30 models; 12 of them are tried, a sample drawn" in texts(panel)
+    panel.button_group[0].set_value(["gbt"]).run()
+    said = texts(panel)
+    assert "has 8 models; all of it is tried." in said
+    assert "24 fits at most" in said
+    panel.button_group[1].set_value("tpe").run()
+    assert "full grid" not in texts(panel)
 
 
 def test_no_family_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +201,10 @@ def test_reload_attaches_to_the_active_run(monkeypatch: pytest.MonkeyPatch) -> N
     assert "✓ preprocess → **train** → evaluate" in said
     assert "12:00:07 891 rows" in said
     assert panel.query_params["run"] == run_id(3)
+    # What a table leaves that is drawn anew and tells that nothing is ticked.
+    panel.query_params["run"] = ""
+    panel.run()
+    assert panel.query_params["run"] == run_id(3)
 
 
 def test_cancel_asks_first_and_then_shows_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +225,34 @@ def test_finished_run_says_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> N
     assert "It passed the hard gates and waits for a person." in said
     links = {one.proto.label: one.proto.query_string for one in panel.get("page_link")}
     assert links["Decide on it"] == "request=req-2"
+
+
+def test_finished_run_shows_the_time_of_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(1))
+    panel = open_panel(monkeypatch, core, "train", run=run_id(1))
+    shown = next(one.value for one in panel.dataframe if "Stage" in one.value)
+    assert shown.to_dict("list") == {"Stage": ["start Spark", "train"], "Time (s)": [0.4, 31.2]}
+    assert "took 32 s together. Spark was warm" in texts(panel)
+    core.experiments.without_usage = True
+    older = open_panel(monkeypatch, core, "train", run=run_id(1))
+    assert "together" not in texts(older)
+    assert not older.exception
+
+
+@pytest.mark.parametrize(("executors", "charts"), [(0, 2), (1, 2), (2, 4)])
+def test_executors_are_shown_by_themselves_where_there_are_several(
+    monkeypatch: pytest.MonkeyPatch, executors: int, charts: int
+) -> None:
+    core = make_core(make_run(1))
+    usage = make_usage()
+    flat = (1.0,) * len(usage.points)
+    each = tuple(
+        ExecutorCourse(node=f"10.0.0.{n}", pid=n, cores=flat, rss_mb=flat) for n in range(executors)
+    )
+    found = usage.model_copy(update={"executors": each})
+    monkeypatch.setattr(core.experiments, "usage", lambda run_id: found)
+    panel = open_panel(monkeypatch, core, "train", run=run_id(1))
+    assert len(panel.get("vega_lite_chart")) == charts
 
 
 def test_outcome_tells_how_the_promotion_stands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,3 +73,20 @@ def test_attempt_returns_the_value_or_the_reason() -> None:
 
     assert attempt(missing) == Failure("There is no such run.", "Pick another.")
     assert attempt(busy) == Failure("A run is active.", calm=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "–"),
+        (0.0, "0 %"),
+        (0.00001, "< 0.01 %"),
+        (0.0123, "1.2 %"),
+        (0.1, "10 %"),
+        (0.998, "100 %"),
+        (1.0, "100 %"),
+        (3.1, "310 %"),
+    ],
+)
+def test_a_share_is_said_in_percent(value: float | None, said: str) -> None:
+    assert words.share(value) == said

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import subprocess
+from pathlib import Path
 
+import httpx
 import pytest
 
-from benchmarks import keys, large_check, search
+from benchmarks import __main__ as command
+from benchmarks import candidate, keys, large_check, search, serving
 from benchmarks.candidates import GRIDS, our_trials, recipe_candidates
-from benchmarks.outcome import FamilyOutcome, SearchOutcome
-from benchmarks.report import Section, Target, Timing, render, replace_figures
+from benchmarks.outcome import CandidateOutcome, FamilyOutcome, SearchOutcome
+from benchmarks.report import Section, Table, Target, Timing, render, replace_figures
+from benchmarks.serving_fastapi import build_app
+from benchmarks.serving_load import Load, Workload
+from core.settings import CODE_ROOT
 from core.training.trials import make_trial
+from serve.schemas import RecordDecoder
+from tests.serving_support import TITANIC
 
 
 def test_the_recipe_has_29_candidates() -> None:
@@ -46,6 +56,13 @@ def test_a_table_has_medians_ratios_and_a_missed_target() -> None:
 @pytest.mark.parametrize("at_least", [True, False])
 def test_no_number_reaches_no_target(at_least: bool) -> None:
     assert not Target("AUC", math.nan, 0.8, at_least).is_reached
+
+
+def test_figures_that_are_no_seconds_are_printed_as_they_are() -> None:
+    table = Table(("server", "requests/s"), (("ours", "4,000"),))
+    lines = render(Section("Work", table, SECTION.targets), "2 cores.").splitlines()
+    assert lines[2] == "2 cores."
+    assert lines[4:7] == ["| server | requests/s |", "| --- | ---: |", "| ours | 4,000 |"]
 
 
 def test_figures_are_exchanged_and_the_rest_stays() -> None:
@@ -117,3 +134,107 @@ def test_a_key_may_cost_a_twentieth_of_an_answer(
 ) -> None:
     section = keys.judge(([1.0, 1.0, 9.0], [keyed]), ([10.0], [http_keyed]))
     assert [target.is_reached for target in section.targets] == reached
+
+
+def _loads(p50_ms: float, rate: float, failed: int = 0) -> dict[Workload, list[Load]]:
+    load = Load(
+        requests=int(rate), seconds=1.0, failed=failed, p50_ms=p50_ms, p95_ms=2.0, p99_ms=3.0
+    )
+    return {workload: [load] for workload in serving.WORKLOADS}
+
+
+@pytest.mark.parametrize(
+    ("ours", "reached"),
+    [
+        (_loads(1.0, 900), [True, True, True, True]),
+        (_loads(1.2, 900), [True, False, True, True]),
+        (_loads(1.0, 890), [False, True, True, True]),
+        (_loads(1.0, 190), [False, True, False, True]),
+        (_loads(1.0, 900, failed=1), [True, True, True, False]),
+    ],
+)
+def test_serving_is_held_against_the_service_written_by_hand(
+    ours: dict[Workload, list[Load]], reached: list[bool]
+) -> None:
+    slow = _loads(200.0, 5)
+    section = serving.judge({"ours": ours, "a": _loads(0.5, 1000), "b": slow, "c": slow})
+    assert [target.is_reached for target in section.targets] == reached
+    assert isinstance(section.timings, Table)
+    assert ("b", "1", "1", "5", "5", "200", "2", "3", "0", "0.01") in section.timings.rows
+
+
+def test_every_server_is_asked_about_the_same_valid_records() -> None:
+    asked = serving.records(serving.BATCH)
+    assert asked == serving.records(serving.BATCH)
+    columns = RecordDecoder(TITANIC.contract, serving.BATCH).columns_of(asked)
+    assert {str(sex) for sex in columns["Sex"]} == {"male", "female"}
+    assert len({float(fare) for fare in columns["Fare"]}) > 50
+
+
+def test_the_service_written_by_hand_validates() -> None:
+    asyncio.run(_ask_the_service_written_by_hand())
+
+
+async def _ask_the_service_written_by_hand() -> None:
+    app = build_app(TITANIC.contract, lambda columns: [(1, 0.75)] * 2, blocking=False)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://peer") as client:
+        (good, worse) = serving.records(2)
+        answer = await client.post("/predict", json={"records": [good, worse]})
+        assert answer.json()["predictions"] == [{"label": 1, "probability": 0.75}] * 2
+        for wrong in ({"Pclass": 7}, {"Fare": "dear"}, {"boat": "5"}, {"Sex": None}):
+            refused = await client.post("/predict", json={"records": [{**worse, **wrong}]})
+            assert refused.status_code == 422, wrong
+
+
+def _candidate(seconds: float, *, warm: bool, candidates: int = 12) -> CandidateOutcome:
+    stages = {"start Spark": 0.5 if warm else 20.0, "train": 30.0}
+    return CandidateOutcome(
+        seconds=seconds, stages=stages, spark_was_warm=warm, candidates=candidates
+    )
+
+
+@pytest.mark.parametrize(
+    ("cold", "warm", "reached"),
+    [
+        (_candidate(110, warm=False), _candidate(60, warm=True), [True, True, True, True]),
+        (_candidate(111, warm=False), _candidate(60, warm=True), [False, True, True, True]),
+        (_candidate(110, warm=False), _candidate(61, warm=True), [True, False, True, True]),
+        (_candidate(90, warm=True), _candidate(40, warm=True), [True, True, False, True]),
+        (_candidate(90, warm=False), _candidate(40, warm=False), [True, True, False, True]),
+        (
+            _candidate(90, warm=False, candidates=11),
+            _candidate(40, warm=True),
+            [True, True, True, False],
+        ),
+    ],
+)
+def test_candidates_have_to_come_in_time_and_on_the_spark_they_were_meant_for(
+    cold: CandidateOutcome, warm: CandidateOutcome, reached: list[bool]
+) -> None:
+    section = candidate.judge([cold], [warm])
+    assert [target.is_reached for target in section.targets] == reached
+
+
+def test_a_candidate_is_broken_down_by_stage_of_the_run_in_the_middle() -> None:
+    cold = [_candidate(seconds, warm=False) for seconds in (99.0, 80.0, 60.0)]
+    section = candidate.judge(cold, [_candidate(40, warm=True)])
+    told = section.timings[0].note
+    assert told == "until the job runs, and after it 30.0, start Spark 20.0, train 30.0"
+    assert section.timings[0].median_s == 80.0
+
+
+def test_without_wrk_every_other_benchmark_is_measured(tmp_path: Path) -> None:
+    user = tmp_path / "id"
+    user.write_text("#!/bin/sh\necho 1000\n")
+    user.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", str(CODE_ROOT / "scripts/bootstrap.sh"), "wrk"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "needs wrk" in done.stderr
+    assert list(command.BENCHMARKS)[-1] == "serving"

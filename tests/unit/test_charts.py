@@ -14,7 +14,7 @@ from core.training.bands import curve_bands
 from core.training.comparison import Resampling
 from core.training.importance import Importance
 from core.training.report import Confusion, FeatureWeight
-from core.training.usage import Phase, UsagePoint
+from core.training.usage import ExecutorCourse, Phase, UsagePoint
 from tests.unit.app_fakes import (
     make_predictions,
     make_report,
@@ -175,6 +175,25 @@ def test_versions_keep_their_order_and_their_intervals() -> None:
     assert spec["layer"][1]["encoding"]["x"]["sort"] == ["v2", "v10"]
 
 
+def test_the_best_so_far_over_time_goes_by_when_candidates_were_done() -> None:
+    first, second, third = make_report().candidates[:3]
+    done = [
+        first.model_copy(update={"mean_auc": 0.86, "done_s": 30.0}),
+        second.model_copy(update={"mean_auc": 0.84, "done_s": 12.5}),
+        third.model_copy(update={"mean_auc": 0.88, "done_s": 41.0}),
+    ]
+    spec = spec_of(charts.search_chart(done, over_time=True))
+    rows = [(row["done"], row["trial"], row["best"]) for row in rows_of(spec)]
+    assert sorted(rows) == [(12.5, 2, 0.84), (30.0, 1, 0.86), (41.0, 3, 0.88)]
+    assert spec["layer"][0]["encoding"]["x"]["field"] == "done"
+    assert charts.has_times(done)
+    # A report of an older release falls back to the order of trials.
+    older = [*done[:2], third.model_copy(update={"done_s": None})]
+    assert not charts.has_times(older)
+    spec = spec_of(charts.search_chart(older, over_time=True))
+    assert spec["layer"][0]["encoding"]["x"]["field"] == "trial"
+
+
 def test_the_search_shows_every_candidate_and_the_best_so_far() -> None:
     first, second, *rest = make_report().candidates
     candidates = [
@@ -257,6 +276,38 @@ def test_boosting_has_a_line_a_depth(by: Any, title: str) -> None:
     assert len(set(encoding["color"]["scale"]["range"])) == 3
     rows = rows_of(spec)
     assert [(row["max_depth"], row["iterations"]) for row in rows[:2]] == [(3, 1), (3, 5)]
+
+
+def test_each_executor_has_a_line_that_names_its_node() -> None:
+    usage = make_usage()
+    courses = tuple(
+        ExecutorCourse(
+            node=f"10.0.0.{n} (0123abcd)",
+            pid=n,
+            cores=tuple(n + point.at_s for point in usage.points),
+            rss_mb=tuple(1024.0 * n for _ in usage.points),
+        )
+        for n in (1, 2)
+    )
+    usage = usage.model_copy(update={"executors": courses})
+    rows = [r for r in rows_of(spec_of(charts.executors_cpu_chart(usage))) if "executor" in r]
+    assert {row["executor"] for row in rows} == {
+        "1, on 10.0.0.1 (0123abcd)",
+        "2, on 10.0.0.2 (0123abcd)",
+    }
+    assert len(rows) == 2 * len(usage.points)
+    assert rows[0]["value"] == 1 + usage.points[0].at_s
+    memory = rows_of(spec_of(charts.executors_memory_chart(usage)))
+    assert {row["value"] for row in memory if "executor" in row} == {1.0, 2.0}
+    many = {
+        "points": usage.points * 20,
+        "executors": tuple(
+            one.model_copy(update={"cores": one.cores * 20, "rss_mb": one.rss_mb * 20})
+            for one in courses
+        ),
+    }
+    long = rows_of(spec_of(charts.executors_cpu_chart(usage.model_copy(update=many))))
+    assert len([row for row in long if "executor" in row]) == 2 * 400
 
 
 def test_usage_over_time_stacks_driver_and_executors_under_named_phases() -> None:
@@ -376,3 +427,31 @@ def test_gains_are_drawn_with_intervals_over_the_line_of_no_difference() -> None
     assert {"where": "holdout", "value": 0.012, "low": -0.003, "high": 0.027} in rows
     assert {"value": 0.0} in rows
     assert spec["layer"][1]["encoding"]["x"]["title"] == "AUC, candidate minus incumbent"
+
+
+def test_answers_of_two_versions_are_shares_of_their_own_rows() -> None:
+    counts = {"v3": [0] * 20 + [300] + [0] * 79, "v4": [0] * 20 + [30] + [0] * 78 + [10]}
+    spec = spec_of(charts.answers_chart(counts, "survived"))
+    rows = rows_of(spec)
+    shares = {row["version"]: row["share"] for row in rows if row["low"] == pytest.approx(0.2)}
+    assert shares == {"v3": 1.0, "v4": 0.75}
+    assert max(row["high"] for row in rows) == 1.0
+    assert spec["encoding"]["color"]["scale"]["domain"] == ["v3", "v4"]
+    assert spec["encoding"]["x"]["title"] == "Probability of the label: survived"
+    assert spec["title"]
+
+
+def test_differences_keep_their_sign_and_every_row() -> None:
+    counts = [0] * 80
+    counts[0], counts[40], counts[79] = 3, 500, 2
+    spec = spec_of(charts.differences_chart(counts, "v4", "v3"))
+    drawn = {round(row["low"], 2): row["rows"] for row in rows_of(spec) if row["rows"]}
+    assert drawn == {-1.0: 3, 0.0: 500, 0.95: 2}
+    assert spec["encoding"]["x"]["title"] == "Probability by v4 minus that by v3"
+    assert spec["encoding"]["y"]["scale"]["type"] == "sqrt"
+
+
+@pytest.mark.parametrize("counts", [(), (0,) * 80])
+def test_no_difference_at_all_draws_an_empty_chart(counts: tuple[int, ...]) -> None:
+    rows = rows_of(spec_of(charts.differences_chart(counts, "v4", "v3")))
+    assert sum(row["rows"] for row in rows) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.params import Profile
 from core.training.advice import (
     HIGH_GC_SHARE,
     LEAST_GAIN,
@@ -98,6 +99,20 @@ class TestProfile:
         assert advise(report).profile == expected
         assert said in _texts(report, Topic.PROFILE)
 
+    @pytest.mark.parametrize(
+        ("memory_mb", "said"),
+        [
+            (3072, "not worth 1 more core and 1024 MiB more."),
+            (2048, "not worth 1 more core."),
+            (1024, "not worth 1 more core, even with 1024 MiB less."),
+        ],
+    )
+    def test_more_cores_may_come_with_less_memory(self, memory_mb: int, said: str) -> None:
+        other = Profile(name="2x1c", executors=2, cores=2, memory_mb=memory_mb)
+        first = Profile(name="1x1c-2g", executors=1, cores=1, memory_mb=2048)
+        report = sweep_of(measured(first, seconds=100), measured(other, seconds=95))
+        assert said in _texts(report, Topic.PROFILE)
+
     @pytest.mark.parametrize(("share", "expected"), [(0.001, "2c-2g"), (-0.001, "1c-1g")])
     def test_the_share_that_makes_it_worth(self, share: float, expected: str) -> None:
         seconds = 100 * (1 - WORTH_SHARE - share)
@@ -175,6 +190,16 @@ class TestMemory:
         usage = usage_of(cores=4, executor_rss_mb=2048 + 1.5 * OUTSIDE_HEAP_MB)
         one = measured(LARGE).model_copy(update={"usage": usage})
         assert "Memory can go down" in _texts(sweep_of(one), Topic.MEMORY)
+
+    def test_python_workers_are_not_in_the_heap(self) -> None:
+        usage = usage_of(executor_rss_mb=2340.0)
+        (point,) = usage.points
+        apart = (point.model_copy(update={"executor_jvm_rss_mb": 900.0}),)
+        one = measured(MIDDLE).model_copy(
+            update={"usage": usage.model_copy(update={"points": apart})}
+        )
+        said = _texts(sweep_of(one), Topic.MEMORY)
+        assert "the executors' heap held about 600 of 2048" in said
 
     def test_only_the_advised_profile_counts(self) -> None:
         hungry = measured(SMALL, seconds=100, spilled_mb=50.0)

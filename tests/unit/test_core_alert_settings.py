@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from core.bootstrap import connect_receivers
+from core.bootstrap_watching import connect_receivers
 from core.errors import SetupError
 from core.params import load_params
 from core.settings import CODE_ROOT, Settings, load_settings

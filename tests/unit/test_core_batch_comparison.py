@@ -58,6 +58,27 @@ def test_facts_of_the_tables() -> None:
     assert [one.type for one in found.columns] == ["number", "integer", "category", "label"]
 
 
+def test_a_table_of_an_older_contract_is_named_and_the_rest_compared() -> None:
+    now = table_of([1.0, 2.0])
+    older = now.drop_columns(["stones"]).append_column("shape", pa.array(["round"] * 2))
+    older = older.set_column(
+        older.schema.get_field_index("colour"), "colour", pa.array([3.0, 4.0], pa.float64())
+    )
+    found = compare_tables(older, now, PROBLEM.contract)
+    assert [one.name for one in found.columns] == ["weight", "taste"]
+    assert [(one.name, one.first, one.second, one.contract) for one in found.schema] == [
+        ("weight", "number", "number", "number"),
+        ("stones", None, "number", "number"),
+        ("colour", "number", "text", "text"),
+        ("shape", "text", None, None),
+    ]
+    assert [one.sentence("a.csv", "b.csv") for one in found.schema if one.differs] == [
+        "stones: number in b.csv, number in today's contract; missing in a.csv.",
+        "colour: number in a.csv, text in b.csv, text in today's contract.",
+        "shape: text in a.csv; missing in b.csv and today's contract.",
+    ]
+
+
 def test_few_numbers_are_shown_by_value() -> None:
     column = compared(table_of([1, 1, 2, None]), table_of([2, 3]))["weight"]
     assert shares(column) == [

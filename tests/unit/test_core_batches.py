@@ -546,6 +546,21 @@ class TestReading:
         with pytest.raises(InvalidInputError, match="is of plums"):
             orchard.service.compare(one.id, other.id)
 
+    def test_a_batch_of_an_older_contract_is_compared_where_it_can_be(
+        self, orchard: Orchard
+    ) -> None:
+        one, two = orchard.add(GOOD).batch, orchard.add(GOOD + "60,2,blue,sour\n").batch
+        file = batch_file(orchard.home, "plums", one.id)
+        older = pq.read_table(file).drop_columns(["colour"])
+        file.unlink()
+        pq.write_table(older, file)
+        found = orchard.service.compare(two.id, one.id)
+        assert "colour" not in {column.name for column in found.columns}
+        (differs,) = [column for column in found.schema if column.differs]
+        assert (differs.name, differs.first, differs.second) == ("colour", None, "text")
+        with pytest.raises(NotFoundError, match="has no column colour"):
+            orchard.service.rows(one.id, ["colour"])
+
     def test_a_batch_is_compared_with_the_reference(self, orchard: Orchard) -> None:
         batch = orchard.add(GOOD).batch
         with pytest.raises(NotFoundError, match="no reference"):

@@ -91,6 +91,18 @@ class TestStart:
         assert (spec.batch_id, spec.data_version, spec.earlier) == ("b1", "md5:b1", ())
         assert spec.monitoring == world.pilothouse.params.monitoring
 
+    def test_a_domain_classifier_is_trained_when_asked(self, world: World) -> None:
+        assert not world.pilothouse.params.monitoring.drift.domain_classifier
+        start = world.pilothouse.monitoring.start
+        plain = _spec(world, start("plums", batch_id="b1", actor="ann"))
+        asked = start("plums", window="24h", domain_classifier=True, actor="ann")
+        drift = plain.monitoring.drift.model_copy(update={"domain_classifier": True})
+        assert _spec(world, asked).monitoring == plain.monitoring.model_copy(
+            update={"drift": drift}
+        )
+        (row,) = world.pilothouse.audit.list(1)
+        assert row.entry.detail == "v1, window 24h, with a domain classifier"
+
     def test_spark_counts_a_batch_that_memory_is_not_to_hold(self, world: World) -> None:
         params = world.pilothouse.params
         assert _spec(world, _start(world)).spark is None
@@ -126,7 +138,8 @@ class TestStart:
         assert monitoring.list("plums")[0].batch_id == "b2"
 
     @pytest.mark.parametrize(
-        ("given", "window"), [(None, "24h"), ("6h", "6h"), ("5000 rows", "5000 rows")]
+        ("given", "window"),
+        [(None, "24h"), ("6h", "6h"), ("87600h", "87600h"), ("5000 rows", "5000 rows")],
     )
     def test_without_a_batch_a_window_is_checked(
         self, world: World, given: str | None, window: str
@@ -144,6 +157,9 @@ class TestStart:
             ("plums", "b1", "24h", InvalidInputError, "not at both"),
             ("plums", None, "a day", InvalidInputError, "'a day' is not understood"),
             ("plums", None, "0h", InvalidInputError, "'0h' is not understood"),
+            ("plums", None, "87601h", InvalidInputError, "87601h is too long"),
+            ("plums", None, f"1{'0' * 5_000}h", InvalidInputError, "is too long"),
+            ("plums", None, "1000000001 rows", InvalidInputError, "is too long"),
         ],
     )
     def test_bad_input_is_a_clear_sentence(

@@ -17,12 +17,19 @@ from typer.testing import CliRunner
 from core import cli, cli_services, cli_session
 from core.access.roles import Role
 from core.bootstrap import Pilothouse
-from core.domain import Health, RunStatus, ServedVersion, ServingStatus
+from core.deployment.metrics import metrics_folder, write_metrics
+from core.domain import Health, RunStatus, ServedVersion, ServingStatus, Stage
 from core.errors import InvalidInputError, NotFoundError, Offence, SetupError
+from core.params_rollout import SloParams
+from core.promotion.audit import Action
+from core.rollout.slo_watch import SloService, SloWatch
 from core.settings import Settings
 from core.training.job_spec import LOG_FILE, run_folder
+from core.training.stage_times import metrics_of
 from core.training.tracking import PREDICTIONS_FILE
+from serve.counts import Counts
 from tests.unit.core_fakes import World, make_world
+from tests.unit.load_values import replica_set, told
 
 REASON = "better [on] every slice"
 
@@ -185,6 +192,24 @@ class TestRuns:
         assert "0.8750" in shown
         assert "registered version 1" in shown
 
+    def test_a_finished_run_is_shown_with_the_time_of_each_stage(self, world: World) -> None:
+        run = world.train()
+        assert _json_of("runs", "show", run.id)["times"] is None
+        taken = {Stage.TRAIN: 31.25, Stage.START: 18.5}
+        world.tracker.log(run.id, {}, metrics_of(taken, spark_was_warm=False))
+        assert _json_of("runs", "show", run.id)["times"] == {
+            "stages": [
+                {"stage": "start Spark", "seconds": 18.5},
+                {"stage": "train", "seconds": 31.25},
+            ],
+            "spark_was_warm": False,
+        }
+        shown = _invoke("runs", "show", run.id).stdout
+        assert "18.5" in shown
+        assert "Spark was started for it." in shown
+        world.tracker.log(run.id, {}, metrics_of(taken, spark_was_warm=True))
+        assert "Spark was warm." in _invoke("runs", "show", run.id).stdout
+
     def test_runs_are_compared_with_the_first(self, world: World) -> None:
         ids = [world.train(auc).id for auc in (0.85, 0.9)]
         for run_id, how_far in zip(ids, (2.0, 0.5), strict=True):
@@ -248,6 +273,13 @@ class TestPromote:
         history = _json_of("promote", "history", "plums")
         assert [entry["version"] for entry in history] == [2, 1]
         assert all(entry["id"] for entry in history)
+        eyes = "not in force: one local operator"
+        assert [entry["four_eyes"] for entry in history] == [eyes, eyes]
+        newest, _ = world.pilothouse.promotions.history("plums")
+        assert newest.live_at is not None
+        took_s = (newest.live_at - newest.since).total_seconds()
+        assert history[0]["answering_after_s"] == took_s >= 0
+        assert f"{took_s:.1f} s" in _invoke("promote", "history", "plums").stdout
 
     def test_reject_in_json(self, world: World, waiting: str) -> None:
         found = _json_of("promote", "reject", waiting, "--reason", REASON)
@@ -320,7 +352,13 @@ class TestServe:
     def test_status(self, world: World) -> None:
         served = ServedVersion("plums", 4, "run", "gbt", 0.5)
         world.serving.shown = ServingStatus(Health.HEALTHY, 2, (served,), "[all] well")
+        world.serving.replicas = replica_set(2, ("running", "starting"))
         found = _json_of("serve", "status")
+        load = found.pop("load")
+        assert (load["target"], load["running"], load["traffic"]) == (2, 1, None)
+        assert [one["id"] for one in load["replicas"]] == ["r1", "r2"]
+        assert load["outlook"]["sentence"].startswith("Asks for 2 replicas.")
+        assert load["decisions"] == []
         assert found == {
             "health": "healthy",
             "replicas": 2,
@@ -331,14 +369,58 @@ class TestServe:
                     "run_id": "run",
                     "family": "gbt",
                     "threshold": 0.5,
+                    "bundle_sha256": "",
                 }
             ],
             "detail": "[all] well",
             "failures": {},
+            "beside": {},
+            "slo": {"plums": None},
+            "last_repairs": {"plums": None},
         }
         shown = _invoke("serve", "status").stdout
         assert "healthy with 2 replicas. [all] well" in shown
         assert "v4" in shown
+        assert "last repair" not in shown
+        assert "Asks for 2 replicas. How many requests are in flight is not known yet." in shown
+        assert "Policy: 1 to 3 replicas, each with 16 requests" in shown
+        assert "Decisions on replicas: none" in shown
+        assert "Service level objectives: none" in shown
+
+    def test_status_tells_how_much_of_the_error_budget_is_left(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        objective = SloParams(availability=0.99, p95_ms=100.0, window_days=7)
+        home, counts = world.pilothouse.settings.home, Counts("r1")
+        slo = SloService(home, {"plums": objective})
+        told_of = replace(world.pilothouse, slo=slo)
+        monkeypatch.setattr(cli_session, "connect", lambda: told_of)
+        watch = SloWatch(home, {"plums": objective})
+        watch.look()
+        for status in (*[200] * 799, 500):
+            counts.note("plums", "predict", status, 0.001)
+        write_metrics(metrics_folder(home), "r1", told(counts))
+        watch.look()
+        found = _json_of("serve", "status")["slo"]["plums"]
+        assert (found["requests"], found["errors"], found["is_spent"]) == (800, 1, False)
+        assert found["objective"]["window_days"] == 7
+        assert found["spent_errors"] == pytest.approx(0.125)
+        shown = _invoke("serve", "status").stdout
+        assert "88 %" in shown
+        assert "12 % is spent by failed requests" in " ".join(shown.split())
+
+    def test_status_tells_of_the_last_repair(self, world: World) -> None:
+        row = world.pilothouse.audit.record(
+            Action.SERVING_REPAIRED,
+            actor="worker",
+            object="plums v4",
+            problem="plums",
+            detail="Nothing answered [at all].",
+        )
+        told = _json_of("serve", "status")["last_repairs"]["plums"]
+        assert (told["detail"], told["outcome"]) == ("Nothing answered [at all].", "done")
+        said = f"plums: last repair {row.entry.at:%Y-%m-%d %H:%M} UTC: Nothing answered [at all]."
+        assert said in _invoke("serve", "status").stdout
 
 
 class TestFailures:

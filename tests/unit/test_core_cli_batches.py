@@ -92,4 +92,10 @@ def test_two_batches_are_compared(world: World, tmp_path: Path) -> None:
     shown = _invoke("compare", second, first).stdout
     assert "colour (category)" in shown
     assert "66.7%" in shown
+    assert {one["name"]: one["first"] for one in found["comparison"]["schema"]} == {
+        "weight": "number",
+        "stones": "number",
+        "colour": "text",
+    }
+    assert "today's contract" in shown
     assert isinstance(_invoke("compare", first, "reference").exception, NotFoundError)

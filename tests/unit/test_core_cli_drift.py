@@ -18,7 +18,7 @@ from core.errors import InvalidInputError, NotFoundError
 from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, check_folder
 from core.monitoring.outcome import check_tags
 from core.monitoring.report import DriftReport
-from tests.unit.check_values import performance_of, report_of
+from tests.unit.check_values import error_of, estimator_of, performance_of, report_of
 from tests.unit.core_fakes import World, make_world
 
 
@@ -91,6 +91,13 @@ def test_a_failed_check_exits_with_one(world: World, monkeypatch: pytest.MonkeyP
     assert (done.exit_code, "The rows are gone." in done.stdout) == (1, True)
 
 
+def test_a_domain_classifier_may_be_asked_for(world: World) -> None:
+    done = _invoke("drift", "plums", "--batch", "b1", "--domain-classifier", "--no-wait")
+    assert done.exit_code == 0, done.output
+    (command,) = [text for job, text in world.cluster.commands.items() if "check" in job]
+    assert '"domain_classifier":true' in command
+
+
 def test_for_machines_it_is_one_document(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     realized = report_of(performance=(performance_of(0.9, 0.85),), level=Level.CRITICAL)
     _ends_with(world, monkeypatch, lambda _: realized)
@@ -142,3 +149,21 @@ def test_checks_are_listed_shown_logged_and_cancelled(world: World) -> None:
     path.write_text("one\ntwo\n", encoding="utf-8")
     assert _invoke("checks", "logs", check_id, "--tail", "1").stdout == "two\n"
     assert "is cancelled. cancelled by operator" in _invoke("checks", "cancel", check_id).stdout
+
+
+def test_the_past_error_of_the_estimate_is_printed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = estimator_of(past=(error_of(0.9, 0.85),)).model_copy(update={"mean_past_error": 0.05})
+    _ends_with(world, monkeypatch, lambda check_id: report_of(check_id, estimator=past))
+    printed = _invoke("drift", "plums", "--batch", "b1").output
+    assert "Calibration error on the reference: 0.030, after NannyML's recalibration" in printed
+    assert "Mean past error over 1 check with labels: 0.050." in printed
+    row = next(line for line in printed.splitlines() if "e" * 32 in line)
+    assert [cell.strip() for cell in row.split("│")[2:7]] == [
+        "roc_auc",
+        "1000",
+        "0.9000",
+        "0.8500",
+        "0.0500",
+    ]

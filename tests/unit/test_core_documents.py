@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -20,6 +20,9 @@ from core.promotion.documents import documents
 from core.promotion.dossier import dossier
 from core.promotion.evidence_words import headline
 from core.promotion.model_card import model_card
+from core.rollout.notes import RolloutNotes, ShadowNotes
+from core.rollout.values import Rollout, RolloutKind, RolloutStatus
+from core.rollout.view import RolloutView
 from tests.unit.promotion_values import (
     OPENED,
     make_difference,
@@ -223,3 +226,29 @@ def test_a_row_that_does_not_fit_its_header_is_refused() -> None:
 def test_the_card_names_what_a_gate_says_against_the_version() -> None:
     page = render_html(model_card(PROBLEM, make_evidence()))
     assert "slices: fail. Sex female loses 0.080 of recall" in page
+
+
+def test_the_dossier_tells_of_the_shadow() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    rollout = Rollout(
+        id="r1",
+        problem="plums",
+        kind=RolloutKind.SHADOW,
+        version=2,
+        run_id="run",
+        incumbent_version=1,
+        status=RolloutStatus.STOPPED,
+        shares=(0.25,),
+        step=0,
+        step_since=now,
+        started_by="ann",
+        started_at=now,
+        reason="to see it",
+        source="2",
+        bundle_sha256="",
+    )
+    notes = RolloutNotes(shadow=ShadowNotes(requests=40, rows=80, agreed=76))
+    given = (PROBLEM, make_evidence(), REQUEST, APPROVALS, PROMOTION)
+    page = render_html(dossier(*given, [RolloutView(rollout, notes)]))
+    assert "80 records of 40 requests compared, 95.00 % with the same label." in page
+    assert "has scored no live requests" in render_html(dossier(*given))

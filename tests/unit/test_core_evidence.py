@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -355,6 +356,47 @@ class TestCause:
         assert (cause.level, cause.summary) == (report.verdict.level, report.verdict.summary)
         assert cause.features[0].column == report.features[0].column
         assert isinstance(cause.level, Level)
+        assert cause.report_sha256 == sha256_of(file.read_bytes())
+
+    @pytest.mark.parametrize("data", [b"{}", None])
+    def test_a_report_that_was_changed_or_removed_makes_the_request_stale(
+        self, world: World, service: EvidenceService, tmp_path: Path, data: bytes | None
+    ) -> None:
+        world.put_into_production()
+        check_id = world.tracker.create("plums", "check", {}, kind="check")
+        file = tmp_path / "report.json"
+        file.write_text(check_report().model_dump_json(), encoding="utf-8")
+        world.tracker.log_files(check_id, file, Path(CHECK_REPORT).parent.as_posix())
+        run = world.train()
+        world.tracker.tag(run.id, {"cause": "critical drift", "check": check_id})
+        promotions = world.pilothouse.promotions
+        promotions.consider(run)
+        (request,) = promotions.requests("plums")
+        assert world.pilothouse.evidence.verify(request) == service.read(request)
+        world.tracker.put_file(check_id, CHECK_REPORT, data)
+        with pytest.raises(ConflictError, match=r"stale now\. The report of the check behind"):
+            promotions.approve(request.id, reason="The fares have settled.", actor="ben")
+        (request,) = promotions.requests("plums")
+        assert request.status is RequestStatus.STALE
+        # What it was opened with can still be read.
+        assert service.read(request).cause is not None
+
+    def test_evidence_from_before_the_hash_was_kept_is_read(
+        self, world: World, service: EvidenceService, tmp_path: Path
+    ) -> None:
+        world.put_into_production()
+        run = world.train()
+        world.tracker.tag(run.id, {"cause": "critical drift", "check": "c" * 32})
+        values = json.loads(gather(world, run).canonical())
+        del values["cause"]["report_sha256"]
+        older = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+        path = "promotion/evidence-older.json"
+        file = tmp_path / Path(path).name
+        file.write_bytes(older)
+        world.tracker.log_files(run.id, file, "promotion")
+        found = service.verify(request_for(run, path, sha256_of(older)))
+        assert found.cause is not None
+        assert found.cause.report_sha256 == ""
 
     def test_a_report_that_is_gone_leaves_the_cause(self, world: World) -> None:
         world.put_into_production()

@@ -9,7 +9,7 @@ import pytest
 
 from core.domain import Promotion, PromotionRequest, RequestStatus
 from core.promotion.change import Unfinished
-from core.promotion.four_eyes import Hands, objection, standing
+from core.promotion.four_eyes import Hands, objection, standing, standing_without
 from core.promotion.identity import RETRAINER, SYSTEM_ACTORS
 from core.promotion.ports import Obstacle
 from core.promotion.repairs import may_be_undone
@@ -68,6 +68,8 @@ def test_a_token_known_to_whoever_brought_it_about_is_not_enough(
 def test_it_is_said_whether_four_eyes_are_in_force() -> None:
     assert standing(True) == "in force"
     assert standing(False) == "not in force: one local operator"
+    assert standing_without(True, "rollback") == "not asked for: rollback"
+    assert standing_without(False, "rollback") == standing(False)
 
 
 def _record(*entries: tuple[str, int, str, str | None]) -> list[Promotion]:

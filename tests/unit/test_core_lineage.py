@@ -10,6 +10,7 @@ import pytest
 from core.deployment.lineage import (
     EvidenceRef,
     Missing,
+    canary_behind,
     code_behind,
     evidence_behind,
     made_production,
@@ -19,6 +20,7 @@ from core.deployment.lineage import (
 )
 from core.domain import Promotion, PromotionRequest, RequestStatus
 from core.params_inference import InferenceLogParams
+from core.rollout.values import Rollout, RolloutKind, RolloutStatus
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LOG = InferenceLogParams(
@@ -147,3 +149,31 @@ def test_what_is_not_logged_is_explained(age: timedelta | None, enabled: bool, f
     failure = not_logged("0a" * 16, made, NOW, log)
     assert failure.message == f"The inference log has no request {'0a' * 16}."
     assert fix in failure.fix
+
+
+def test_an_answer_of_a_canary_is_told_as_such() -> None:
+    canary = Rollout(
+        id="r1",
+        problem="titanic",
+        kind=RolloutKind.CANARY,
+        version=9,
+        run_id="run",
+        incumbent_version=2,
+        status=RolloutStatus.STOPPED,
+        shares=(0.1, 1.0),
+        step=0,
+        step_since=hours(3),
+        started_by="ann",
+        started_at=hours(3),
+        reason="better",
+        source="9",
+        bundle_sha256="",
+        ended_at=hours(5),
+    )
+    shadow = replace(canary, id="r2", kind=RolloutKind.SHADOW)
+    assert canary_behind(HISTORY, [shadow, canary], 9, hours(4)) == canary
+    assert canary_behind(HISTORY, [canary], 9, hours(2)) is None
+    assert canary_behind(HISTORY, [canary], 9, hours(6)) is None
+    assert canary_behind(HISTORY, [canary], 2, hours(4)) is None
+    said = remark_on(HISTORY, 9, hours(4), canary)
+    assert said.startswith("It answered as a canary beside v2, in rollout r1")

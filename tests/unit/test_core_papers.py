@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,24 @@ def test_an_open_request_has_its_documents_and_a_decided_one_the_decision(
     assert "AUC: fail" in page
 
 
+def test_the_registered_version_names_its_documents(
+    world: World, request_: PromotionRequest
+) -> None:
+    world.pilothouse.papers.file_new()
+    tags = world.registry.get(request_.problem, request_.version).tags
+    folder = f"runs:/{request_.run_id}/promotion/{request_.id}"
+    assert tags["dossier"] == f"{folder}/dossier.html"
+    assert tags["model_card"] == f"{folder}/model-card.html"
+
+
+def test_a_version_that_was_deleted_stops_nothing(
+    world: World, request_: PromotionRequest, tmp_path: Path
+) -> None:
+    del world.registry.versions[request_.problem, request_.version]
+    world.pilothouse.papers.file_new()
+    assert _filed(world, request_, "dossier.html", tmp_path)
+
+
 def test_a_worker_that_starts_anew_files_nothing_twice(
     world: World, request_: PromotionRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +108,15 @@ def test_evidence_that_is_gone_stops_nothing(
 
 def make_papers_like(world: World) -> Papers:
     pilothouse = world.pilothouse
-    return Papers(pilothouse.problems, world.tracker, pilothouse.evidence, pilothouse.promotions)
+    registry: Any = world.registry
+    return Papers(
+        pilothouse.problems,
+        world.tracker,
+        registry,
+        pilothouse.evidence,
+        pilothouse.promotions,
+        pilothouse.rollouts,
+    )
 
 
 def _refuse(*_: object) -> None:

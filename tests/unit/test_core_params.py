@@ -49,6 +49,10 @@ def test_the_repositorys_own_file_is_fit() -> None:
             lambda d: d["profiles"]["1c-1g"].update(executors=3, cores=4),
             "profiles.1c-1g",
         ),
+        (
+            lambda d: d["profiles"]["4c-4g"].update(memory_mb=1000),
+            "profiles.4c-4g",
+        ),
         (lambda d: d["serving"].update(min_replicas=3, max_replicas=2), "serving"),
         (lambda d: d.update(profile="9c-9g"), ""),
         (lambda d: d.update(bootstrap=["chess"]), ""),
@@ -101,6 +105,37 @@ def test_an_unknown_profile_is_not_found_and_the_others_are_named() -> None:
         PARAMS.profile_named("9c")
     assert "9c" in missing.value.message
     assert all(name in missing.value.fix for name in PARAMS.profiles)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "figures"),
+    [
+        ("2x1c-2g", "2x1c-2g", (2, 2, 2048)),
+        ("3x2c-4.5g", "3x2c-4.5g", (3, 6, 4608)),
+        ("02x01c-2.0g", "2x1c-2g", (2, 2, 2048)),
+        # One of the named ones in other words: a run finds its warm session by the name.
+        ("1x2c-2g", "2c-2g", (1, 2, 2048)),
+        ("2x2c-6g", "4c-6g", (2, 4, 6144)),
+    ],
+)
+def test_a_profile_may_be_written_out(text: str, name: str, figures: tuple[int, ...]) -> None:
+    profile = PARAMS.profile_named(text)
+    assert profile.name == name
+    assert (profile.executors, profile.cores, profile.memory_mb) == figures
+
+
+@pytest.mark.parametrize("text", ["0x1c-1g", "1x0c-1g", "1x1c-0g", "4x1c-1.5g", "1x1c-0.4g"])
+def test_a_written_profile_that_breaks_a_rule_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"Profile {text} cannot be used") as refused:
+        PARAMS.profile_named(text)
+    assert "512 MiB" in refused.value.fix
+
+
+@pytest.mark.parametrize("text", ["2x1c", "x1c-2g", "-2x1c-2g", "2x1c-2g ", "2X1c-2g", "2x1c-2m"])
+def test_what_is_not_quite_a_written_profile_is_an_unknown_one(text: str) -> None:
+    with pytest.raises(NotFoundError) as missing:
+        PARAMS.profile_named(text)
+    assert "such as 2x1c-2g" in missing.value.fix
 
 
 def test_overrides_replace_what_they_name_and_nothing_else() -> None:

@@ -299,3 +299,45 @@ def test_a_version_is_read_from_the_registry(world: World) -> None:
     assert world.pilothouse.promotions.version("plums", 1).metrics["auc"] == 0.85
     with pytest.raises(NotFoundError):
         world.pilothouse.promotions.version("plums", 2)
+
+
+class TestFiles:
+    """What an approval is about: these files, whatever the registry has later."""
+
+    def test_the_record_holds_what_was_decided_on(
+        self, world: World, promotions: PromotionService
+    ) -> None:
+        _considered(world, 0.85)
+        _considered(world, 0.9)
+        (request,) = promotions.requests(open_only=True)
+        files = world.registry.folder / "plums" / "2" / "bundle.json"
+        measured = self._sha256(world, 2)
+        # Somebody changes them between evidence and approval.
+        files.write_text(files.read_text().replace('"threshold": 0.5', '"threshold": 0.1'))
+        assert self._sha256(world, 2) != measured
+        promotions.approve(request.id, reason=REASON, actor="bob")
+        promotions.rollback("plums", reason=REASON, actor="bob")
+        back, approved, first = promotions.history("plums")
+        assert (approved.bundle_sha256, approved.source) == (measured, "plums/2")
+        assert (first.bundle_sha256, first.source) == (self._sha256(world, 1), "plums/1")
+        assert (back.bundle_sha256, back.source) == (first.bundle_sha256, first.source)
+        told = [(one["plums"].version, one["plums"].sha256) for one in world.serving.deployed]
+        assert told == [(1, first.bundle_sha256), (2, measured), (1, first.bundle_sha256)]
+
+    def test_a_first_version_whose_files_are_broken_is_kept_out(
+        self, world: World, promotions: PromotionService
+    ) -> None:
+        run = world.train()
+        (world.registry.folder / "plums" / "1" / "model.onnx").write_bytes(b"other weights")
+        promotions.consider(run)
+        assert _serves(world) is None
+        (row,) = [row.entry for row in world.pilothouse.audit.list(1)]
+        assert (row.action, row.object) == ("candidate kept out", "plums v1")
+        assert row.detail.startswith("Its files cannot be served. The model file differs")
+        _considered(world)
+        assert _serves(world) == 2
+
+    @staticmethod
+    def _sha256(world: World, version: int) -> str:
+        found = world.registry.get("plums", version)
+        return world.registry.bundle(found, world.registry.folder).sha256

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.deployment.reconciler import Drift, find_drift
+from core.deployment.drift import Drift, find_drift
 from core.domain import Health, ServedVersion, ServingStatus
 from core.errors import UnavailableError
 from core.promotion.ports import Obstacle
@@ -60,10 +60,69 @@ def _promote_second(world: World) -> None:
     world.pilothouse.promotions.approve(request.id, reason="better by far", actor="bob")
 
 
+def _sha256(world: World, version: int = 1) -> str:
+    """Hash of a version's bundle as the registry has it."""
+    found = world.registry.get("plums", version)
+    return world.registry.bundle(found, world.registry.folder).sha256
+
+
 def test_what_differs_is_deployed_with_its_files(world: World) -> None:
-    assert world.pilothouse.reconciler.repair() == (Drift("plums", 1, None),)
-    url = world.registry.files_url(world.registry.get("plums", 1))
-    assert world.serving.deployed == [{"plums": BundleRef(problem="plums", version=1, url=url)}]
+    assert world.pilothouse.reconciler.repair() == (Drift("plums", 1, None, told=True),)
+    found = world.registry.get("plums", 1)
+    url = f"http://registry/{found.source}"
+    ref = BundleRef(problem="plums", version=1, url=url, sha256=_sha256(world))
+    assert world.serving.deployed == [{"plums": ref}]
+
+
+def test_other_files_of_the_recorded_version_differ(world: World) -> None:
+    (same,) = _status(plums=1).served
+    decided = {"plums": "a" * 64}
+    for told, drift in (("", ()), ("a" * 64, ()), ("b" * 64, (Drift("plums", 1, 1),))):
+        status = replace(_status(), served=(replace(same, bundle_sha256=told),))
+        assert find_drift({"plums": 1}, status, decided) == drift
+        # What a release before this one decided holds no hash to compare.
+        assert find_drift({"plums": 1}, status, {"plums": ""}) == ()
+    world.serving.shown = replace(_status(), served=(replace(same, bundle_sha256="b" * 64),))
+    assert world.pilothouse.reconciler.repair() == (Drift("plums", 1, 1, told=True),)
+    assert world.serving.deployed[0]["plums"].sha256 == _sha256(world)
+    (entry,) = world.pilothouse.promotions.history("plums")
+    assert entry.live_at is None
+
+
+def test_the_record_says_where_files_lie_and_what_they_have_to_be(world: World) -> None:
+    """Neither a registry that is away nor one that was changed has a say in it."""
+    world.pilothouse.reconciler.repair()
+    (before,) = world.serving.deployed
+    world.registry.plug.pulled = True
+    world.serving.shown = _status(Health.DOWN)
+    world.pilothouse.reconciler.repair()
+    world.registry.plug.pulled = False
+    found = world.registry.versions["plums", 1]
+    world.registry.versions["plums", 1] = replace(found, source="elsewhere")
+    world.pilothouse.reconciler.repair()
+    assert world.serving.deployed == [before] * 3
+
+
+def test_a_decision_made_meanwhile_is_not_taken_back(world: World) -> None:
+    reconciler = world.pilothouse.reconciler
+    look = reconciler.look()
+    _promote_second(world)
+    told = len(world.serving.deployed)
+    assert reconciler.mend(look) == (Drift("plums", 1, None),)
+    assert len(world.serving.deployed) == told
+
+
+def test_replicas_that_said_why_are_left_to_try_again(world: World) -> None:
+    world.pilothouse.reconciler.repair()
+    said = "MLflow does not answer."
+    world.serving.shown = replace(_status(plums=7), failures={"plums": said})
+    drift = (Drift("plums", 1, 7, Obstacle(said)),)
+    assert world.pilothouse.reconciler.repair() == drift
+    assert len(world.serving.deployed) == 1
+    # Another version that nobody has complained about was put there by somebody.
+    world.serving.shown = _status(plums=7)
+    assert world.pilothouse.reconciler.repair() == (Drift("plums", 1, 7, told=True),)
+    assert len(world.serving.deployed) == 2
 
 
 def test_what_agrees_is_left_alone(world: World) -> None:
@@ -145,6 +204,30 @@ def test_a_deleted_version_leaves_what_answers_in_its_place(world: World) -> Non
     assert world.pilothouse.reconciler.repair() == (Drift("plums", 2, None, gone),)
     # Neither is anything put in its place that nobody has decided on.
     assert world.serving.deployed == []
+
+
+def test_a_deleted_version_is_known_as_such_whatever_replicas_say(world: World) -> None:
+    """Else a promotion that was live is never taken back: only deletion is reason enough."""
+    world.pilothouse.reconciler.repair()
+    del world.registry.versions["plums", 1]
+    failed = {"plums": "The registry has no files for this model version."}
+    world.serving.shown = replace(_status(plums=7), failures=failed)
+    (drift,) = world.pilothouse.reconciler.repair()
+    assert drift.obstacle == Obstacle("v1 was deleted from the registry.", deleted=True)
+
+
+def test_why_a_version_cannot_be_loaded_is_not_known_while_the_registry_is_away(
+    world: World,
+) -> None:
+    """Else a promotion would be taken back for an outage of MLflow."""
+    world.pilothouse.reconciler.repair()
+    failed = {"plums": "MLflow does not answer."}
+    world.serving.shown = replace(_status(plums=7), failures=failed)
+    for is_outage in (False, True):
+        world.registry.plug.pulled = is_outage
+        (drift,) = world.pilothouse.reconciler.repair()
+        assert drift.obstacle is not None
+        assert drift.obstacle.is_outage is is_outage
 
 
 def test_when_replicas_first_answer_is_noted_once(world: World) -> None:

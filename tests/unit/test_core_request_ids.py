@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,6 +39,12 @@ def test_ids_of_one_moment_differ_in_all_but_the_time() -> None:
     assert [bit for bit in range(80) if ones[bit] in (0, 500)] == [62, 63, *range(76, 80)]
 
 
+def test_several_threads_never_get_the_same_id() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        ids = list(threads.map(lambda _: new_request_id(us(MOMENT)), range(20_000)))
+    assert len(set(ids)) == len(ids)
+
+
 def test_later_ids_sort_after_earlier_ones() -> None:
     ids = [new_request_id(us(MOMENT) + 1000 * step) for step in range(50)]
     assert ids == sorted(ids)
@@ -46,6 +53,10 @@ def test_later_ids_sort_after_earlier_ones() -> None:
 @given(st.uuids(version=4))
 def test_a_random_id_tells_no_time(other: uuid.UUID) -> None:
     assert made_at(other.hex) is None
+
+
+def test_an_invented_id_beyond_every_calendar_tells_no_time() -> None:
+    assert made_at("f" * 12 + "7" + "f" * 3 + "8" + "f" * 15) is None
 
 
 def test_an_id_may_be_typed_in_other_ways() -> None:

@@ -9,14 +9,14 @@ import threading
 import time
 from itertools import pairwise
 
+import psutil
 import pytest
 
+from core.training.process_reader import ProcessReader, Reading
 from core.training.resources import (
     MAX_POINTS,
     SLOWEST_STAGES,
     Part,
-    ProcessReader,
-    Reading,
     Sample,
     Ticker,
     summarize,
@@ -27,7 +27,7 @@ D, E = Part.DRIVER, Part.EXECUTOR
 
 
 def at(at_s: float, node: str, pid: int, part: Part, cpu_s: float, rss_mb: float = 1.0) -> Sample:
-    return Sample(at_s, node, part, Reading(pid, cpu_s, rss_mb))
+    return Sample(at_s, node, part, Reading(pid, cpu_s, rss_mb, rss_mb / 2))
 
 
 def stage(number: int, seconds: float = 1.0, **changes: float) -> StageCost:
@@ -65,6 +65,7 @@ def test_cpu_is_counted_from_the_first_look_and_memory_at_its_worst_moment() -> 
     assert cores_over_time(usage) == [(4.0, 0.5, 1.5), (8.0, 0.25, 0.0)]
     first, second = usage.points
     assert (first.driver_rss_mb, first.executor_rss_mb) == (500.0, 250.0)
+    assert first.jvm_rss_mb == 125.0
     assert (second.driver_rss_mb, second.executor_rss_mb) == (200.0, 0.0)
 
 
@@ -101,6 +102,37 @@ def test_a_restarted_executor_is_counted_anew() -> None:
     assert cores_over_time(usage) == [(1.0, 0.0, 2.0), (2.0, 0.0, 0.0), (3.0, 0.0, 3.0)]
 
 
+def test_each_executor_has_a_course_of_its_own_with_its_node() -> None:
+    usage = bill(
+        [
+            at(0.0, "a", 1, D, 0.0, 10.0),
+            at(0.0, "a", 2, E, 0.0, 100.0),
+            at(0.0, "b", 2, E, 5.0, 300.0),
+            at(1.0, "a", 1, D, 0.5, 10.0),
+            at(1.0, "a", 2, E, 1.0, 150.0),
+            at(1.0, "b", 2, E, 5.5, 350.0),
+            at(2.0, "a", 1, D, 1.0, 10.0),
+            at(2.0, "a", 2, E, 1.25, 120.0),
+            at(2.0, "b", 3, E, 0.0, 50.0),
+            at(3.0, "b", 3, E, 0.75, 60.0),
+        ]
+    )
+    assert [(one.node, one.pid) for one in usage.executors] == [("a", 2), ("b", 2), ("b", 3)]
+    assert [one.cores for one in usage.executors] == [
+        (1.0, 0.25, 0.0),
+        (0.5, 0.0, 0.0),
+        (0.0, 0.0, 0.75),
+    ]
+    assert [one.rss_mb for one in usage.executors] == [
+        (150.0, 120.0, 0.0),
+        (350.0, 0.0, 0.0),
+        (0.0, 50.0, 60.0),
+    ]
+    for index, point in enumerate(usage.points):
+        assert sum(one.cores[index] for one in usage.executors) == point.executor_cores
+        assert sum(one.rss_mb[index] for one in usage.executors) == point.executor_rss_mb
+
+
 def test_a_node_that_answers_late_is_taken_to_have_worked_evenly() -> None:
     usage = bill(
         [
@@ -112,7 +144,7 @@ def test_a_node_that_answers_late_is_taken_to_have_worked_evenly() -> None:
         ]
     )
     assert cores_over_time(usage) == [(1.0, 1.0, 2.0), (3.0, 0.5, 2.0)]
-    assert usage.points[0].executor_rss_mb == 200.0
+    assert (usage.points[0].executor_rss_mb, usage.points[0].jvm_rss_mb) == (200.0, 100.0)
     assert usage.peak_rss_mb == 290.0
     assert usage.core_seconds == pytest.approx(8.0)
 
@@ -181,6 +213,58 @@ def test_a_busy_process_is_seen_at_work_and_one_that_is_gone_is_left_out() -> No
     assert (first.pid, now.pid) == (busy.pid, busy.pid)
     assert now.rss_mb > 1
     assert reader.read([busy.pid]) == ()
+
+
+#: Starts a child that works for a while, waits for its end, says so and stays.
+PARENT = """
+import subprocess, sys, time
+subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.4: pass"])
+print("done", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_is_read_with_its_children_and_keeps_what_they_used() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+    reader = ProcessReader(refresh_s=0.0)
+    try:
+        seen = [reader.read([parent.pid])[0].cpu_s]
+        alone = psutil.Process(parent.pid).memory_info().rss / 2**20
+        deadline = time.monotonic() + 20
+        both = own = 0.0
+        while not psutil.Process(parent.pid).children() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        while psutil.Process(parent.pid).children() and time.monotonic() < deadline:
+            (now,) = reader.read([parent.pid])
+            if now.rss_mb > both:
+                both, own = now.rss_mb, now.own_rss_mb
+            seen.append(now.cpu_s)
+            time.sleep(0.02)
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"done\n"
+        seen.append(reader.read([parent.pid])[0].cpu_s)
+    finally:
+        parent.kill()
+        parent.communicate()
+    # Never less than before, and no more once the child's time is with its parent.
+    assert seen == sorted(seen)
+    assert 0.3 <= seen[-1] - seen[0] < 0.75
+    assert both > alone
+    assert 0 < own < both
+
+
+def test_a_child_whose_life_falls_between_two_looks_is_counted() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+    reader = ProcessReader(refresh_s=3600.0)
+    try:
+        (before,) = reader.read([parent.pid])
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        (after,) = reader.read([parent.pid])
+    finally:
+        parent.kill()
+        parent.communicate()
+    assert after.cpu_s - before.cpu_s >= 0.3
 
 
 def test_a_failure_ends_no_ticking_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -202,6 +202,12 @@ class TestRollback:
         third = promotions.history(NAME)[0]
         done = promotions.rollback(NAME, reason=REASON, actor="ann")
         assert (done.version, done.rule, done.undoes) == (2, "rollback", third.id)
+        assert done.four_eyes == "not asked for: rollback"
+        told = _last(panel, Action.ROLLED_BACK).detail
+        assert told == "In place of v3. Four eyes: not asked for: rollback."
+        assert promotions.history(NAME)[-1].four_eyes == "not asked for: bootstrap"
+        told = _last(panel, Action.BOOTSTRAPPED).detail
+        assert told == "Four eyes: not asked for: bootstrap."
         assert life.replicas.answers == {NAME: 2}
         assert life.registry.aliases(NAME)[PRODUCTION] == 2
         assert promotions.rollback(NAME, reason=REASON, actor="ann").version == 1
@@ -251,7 +257,8 @@ class TestUndo:
         obstacles = {NAME: Obstacle("Its bundle is broken.")}
         promotions.undo_unservable(obstacles, now)
         # Nobody could tell for a while: the time begins anew.
-        promotions.undo_unservable({}, much_later)
+        outage = {NAME: Obstacle("MLflow does not answer.", is_outage=True)}
+        promotions.undo_unservable(outage, much_later)
         promotions.undo_unservable(obstacles, much_later)
         assert _versions(promotions) == [2, 1]
         promotions.undo_unservable(obstacles, much_later + timedelta(seconds=1))

@@ -70,6 +70,19 @@ class TestStart:
             world.pilothouse.runs.start("pears", profile=None, overrides={}, actor="ann")
         assert world.tracker.runs == {}
 
+    def test_a_written_profile_is_recorded_as_a_named_one_is(self, world: World) -> None:
+        run = _start(world, "2x1c-3g")
+        assert run.profile == world.tracker.get(run.id).tags["profile"] == "2x1c-3g"
+        assert world.pilothouse.runs.get(run.id).profile == "2x1c-3g"
+        *_, spec_text = shlex.split(world.cluster.commands[job_of(run.id)])
+        profile = RunSpec.model_validate_json(spec_text).profile
+        assert (profile.executors, profile.cores, profile.memory_mb) == (2, 2, 3072)
+
+    def test_a_written_profile_the_cluster_cannot_give_is_refused(self, world: World) -> None:
+        with pytest.raises(ResourceError, match="Profile 64x1c-64g needs 64 cores"):
+            _start(world, "64x1c-64g")
+        assert world.tracker.runs == {}
+
     def test_an_unknown_profile_is_not_found(self, world: World) -> None:
         with pytest.raises(NotFoundError, match="9c"):
             _start(world, "9c")

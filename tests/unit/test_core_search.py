@@ -7,7 +7,7 @@ import pytest
 from core.problems.titanic import PROBLEM as TITANIC
 from core.training.space import Choice, Dimension, Range, dimension_of
 from core.training.splits import partitions_for
-from core.training.trials import ParamValue, Trial, plan_trials, share_fits
+from core.training.trials import ParamValue, Trial, grid_size, plan_trials, share_fits
 
 SPACE = {
     "lr": {"regParam": (0.0, 0.01, 0.1), "elasticNetParam": (0.0, 0.5, 1.0)},
@@ -29,6 +29,16 @@ def test_a_budget_that_covers_the_space_gives_all_of_it_in_order() -> None:
     ]
     assert [trial.family for trial in trials] == ["rf"] * 4 + ["lr"] * 7
     assert _keys(plan_trials(SPACE, ("rf", "lr"), ALL, seed=8)) == _keys(trials)
+
+
+def test_the_size_of_a_grid_counts_what_is_the_same_model_once() -> None:
+    assert grid_size(SPACE, ("lr",)) == 7
+    assert (
+        grid_size(SPACE, ("lr", "rf"))
+        == ALL
+        == len(plan_trials(SPACE, ("lr", "rf"), EVERYTHING, seed=7))
+    )
+    assert grid_size(TITANIC.search_space, ("lr", "rf", "gbt")) == 30
 
 
 def test_without_regularisation_its_kind_makes_no_other_model() -> None:

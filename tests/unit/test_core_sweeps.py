@@ -87,6 +87,8 @@ class TestStart:
         ("changed", "kind", "said"),
         [
             ({"profiles": ["1c-1g", "9c"]}, NotFoundError, "no profile called '9c'"),
+            ({"profiles": ["1x0c-1g"]}, InvalidInputError, "Profile 1x0c-1g cannot be used"),
+            ({"profiles": ["2c-2g", "1x2c-2g"]}, InvalidInputError, "2c-2g is given twice"),
             ({"profiles": []}, InvalidInputError, "needs profiles"),
             ({"profiles": ["1c-1g", "1c-1g"]}, InvalidInputError, "1c-1g is given twice"),
             ({"families": []}, InvalidInputError, "needs families"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from core import bootstrap, cli, cli_session, cli_trace
+from core.adapters.database_tables import PROMOTIONS
 from core.data.segments import SegmentLimits, SegmentWriter
 from core.deployment.inference_log import inference_folder, schema_of, segments_folder
 from core.deployment.lineage import PAGE_ROWS, Lineage, Missing
@@ -59,13 +61,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 @pytest.fixture
 def run(world: World) -> Run:
     """A run whose version serves, with the files and tags that a real one has."""
-    run = world.put_into_production()
+    run = world.train()
     sha256 = hashlib.sha256(MODEL).hexdigest()
     folder = world.registry.folder / "plums" / str(run.model_version)
     write_bundle(folder, MODEL, facts_of(run.id, model_sha256=sha256))
+    world.pilothouse.promotions.consider(run)
     world.tracker.log(run.id, {"family": "gbt", "model.maxDepth": 3}, {})
     origin = {"data_version": "md5:abc", "git_commit": "c0ffee", "code_digest": "d" * 64}
-    world.tracker.tag(run.id, {**origin, "family": "gbt"})
+    kept = {"data_file": "training-data/plums/abc.parquet"}
+    world.tracker.tag(run.id, {**origin, **kept, "family": "gbt"})
     return run
 
 
@@ -123,6 +127,11 @@ def test_an_answer_leads_back_to_its_causes(world: World, run: Run) -> None:
     assert (found.run.id, found.run.started_by, found.run.profile) == (run.id, "ann", run.profile)
     assert found.run.params == {"family": "gbt", "model.maxDepth": "3"}
     assert (found.data.data_version, found.data.batches) == ("md5:abc", ())
+    said = "Rows as DVC knows them: md5:abc, training-data/plums/abc.parquet."
+    assert said in next(one.lines for one in chain(found) if one.title == "Training data")
+    without = replace(found, data=replace(found.data, data_file=""))
+    said = "Rows: md5:abc; DVC was given no copy of them."
+    assert said in next(one.lines for one in chain(without) if one.title == "Training data")
     assert (found.code.git_commit, found.code.digest) == ("c0ffee", "d" * 64)
     assert (found.promotion.rule, found.promotion.decided_by) == ("bootstrap", "ann")
     assert found.promotion_remark == ""
@@ -197,6 +206,11 @@ def test_a_model_trained_under_another_contract_is_not_replayed(world: World, ru
     sha256 = hashlib.sha256(MODEL).hexdigest()
     facts = facts_of(run.id, model_sha256=sha256, contract_fingerprint="0" * 64)
     write_bundle(folder, MODEL, facts)
+    found = traced(world, answer(world), replay=True)
+    assert "not the ones that were decided on" in found.replay.missing
+    # As in the record of a release that did not keep what the files were.
+    with world.pilothouse.database.begin() as connection:
+        connection.execute(PROMOTIONS.update().values(bundle_sha256=""))
     found = traced(world, answer(world), replay=True)
     assert "trained under another contract" in found.replay.missing
 

@@ -28,13 +28,14 @@ from core.training.tracking import (
     track_resources,
     track_run,
 )
-from core.training.usage import Phase, StageCost, Usage, UsagePoint
+from core.training.usage import ExecutorCourse, Phase, StageCost, Usage, UsagePoint
 from core.training.workspace import Workspace, write_json
 from tests.unit.core_fakes import PROBLEM, FakeRegistry, FakeTracker, World, make_world, report_of
 
 ONNX = b"weights"
 ENVIRONMENT = {"host": "here", "java": "17"}
-PROVENANCE = Provenance("abc123", "d" * 64, ENVIRONMENT)
+DATA_FILE = "training-data/plums/0.parquet"
+PROVENANCE = Provenance("abc123", "d" * 64, ENVIRONMENT, DATA_FILE)
 
 
 @pytest.fixture
@@ -102,6 +103,12 @@ def usage_of() -> Usage:
             for at_s, cores in ((5.1, 1.0), (10.0, 0.4))
         ),
         slowest=(slowest,),
+        executors=tuple(
+            ExecutorCourse(
+                node=f"10.0.0.{n} (0123abcd)", pid=n, cores=(0.5, 0.2), rss_mb=(200, 300)
+            )
+            for n in (7, 8)
+        ),
     )
 
 
@@ -120,6 +127,11 @@ class TestResources:
             "driver_rss_mb": 400.0,
             "executor_rss_mb": 500.0,
         }
+        for number in (1, 2):
+            assert metrics.pop(f"executor.{number}.cores") == 0.2
+            assert metrics.pop(f"executor.{number}.rss_mb") == 300.0
+        assert tracker.get(run_id).tags["executor.2"] == "10.0.0.8 (0123abcd), pid 8"
+        assert tracker.history[run_id, "executor.2.cores"] == [(5, 0.5), (10, 0.2)]
         assert metrics == {
             "spark_wall_seconds": 10.0,
             "core_seconds": 12.0,
@@ -157,6 +169,7 @@ class TestTracking:
             }
         )
         assert run.tags["data_version"] == f"md5:{file_md5(ws.raw)}"
+        assert run.tags["data_file"] == DATA_FILE
         assert (run.tags["git_commit"], run.tags["family"]) == ("abc123", "gbt")
         assert run.tags["code_digest"] == "d" * 64
         assert json.loads(run.tags["environment"]) == ENVIRONMENT
@@ -297,6 +310,6 @@ def test_files_are_asked_for_where_mlflow_proxies_them(tmp_path: Path) -> None:
     facts = BundleFacts.model_construct(run_id=run_id, metrics={})
     fake.register(PROBLEM, ONNX, facts, tmp_path, {}, tmp_path)
     version = replace(fake.get("plums", 1), source="mlflow-artifacts:/1/models/m-2/artifacts")
-    assert registry.files_url(version) == (
+    assert registry.refer("plums", 1, version.source).url == (
         "http://tracking:5000/api/2.0/mlflow-artifacts/artifacts/1/models/m-2/artifacts"
     )

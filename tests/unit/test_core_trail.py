@@ -6,18 +6,15 @@ import logging
 import multiprocessing
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from core import kept_files
 from core.adapters.database import Database
 from core.adapters.database_audit import AuditRecords, _take_turns
 from core.bootstrap_deciding import connect_trail
-from core.data.label_count import record_http_labels
-from core.data.labels import BY_HTTP, GIVEN_SCHEMA, LabelLog
 from core.errors import ConflictError, PilothouseError, RefusedError, SetupError, UnavailableError
 from core.promotion.audit import Action, AuditRow, Chosen, Outcome
 from core.promotion.audit_files import AnchorFile, load_key
@@ -451,23 +448,3 @@ def test_the_worker_records_what_it_was_started_with_and_no_secret(tmp_path: Pat
     assert '"operator": "operator"' in row.entry.detail
     assert 'alert_url"' not in row.entry.detail
     world.close()
-
-
-# Labels that came by HTTP
-
-
-def test_labels_by_http_are_counted_once(trail: AuditTrail, tmp_path: Path) -> None:
-    log = LabelLog(tmp_path / "labels")
-    given = pa.table([["a" * 32] * 3, [0, 1, 2], [1.0, 0.0, 1.0]], schema=GIVEN_SCHEMA)
-    log.append("plums", given, by=BY_HTTP)
-    log.append("plums", given.slice(0, 1), by="ann")
-    now = datetime.now(UTC)
-    record_http_labels(trail, log, now)
-    # They may still be on their way to the disk.
-    assert trail.count() == 0
-    for later in (60, 120):
-        record_http_labels(trail, log, now + timedelta(seconds=later))
-    (row,) = trail.list(None)
-    assert row.entry.detail.startswith("3 labels came by HTTP, ")
-    assert (row.entry.actor, row.entry.problem) == (WORKER, "plums")
-    log.close()

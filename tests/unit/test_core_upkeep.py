@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +15,13 @@ from core.data.log_tables import AT_TYPE
 from core.data.segments import SegmentLimits, SegmentWriter, segments_in
 from core.deployment.inference_log import InferenceLog, row_schema, segments_folder
 from core.deployment.upkeep import EVERY_S, LogUpkeep
+from core.params import load_params
+from core.params_inference import InferenceLogParams
+from core.rollout.notes import RolloutNotes, notes_file, write_notes
+from core.settings import CODE_ROOT
 from tests.unit.core_fakes import make_trail
+
+KEPT = load_params(CODE_ROOT / "params.yaml").serving.inference_log
 
 
 def write_row(folder: Path, at: datetime) -> None:
@@ -32,8 +40,16 @@ def test_logs_are_compacted_and_pruned_once_a_minute(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'home' / 'pilothouse.db'}")
     database.migrate()
     trail = make_trail(database, tmp_path / "home")
-    upkeep = LogUpkeep(inference, labels, 30, trail, clock=lambda: now)
+    params = InferenceLogParams(**{**KEPT.model_dump(), "keep_days": 30})
+    metrics = tmp_path / "home" / "metrics"
+    rollouts = tmp_path / "home" / "rollouts"
+    for name, days in (("old", 31), ("young", 29)):
+        write_notes(rollouts, name, "a", RolloutNotes())
+        written = time.time() - days * 86_400
+        os.utime(notes_file(rollouts, name, "a"), (written, written))
+    upkeep = LogUpkeep(inference, labels, params, trail, metrics, rollouts, clock=lambda: now)
     upkeep.run()
+    assert [path.name for path in rollouts.iterdir()] == ["young"]
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
     write_row(tmp_path / "inference", datetime.now(UTC))

@@ -12,7 +12,7 @@ import pytest
 
 from core.domain import Health, Level, RunStatus, ServedVersion, ServingStatus
 from core.monitoring.report import Topic
-from core.worker import beat, deliver
+from core.worker import beat, deliver, keep_serving
 from tests.unit.alert_values import check_of, report_of
 from tests.unit.core_fakes import World, make_world
 
@@ -94,8 +94,7 @@ def test_a_duty_that_breaks_in_an_unknown_way_leaves_one_trace(
     assert record.exc_info is not None
     assert "a mistake of ours" in str(record.exc_info[1])
     assert world.pilothouse.database.unconsidered_runs() == ()
-    # By the decision, and by each beat that finds replicas without it.
-    assert len(world.serving.deployed) == 3
+    assert len(world.serving.deployed) == 1
 
 
 def test_alerts_are_sent_beside_the_beats_until_told_to_stop(world: World) -> None:
@@ -109,3 +108,16 @@ def test_alerts_are_sent_beside_the_beats_until_told_to_stop(world: World) -> No
     stop.set()
     sender.join()
     assert [message.fields["event"] for message in world.receiver.taken] == ["raised"]
+
+
+def test_replicas_are_kept_at_the_record_beside_the_beats(world: World) -> None:
+    world.put_into_production()
+    world.serving.deployed.clear()
+    stop = threading.Event()
+    keeper = threading.Thread(target=keep_serving, args=(world.pilothouse, stop))
+    keeper.start()
+    while not world.serving.deployed:
+        time.sleep(0.01)
+    stop.set()
+    keeper.join()
+    assert world.serving.deployed[0]["plums"].version == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,33 @@ from pydantic import ValidationError
 from core.access.admission import AdmittedKey
 from core.access.serving_key import Scope
 from core.adapters.serve import ServeClient
+from core.deployment.answers import REPLICA_HEADER
 from core.deployment.endpoint import EndpointConfig, HttpOptions, Places, application_config
 from core.deployment.serving import ServingService
 from core.domain import Health
 from core.errors import InvalidInputError, NotFoundError, SetupError, UnavailableError
-from core.params import ServingParams
 from core.scoring.bundle import BundleRef
 from core.settings import Settings
 from tests.serving_support import (
     INFERENCE_LOG,
     OWN_TOKEN,
-    RATES,
+    SERVING,
     FixedKeys,
     admission,
     user_config,
 )
 
-PARAMS = ServingParams(
-    min_replicas=1,
-    max_replicas=3,
-    target_ongoing_requests=16,
-    max_ongoing_requests=256,
-    max_records=10,
-    max_body_mb=2,
-    limits=RATES,
-    inference_log=INFERENCE_LOG,
-)
+PARAMS = SERVING.model_copy(update={"max_replicas": 3, "max_records": 10, "max_body_mb": 2})
 REF = BundleRef(problem="titanic", version=4, url="http://registry/4")
+HTTP = HttpOptions(host="127.0.0.1", port=8000)
+PLACES = Places(
+    cache=Path("/cache"),
+    good_models=Path("/good"),
+    inference=Path("/inference"),
+    labels=Path("/labels"),
+    metrics=Path("/metrics"),
+    rollouts=Path("/rollouts"),
+)
 DESCRIBED = {
     "problem": "titanic",
     "version": 4,
@@ -52,6 +53,7 @@ DESCRIBED = {
 }
 
 Answers = dict[str, tuple[int, Any]]
+REPLICA = "a"
 
 
 def transport_of(answers: Answers, seen: list[httpx.Request] | None = None) -> httpx.MockTransport:
@@ -66,7 +68,7 @@ def transport_of(answers: Answers, seen: list[httpx.Request] | None = None) -> h
         status, body = found
         if isinstance(body, str):
             return httpx.Response(status, text=body)
-        return httpx.Response(status, json=body)
+        return httpx.Response(status, json=body, headers={REPLICA_HEADER: REPLICA})
 
     return httpx.MockTransport(handle)
 
@@ -81,7 +83,10 @@ def ring(*keys: AdmittedKey, required: bool = False) -> FixedKeys:
 
 
 def ray_state(status: str = "RUNNING", deployment: str = "HEALTHY", message: str = "") -> Any:
-    replicas = [{"state": "RUNNING"}, {"state": "STARTING"}]
+    replicas = [
+        {"state": "RUNNING", "replica_id": REPLICA},
+        {"state": "STARTING", "replica_id": "b"},
+    ]
     endpoint = {"status": deployment, "message": message, "replicas": replicas}
     application = {"status": status, "message": "", "deployments": {"endpoint": endpoint}}
     return {"applications": {"pilothouse": application}}
@@ -111,14 +116,14 @@ SERVED: Answers = {
 def test_the_configuration_says_everything() -> None:
     config = application_config(
         PARAMS,
-        HttpOptions(host="127.0.0.1", port=8000),
-        places=Places(Path("/cache"), Path("/inference"), Path("/labels"), Path("/metrics")),
+        HTTP,
+        places=PLACES,
         packages=("core.problems",),
         models={"titanic": REF},
         access=admission(Path("/home")),
     ).model_dump(mode="json")
     assert config["proxy_location"] == "HeadOnly"
-    assert config["http_options"] == {"host": "127.0.0.1", "port": 8000}
+    assert config["http_options"] == HTTP.model_dump()
     (application,) = config["applications"]
     assert application["import_path"] == "serve.deployment:application"
     assert application["route_prefix"] == "/"
@@ -127,12 +132,14 @@ def test_the_configuration_says_everything() -> None:
     assert deployment["ray_actor_options"] == {"num_cpus": 0.0}
     assert deployment["autoscaling_config"]["max_replicas"] == 3
     assert deployment["user_config"] == {
-        "models": {"titanic": {"production": REF.model_dump()}},
+        "models": {"titanic": {"production": REF.model_dump(), "beside": None}},
         "cache": "/cache",
+        "good_models": "/good",
         "packages": ["core.problems"],
         "inference": {"folder": "/inference", "log": INFERENCE_LOG.model_dump()},
         "labels": "/labels",
         "metrics": "/metrics",
+        "rollouts": "/rollouts",
         "access": admission(Path("/home")).model_dump(mode="json"),
         "max_records": 10,
         "max_body_mb": 2,
@@ -191,8 +198,8 @@ def deployed_with(*keys: AdmittedKey) -> Any:
     """What Ray holds after ``deploy``, with something in it that we know nothing of."""
     config = application_config(
         PARAMS,
-        HttpOptions(host="127.0.0.1", port=8000),
-        places=Places(Path("/cache"), Path("/inference"), Path("/labels"), Path("/metrics")),
+        HTTP,
+        places=PLACES,
         packages=("core.problems",),
         models={"titanic": REF},
         access=admission(Path("/home"), *keys),
@@ -204,7 +211,7 @@ def test_handing_out_keys_changes_the_keys_and_nothing_else() -> None:
     said, (put,) = handed_out(deployed_with(), ring(KEY))
     assert said
     assert put["applications"] == [deployed_with(KEY)]
-    assert put["http_options"] == {"host": "127.0.0.1", "port": 8000}
+    assert put["http_options"] == HTTP.model_dump()
     assert put["proxy_location"] == "HeadOnly"
 
 
@@ -386,7 +393,70 @@ def test_waiting_ends_in_time() -> None:
         service_of(rolling, SERVED).wait_until_serving("titanic", 4, timeout_s=0)
 
 
+def waits_for(*replicas: tuple[str, int, str]) -> Callable[[int], None]:
+    """Waits for a version of several replicas: name, version, failure; they answer in turn."""
+    state = ray_state()
+    endpoint = state["applications"]["pilothouse"]["deployments"]["endpoint"]
+    endpoint["replicas"] = [{"state": "RUNNING", "replica_id": name} for name, _, _ in replicas]
+    turns = cycle(replicas)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        name, version, failure = next(turns)
+        problems = {"titanic": {"version": version, "failure": failure}}
+        return httpx.Response(200, json={"problems": problems}, headers={REPLICA_HEADER: name})
+
+    ray: Answers = {"GET /api/serve/applications/": (200, state)}
+    client = ServeClient("http://ray", transport=transport_of(ray))
+    transport = httpx.MockTransport(handle)
+    service = ServingService(Settings(), PARAMS, client, ["titanic"], ring(), transport=transport)
+    return lambda version: service.wait_until_serving("titanic", version, timeout_s=0)
+
+
+def test_waiting_asks_every_replica() -> None:
+    waits_for(("a", 4, ""), ("b", 4, ""))(4)
+    with pytest.raises(UnavailableError, match="Not every replica answers with the same version"):
+        waits_for(("a", 4, ""), ("b", 3, ""))(4)
+    # The first that is asked has it: that is no reason to say that all have.
+    with pytest.raises(UnavailableError, match="cannot be loaded: registry away"):
+        waits_for(("a", 4, ""), ("b", 3, "registry away"))(4)
+
+
+def test_waiting_goes_on_while_a_replica_is_not_heard() -> None:
+    quiet = ray_state()
+    endpoint = quiet["applications"]["pilothouse"]["deployments"]["endpoint"]
+    endpoint["replicas"].append({"state": "RUNNING", "replica_id": "quiet"})
+    ray: Answers = {"GET /api/serve/applications/": (200, quiet)}
+    with pytest.raises(UnavailableError, match="Not every replica answers"):
+        service_of(ray, SERVED).wait_until_serving("titanic", 4, timeout_s=0)
+
+
 def test_shutdown_is_a_delete() -> None:
     service_of({"DELETE /api/serve/applications/": (200, "")}, {}).shutdown()
     with pytest.raises(UnavailableError):
         service_of({}, {}).shutdown()
+
+
+@pytest.mark.parametrize("proxy", ["haproxy", "python"])
+def test_ray_itself_opens_the_door_where_its_own_proxy_is_wanted(proxy: str) -> None:
+    """HAProxy is opened by our launcher, and Ray stays on the loopback behind it."""
+    seen: list[httpx.Request] = []
+    transport = transport_of({"PUT /api/serve/applications/": (200, "")}, seen)
+    settings = Settings(
+        host="0.0.0.0",
+        serving_port=9000,
+        serving_proxy=proxy,
+        tls_cert_file="/c.pem",
+        tls_key_file="/k.pem",
+    )
+    client = ServeClient("http://ray", None, transport)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("core.deployment.serving.own_clients", lambda _: True)
+        ServingService(settings, PARAMS, client, [], ring()).deploy({"titanic": REF})
+    told = json.loads(seen[0].content)["http_options"]
+    direct = proxy == "python"
+    assert told == {
+        "host": "0.0.0.0" if direct else "127.0.0.1",
+        "port": 9000,
+        "ssl_certfile": "/c.pem" if direct else None,
+        "ssl_keyfile": "/k.pem" if direct else None,
+    }

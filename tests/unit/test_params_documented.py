@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from core.params import Params, Profile
+from core.params_rollout import SloParams
 from core.settings import CODE_ROOT
 
 PAGE = CODE_ROOT / "docs" / "params.md"
@@ -24,6 +25,8 @@ DATA: dict[str, Any] = yaml.safe_load((CODE_ROOT / "params.yaml").read_text(enco
 ROW = re.compile(
     r"^\| `(?P<key>[^`]+)` \| `(?P<default>[^`]+)` \| (?P<takes>.*) \| (?P<meaning>.*) \|$"
 )
+#: Maps from names that people choose to models.
+NAMED: dict[str, type[BaseModel]] = {"profiles": Profile, "rollout.slo": SloParams}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -67,20 +70,22 @@ def _parameters(
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
         inner = field.annotation
-        if key == "profiles":
-            yield from _profile_parameters()
+        if key in NAMED:
+            yield from _of_each_name(key, NAMED[key], data[name])
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _parameters(inner, data[name], f"{key}.")
         else:
             yield key, Parameter(data[name], field)
 
 
-def _profile_parameters() -> Iterator[tuple[str, Parameter]]:
-    """Of a profile, what each of them says: the default is a value a profile."""
-    for name, field in Profile.model_fields.items():
+def _of_each_name(
+    key: str, model: type[BaseModel], data: dict[str, Any]
+) -> Iterator[tuple[str, Parameter]]:
+    """Of a map from names to models: the default is a value a name."""
+    for name, field in model.model_fields.items():
         if name != "name":
-            values = {profile: data[name] for profile, data in DATA["profiles"].items()}
-            yield f"profiles.<name>.{name}", Parameter(values, field)
+            values = {each: given[name] for each, given in data.items()}
+            yield f"{key}.<name>.{name}", Parameter(values, field)
 
 
 @cache

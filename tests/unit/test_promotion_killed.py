@@ -194,3 +194,49 @@ def test_putting_an_alias_right_is_whole(life: Lifecycle) -> None:
         life.reaper.spared = None
         break
     require_whole(life, settle(life))
+
+
+def test_a_canary_is_there_or_not(life: Lifecycle) -> None:
+    started: list[bool] = []
+
+    def start() -> Act:
+        process = life.process()
+        if process.rollouts.active(NAME) is not None:
+            process.rollouts.stop(NAME, actor="bob", reason=REASON)
+            settle(life)
+        request_id = _waiting(life)
+        return lambda process: process.promotions.approve(
+            request_id, reason=REASON, actor="bob", in_steps=True
+        )
+
+    def look(worker: Pilothouse, death: str) -> None:
+        active = worker.rollouts.active(NAME)
+        (request, *_) = worker.promotions.requests(NAME)
+        is_rolling = request.status is RequestStatus.ROLLING_OUT
+        assert is_rolling is (active is not None), death
+        assert set(life.replicas.beside) == ({NAME} if active else set()), death
+        started.append(active is not None)
+
+    before, after = _decided_before(_killed_at_every_step(life, start, look))
+    assert started == [False] * len(before) + [True] * len(after)
+
+
+def test_the_end_of_a_canary_is_there_or_not(life: Lifecycle) -> None:
+    ended: list[bool] = []
+
+    def stop() -> Act:
+        process = life.process()
+        if process.rollouts.active(NAME) is None:
+            process.promotions.approve(_waiting(life), reason=REASON, actor="bob", in_steps=True)
+            settle(life)
+        return lambda process: process.rollouts.stop(NAME, actor="bob", reason=REASON)
+
+    def look(worker: Pilothouse, death: str) -> None:
+        is_over = worker.rollouts.active(NAME) is None
+        (request, *_) = worker.promotions.requests(NAME)
+        assert (request.status is RequestStatus.ROLLED_BACK) is is_over, death
+        assert set(life.replicas.beside) == (set() if is_over else {NAME}), death
+        ended.append(is_over)
+
+    before, after = _decided_before(_killed_at_every_step(life, stop, look))
+    assert ended == [False] * len(before) + [True] * len(after)

@@ -253,6 +253,22 @@ SERVICES: Mapping[str, tuple[Call, Action | None]] = {
         lambda p, actor: p.promotions.restore_alias("plums", actor=actor, reason=WHY),
         Action.ALIAS_RESTORED,
     ),
+    "rollouts.start_shadow": (
+        lambda p, actor: p.rollouts.start_shadow("plums", 1, actor=actor, reason=WHY),
+        Action.SHADOW_STARTED,
+    ),
+    "rollouts.hold": (
+        lambda p, actor: p.rollouts.hold("plums", actor=actor, reason=WHY),
+        Action.ROLLOUT_HELD,
+    ),
+    "rollouts.resume": (
+        lambda p, actor: p.rollouts.resume("plums", actor=actor, reason=WHY),
+        Action.ROLLOUT_CONTINUED,
+    ),
+    "rollouts.stop": (
+        lambda p, actor: p.rollouts.stop("plums", actor=actor, reason=WHY),
+        Action.ROLLOUT_STOPPED,
+    ),
     "promotions.objection": (lambda p, actor: None, None),
     "audit.reanchor": (
         lambda p, actor: p.audit.reanchor(actor=actor, reason=WHY),

@@ -97,7 +97,7 @@ def _ask(app: EndpointApp, route: tuple[str, str], token: str | None) -> int:
 
 class TestServedModels:
     def test_every_address_is_in_the_table(self, served: EndpointApp) -> None:
-        assert set(served.routes) == set(SERVED) | LEADING_ELSEWHERE
+        assert set(served.addresses) == set(SERVED) | LEADING_ELSEWHERE
 
     @pytest.mark.parametrize("route", SERVED, ids=" ".join)
     def test_keys_open_what_they_are_for(self, served: EndpointApp, route: tuple[str, str]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.deployment.answers import REPLICA_HEADER
 from core.scoring.bundle import BundleRef
 from core.settings import CODE_ROOT
 from serve.asgi import EndpointApp
@@ -277,6 +278,11 @@ def test_health_and_readiness(store: ModelStore) -> None:
     }
 
 
+def test_readiness_says_whose_it_is(store: ModelStore) -> None:
+    assert call(store, "GET", "/readyz").headers[REPLICA_HEADER] == "test"
+    assert call(ModelStore(), "GET", "/readyz").headers[REPLICA_HEADER] == "test"
+
+
 def test_unready_says_why(tmp_path: Path) -> None:
     empty = ModelStore()
     assert call(empty, "GET", "/healthz").status_code == 200
@@ -361,7 +367,7 @@ def test_a_name_is_neither_answered_nor_logged(
 def test_every_route_is_in_the_document(store: ModelStore) -> None:
     paths = call(store, "GET", "/openapi.json").json()["paths"]
     told = {path.replace("titanic", "{problem}") for path in paths}
-    assert told == {address for _, address in app_of(store).routes}
+    assert told == {address for _, address in app_of(store).addresses}
     page = (CODE_ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     assert [path for path in told if path not in page] == []
 

@@ -299,7 +299,7 @@ OPEN = {
 
 def test_every_route_that_is_not_open_asks_for_a_key(store: ModelStore, logs: ReplicaLogs) -> None:
     app = EndpointApp(store, logs, gate_of(key()))
-    for method, route in app.routes:
+    for method, route in app.addresses:
         path = route.format(problem="titanic", version="7")
         status = call(app, method, path).status_code
         assert status == (200 if route in OPEN else 401), route

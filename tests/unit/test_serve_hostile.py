@@ -19,7 +19,7 @@ from tests.unit.test_serve_requests import DECODER, body_of, offences_of
 #: Some copies of a body; read as objects of Python, the worst of them would take twenty-five.
 MOST_MB = 10 * SIZE / 2**20
 #: A number may be as long as a body: eight bytes are kept of it.
-TAKEN_AS_RECORDS = {"a fraction"}
+TAKEN_AS_RECORDS, TAKEN_AS_LABELS = {"a fraction"}, {"an index as a fraction"}
 
 
 def test_no_body_takes_much_memory_or_an_answer_of_its_size(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_no_body_takes_much_memory_or_an_answer_of_its_size(tmp_path: Path) -> N
     assert found["told"].keys() == BODIES.keys()
     for name, (as_records, as_labels) in found["told"].items():
         assert bool(as_records) == (name not in TAKEN_AS_RECORDS), name
-        assert as_labels, name
+        assert bool(as_labels) == (name not in TAKEN_AS_LABELS), name
         for told in (as_records, as_labels):
             assert len("".join(told)) < 1_000, name
     assert found["grown_mb"] < MOST_MB

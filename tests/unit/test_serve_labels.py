@@ -170,6 +170,11 @@ def test_every_wrong_label_is_named(replica: Replica) -> None:
             "holds 5,001 labels; at most 5,000 fit",
         ),
         (b'{"records": [], "labels": []}', "records", "unknown field"),
+        (
+            b'{"labels": [{"request_id": 1, "index": "\\ud800", "label": 1}]}',
+            "labels[0].index",
+            "must be a whole number",
+        ),
     ],
 )
 def test_a_body_that_holds_no_labels(
@@ -265,6 +270,18 @@ _ENTRY = st.fixed_dictionaries(
     {"request_id": st.just(ID) | _JSON, "index": st.integers() | _JSON, "label": st.just(1) | _JSON}
 )
 DECODER = LabelDecoder(TITANIC.contract, 100)
+
+
+def test_an_index_may_be_written_as_a_float_and_costs_no_search() -> None:
+    """A ``range`` of so many would be walked for years."""
+    decoder = LabelDecoder(TITANIC.contract, 10**12)
+    entry = {"request_id": ID, "index": 999_999_999_999.0, "label": 1}
+    assert decoder.decode(json.dumps({"labels": [entry]}).encode())["row_id"].to_pylist() == [
+        999_999_999_999
+    ]
+    for wrong in (0.5, -1.0, 1e12):
+        with pytest.raises(InvalidInputError):
+            decoder.decode(json.dumps({"labels": [{**entry, "index": wrong}]}).encode())
 
 
 @settings(max_examples=150, deadline=None)

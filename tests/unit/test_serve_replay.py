@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.adapters.database_rollouts import RolloutRecords
 from core.data.segments import SegmentLimits, SegmentWriter
 from core.deployment.inference_log import InferenceLog, segments_folder
 from core.deployment.replay import Replay
 from core.deployment.tracing import TracingService, build_scorer
 from core.domain import ModelVersion
 from core.problems.contract import Field, FieldType
-from core.scoring.bundle import BundleRef
 from serve.predictor import LoadedModel
 from serve.recorder import Answered, rows_of
 from serve.store import ModelStore
@@ -58,7 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with artifact_server(folder / "registry") as url:
         world.registry.url = url
         store = ModelStore()
-        ref = BundleRef(problem="titanic", version=3, url=world.registry.files_url(version))
+        ref = world.registry.refer("titanic", 3, version.source)
         store.apply(user_config(folder / "cache", titanic=ref))
         yield Served(store.snapshot.model("titanic"), log, tracing_in(world, log, folder / "mine"))
     world.close()
@@ -84,6 +84,7 @@ def tracing_in(world: World, log: Path, cache: Path) -> TracingService:
         ports.tracker,
         ports.registry,
         core.promotions,
+        RolloutRecords(core.database),
         build_scorer,
         cache,
     )
@@ -125,7 +126,7 @@ def test_another_model_under_the_same_number_is_found_out(
     told = served.answer([{field.name: field.example for field in TITANIC.contract.fields}])
     write_tiny_bundle(tmp_path / "titanic" / "3", bias=1e-4)
     with artifact_server(tmp_path) as url:
-        monkeypatch.setattr(served.tracing._registry, "files_url", lambda _: f"{url}/titanic/3")
+        monkeypatch.setattr(served.tracing._registry, "url", url)
         replay = served.tracing.trace(told["request_id"], replay=True).replay
     assert isinstance(replay, Replay)
     assert not replay.same

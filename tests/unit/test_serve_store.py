@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import pytest
 from core.deployment.endpoint import EndpointConfig
 from core.errors import NotFoundError, UnavailableError
 from core.scoring.bundle import MODEL_FILE, BundleRef
-from serve.predictor import LoadedModel, load_model
+from core.scoring.good_models import GoodModels
+from serve.loading import load_model
+from serve.predictor import LoadedModel
 from serve.store import ModelStore
-from tests.serving_support import artifact_server, user_config, write_tiny_bundle
+from tests.serving_support import artifact_server, tiny_model, user_config, write_tiny_bundle
 
 
 @pytest.fixture
@@ -172,3 +175,98 @@ def test_the_server_needs_no_training_engine() -> None:
             check=True,
         )
         assert run.stdout.strip() == "", module
+
+
+class TestStandIn:
+    """A replica that has just started, while the registry is away."""
+
+    @pytest.fixture
+    def served(self, artifacts: tuple[Path, str], tmp_path: Path) -> dict[int, BundleRef]:
+        """References of versions 1 and 2, which served one after the other before."""
+        _, url = artifacts
+        store = ModelStore()
+        for version in (1, 2):
+            store.apply(user_config(tmp_path / "cache", titanic=ref(url, version)))
+        assert store.snapshot.failures == {}
+        return {version: gone(ref(url, version)) for version in (1, 2)}
+
+    def test_what_served_last_needs_no_registry(
+        self, served: dict[int, BundleRef], tmp_path: Path
+    ) -> None:
+        shutil.rmtree(tmp_path / "cache")
+        decided = self.decided(tmp_path)[2]
+        store = ModelStore()
+        store.apply(user_config(tmp_path / "cache", titanic=decided))
+        assert store.snapshot.model("titanic").ref.version == 2
+        assert store.snapshot.failures == {}
+
+    def test_the_last_good_version_stands_in_until_the_wanted_one_is_there(
+        self, artifacts: tuple[Path, str], served: dict[int, BundleRef], tmp_path: Path
+    ) -> None:
+        folder, url = artifacts
+        store = ModelStore()
+        wanted = ref(url, 3)
+        store.apply(user_config(tmp_path / "cache", titanic=wanted))
+        assert store.snapshot.model("titanic").ref.version == 2
+        assert store.snapshot.unready() == {}
+        failure = store.snapshot.failures["titanic"]
+        assert "no files" in failure
+        assert failure.endswith("v2 answers in its place.")
+        write_tiny_bundle(folder / "3", bias=1.0)
+        store.retry()
+        assert store.snapshot.model("titanic").ref == wanted
+        assert store.snapshot.failures == {}
+
+    def test_a_damaged_copy_leaves_it_to_the_one_before(
+        self, served: dict[int, BundleRef], tmp_path: Path
+    ) -> None:
+        for file in tmp_path.rglob(MODEL_FILE):
+            facts = file.with_name("bundle.json").read_text()
+            if "artifacts" not in file.parts and tiny_sha256(3.0) in facts:
+                file.write_bytes(b"damaged")
+        store = ModelStore()
+        store.apply(user_config(tmp_path / "cache", titanic=served[2]))
+        assert store.snapshot.model("titanic").ref.version == 1
+        assert store.snapshot.failures["titanic"].endswith("v1 answers in its place.")
+
+    def test_with_nothing_on_disk_the_replica_is_not_ready(self, tmp_path: Path) -> None:
+        store = ModelStore()
+        store.apply(user_config(tmp_path / "cache", titanic=gone(ref("", 1))))
+        assert "MLflow does not answer" in store.snapshot.unready()["titanic"]
+
+    def test_a_disk_that_is_full_stops_nothing(
+        self, artifacts: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(GoodModels, "keep", full)
+        store = ModelStore()
+        store.apply(user_config(tmp_path / "cache", titanic=ref(artifacts[1], 1)))
+        assert store.snapshot.model("titanic").ref.version == 1
+        assert store.snapshot.failures == {}
+
+    def decided(self, folder: Path) -> dict[int, BundleRef]:
+        """As the promotion record has them: with their hashes, at an address that is gone."""
+        kept = GoodModels(folder / "good-models").list("titanic")
+        return {one.version: gone(one) for one in kept}
+
+
+def gone(wanted: BundleRef) -> BundleRef:
+    """The same at a registry that does not answer."""
+    return wanted.model_copy(update={"url": f"http://127.0.0.1:9/{wanted.version}"})
+
+
+def tiny_sha256(bias: float) -> str:
+    return hashlib.sha256(tiny_model(bias)).hexdigest()
+
+
+def test_a_configuration_of_an_earlier_release_still_loads(
+    artifacts: tuple[Path, str], tmp_path: Path
+) -> None:
+    """Ray starts replicas on new code with it, until the installation is brought up anew."""
+    document = user_config(tmp_path / "cache", titanic=ref(artifacts[1], 1))
+    del document["good_models"]
+    store = ModelStore()
+    store.apply(document)
+    assert store.snapshot.model("titanic").ref.version == 1

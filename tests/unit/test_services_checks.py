@@ -35,6 +35,8 @@ PANEL = PublishedPort("panel", 8501, "PILOTHOUSE_PANEL_PORT")
         (checks.check_tls(None), True),
         (checks.check_tls(CERTIFICATE), True),
         (checks.check_tls(SetupError("It has expired.", fix="Renew it.")), False),
+        (checks.check_proxy("haproxy"), True),
+        (checks.check_proxy("python"), True),
         (checks.check_port(PortUse(PANEL, "", is_ours=False)), True),
         (checks.check_port(PortUse(PANEL, "python (pid 3)", is_ours=True)), True),
         (checks.check_port(PortUse(PANEL, "nginx (pid 3)", is_ours=False)), False),

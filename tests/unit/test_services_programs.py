@@ -74,6 +74,12 @@ def test_ray_declares_the_cpus_it_is_told_and_keeps_its_node_on_loopback(host):
     assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"
 
 
+def test_no_range_of_ports_that_somebody_may_have_published_is_taken_for_workers():
+    arguments = argv_of("ray", ray_dashboard_port=18265)
+    assert after(arguments, "--dashboard-port") == "18265"
+    assert [after(arguments, f"--{end}-worker-port") for end in ("min", "max")] == ["0", "0"]
+
+
 def test_ray_asks_for_the_token_of_this_installation_unless_told_otherwise():
     asking = declared_environment(launch())
     assert asking["RAY_AUTH_MODE"] == "token"
@@ -199,7 +205,7 @@ def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_pat
     binary.chmod(0o755)
     monkeypatch.setattr(haproxy, "_find_binary", lambda: binary)
     launcher = tmp_path / "launcher"
-    haproxy.write_launcher(launcher, DOOR, metrics_port=9101, stats_port=8404)
+    haproxy.write_launcher(launcher, DOOR, 9101, 8404, pages=tmp_path)
 
     done = subprocess.run(
         [launcher, "-db", "-f", config, "-sf", "7"],
@@ -215,9 +221,23 @@ def test_the_proxys_side_doors_move_to_loopback_and_labels_are_sent_once(tmp_pat
     assert binds == ["bind 127.0.0.1:9101", "bind 127.0.0.1:8404", f"bind {DOOR.bind}"]
     predicts = "{ path_beg /predict/ /invocations /v2/models/ }"
     rules = [
-        f"http-request wait-for-body time 30s if METH_POST {predicts}",
+        "http-request wait-for-body time 30s if METH_POST",
         f"http-request disable-l7-retry if !METH_GET !{predicts}",
+        f"http-request set-header x-request-disconnect-disabled ?1 if {predicts}",
+        "http-request set-header x-request-id %[uuid()] unless "
+        "{ req.hdr(x-request-id) -m reg ^[!-~]{1,128}$ }",
     ]
     lines = [line.strip() for line in config.read_text().splitlines()]
-    assert lines[-5:] == ["frontend http_frontend", f"bind {DOOR.bind}", *rules, "log global"]
+    assert lines[-5:] == [*rules, "log global"]
+    start = lines.index("frontend http_frontend")
+    assert lines[start + 1 : start + 3] == [f"bind {DOOR.bind}", "timeout client 60s"]
     assert stat.S_IMODE(launcher.stat().st_mode) == 0o700
+
+
+def test_without_haproxy_ray_is_told_nothing_of_it():
+    with_haproxy = declared_environment(launch())
+    assert with_haproxy["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+    told = declared_environment(launch(serving_proxy="python"))
+    assert [name for name in told if "HA_PROXY" in name or "HAPROXY" in name] == []
+    period = "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S"
+    assert told[period] == with_haproxy[period]

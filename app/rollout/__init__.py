@@ -1,0 +1,1 @@
+"""Rollouts as tables and sentences. No Streamlit."""
