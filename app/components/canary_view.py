@@ -13,7 +13,7 @@ from app.components import words
 from app.components.failures import Failure, attempt
 from app.components.status import guard_mark, rollout_badge
 from app.rollout.figures import figures, last_answered, percent
-from app.rollout.tables import guards_frame, sides_frame, worst_first
+from app.rollout.tables import guards_frame, sides_frame, steps_frame, worst_first
 from core.rollout.notes import VersionNotes
 from core.rollout.steps import GuardVerdict, Move
 from core.rollout.values import RolloutStatus
@@ -40,6 +40,15 @@ def show_canary(core: Pilothouse, view: RolloutView) -> None:
         st.markdown("**Guards**")
         st.table(guards_frame(worst_first(view.decision.guards), _MARKS), hide_index=True)
     _show_sides(core, view, new)
+
+
+def show_canary_result(view: RolloutView) -> None:
+    """Draws what both versions have answered in each step of a canary that is over."""
+    frame = steps_frame(view.rollout, view.notes)
+    if frame.empty:
+        st.caption("Nothing that was measured of it is kept.")
+    else:
+        st.table(frame, hide_index=True)
 
 
 def _show_headline(canary: Rollout) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.column_config import DatetimeColumn, TextColumn
 
 from app.components import navigation, rights, words
-from app.components.canary_view import show_canary
+from app.components.canary_view import show_canary, show_canary_result
 from app.components.failures import guarded
 from app.components.installation import pilothouse
 from app.components.rollout_actions import show_actions
-from app.components.shadow_view import show_shadow
+from app.components.shadow_view import show_shadow, show_shadow_result
 from app.rollout.figures import percent
-from app.rollout.tables import rollouts_frame
+from app.rollout.tables import rollouts_frame, status_word
 from core.rollout.values import Rollout, RolloutKind, RolloutStatus
+
+if TYPE_CHECKING:
+    from core.bootstrap import Pilothouse
+    from core.rollout.view import RolloutView
 
 REFRESH_S = 5.0
 #: Rollouts that the fold lists; `pilothouse rollout list --json` has them all.
@@ -56,7 +61,7 @@ def show_rollouts(problem: str, seen: str) -> None:
         if over:
             if active is None:
                 _show_last(over[0])
-            _show_history(over)
+            _show_history(core, over)
 
 
 def _show_last(last: Rollout) -> None:
@@ -75,7 +80,7 @@ def _show_last(last: Rollout) -> None:
         st.caption(f"Last rollout: the {kind} v{last.version} was ended by {by}, {when}: {because}")
 
 
-def _show_history(over: Sequence[Rollout]) -> None:
+def _show_history(core: Pilothouse, over: Sequence[Rollout]) -> None:
     when = DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC")
     with st.expander("Rollouts before", icon=":material/history:"):
         st.dataframe(
@@ -90,3 +95,26 @@ def _show_history(over: Sequence[Rollout]) -> None:
             placeholder="",
             key="rollouts-before",
         )
+        by_id = {one.id: one for one in over}
+        picked = st.selectbox(
+            "What was measured of",
+            list(by_id),
+            index=None,
+            format_func=lambda id_: _name(by_id[id_]),
+            placeholder="Choose a rollout",
+            key="rollout-measured",
+        )
+        if picked in by_id:
+            _show_result(core.rollouts.view(by_id[picked]))
+
+
+def _show_result(view: RolloutView) -> None:
+    if view.rollout.kind is RolloutKind.CANARY:
+        show_canary_result(view)
+    else:
+        show_shadow_result(view)
+
+
+def _name(rollout: Rollout) -> str:
+    began = words.utc(rollout.started_at).strftime("%Y-%m-%d %H:%M")
+    return f"{rollout.kind.value} v{rollout.version}, {began} UTC {status_word(rollout.status)}"

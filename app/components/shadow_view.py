@@ -14,6 +14,7 @@ from app.components.failures import Failure, attempt
 from app.components.status import rollout_badge
 from app.rollout.figures import percent, percentile_ms
 from app.rollout.tables import disagreements_frame
+from core.rollout.notes import said_of_shadow
 from core.rollout.view import RolloutView
 
 if TYPE_CHECKING:
@@ -28,7 +29,19 @@ def show_shadow(core: Pilothouse, view: RolloutView) -> None:
     _show_headline(shadow)
     _show_what_lacks(core, view)
     if notes.requests or notes.skipped or notes.failed:
-        _show_figures(notes)
+        _show_comparison(shadow, notes)
+
+
+def show_shadow_result(view: RolloutView) -> None:
+    """Draws what a shadow that is over has come to."""
+    if not view.notes.shadow.rows:
+        st.caption(said_of_shadow(view.notes.shadow))
+    else:
+        _show_comparison(view.rollout, view.notes.shadow)
+
+
+def _show_comparison(shadow: Rollout, notes: ShadowNotes) -> None:
+    _show_figures(notes)
     if notes.rows:
         _show_differences(shadow, notes)
     if notes.worst:
@@ -104,7 +117,7 @@ def _show_differences(shadow: Rollout, notes: ShadowNotes) -> None:
         drawing,
         width="stretch",
         alt="How far the probabilities of both versions differ",
-        key="shadow-differences",
+        key=f"shadow-differences-{shadow.id}",
     )
 
 
@@ -123,7 +136,7 @@ def _show_worst(shadow: Rollout, notes: ShadowNotes) -> None:
             "Request": LinkColumn(display_text="trace"),
         },
         placeholder=words.NOTHING,
-        key="shadow-worst",
+        key=f"shadow-worst-{shadow.id}",
     )
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 import pandas as pd
 
 from app.components import words
-from app.rollout.figures import Figures, percent
+from app.rollout.figures import Figures, figures, percent
 from core.rollout.guards import ERROR_RATE, P95_LATENCY
-from core.rollout.notes import Disagreement
+from core.rollout.notes import Disagreement, RolloutNotes
 from core.rollout.steps import Guard, GuardVerdict
 from core.rollout.values import Rollout, RolloutKind, RolloutStatus
 
@@ -69,6 +69,24 @@ def sides_frame(sides: Mapping[str, Figures]) -> pd.DataFrame:
             for name, one in sides.items()
         }
     )
+
+
+def steps_frame(canary: Rollout, notes: RolloutNotes) -> pd.DataFrame:
+    """What both versions have answered in each step that a canary has come to; none if nothing."""
+    rows = []
+    for step, target in enumerate(canary.shares[: canary.step + 1]):
+        sides = {one: notes.of(step, one) for one in (canary.version, canary.incumbent_version)}
+        asked = sum(one.requests for one in sides.values())
+        if not asked:
+            continue
+        row = {"Step": percent(target), "Share": percent(sides[canary.version].requests / asked)}
+        for version, noted in sides.items():
+            found = figures(noted)
+            row[f"Requests v{version}"] = f"{found.requests:,}"
+            row[f"Failed v{version}"] = _failed(found)
+            row[f"p95 v{version}"] = _milliseconds(found.p95_ms)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def disagreements_frame(

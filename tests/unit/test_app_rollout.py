@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -261,6 +262,61 @@ class TestNothingToGoBy:
         assert "**The database does not answer.**" in [one.value for one in panel.warning]
         assert "Try it" in [one.value for one in panel.subheader]
         assert not panel.exception
+
+
+class TestOver:
+    """What was measured of a rollout can be read after its end."""
+
+    def test_a_canary_step_by_step(self, monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+        notes = RolloutNotes(
+            steps={0: {3: make_notes(450), 4: make_notes(50)}, 1: {4: make_notes(20, failed=5)}}
+        )
+        over = make_rollout(step=2, status=RolloutStatus.STOPPED, end_reason="It was slow.")
+        core.rollouts.show(over, notes=notes)
+        panel = open_panel(monkeypatch, core, "serving")
+        assert not panel.table
+        panel.selectbox(key="rollout-measured").set_value(over.id).run()
+        (steps,) = [one.value for one in panel.table]
+        assert list(steps["Step"]) == ["10 %", "50 %"]
+        assert list(steps["Share"]) == ["10 %", "100 %"]
+        assert list(steps["Requests v4"]) == ["50", "20"]
+        assert list(steps["Failed v4"]) == ["0 (0 %)", "5 (25 %)"]
+        assert list(steps["Requests v3"]) == ["450", "0"]
+        assert not panel.exception
+
+    def test_a_shadow_beside_one_that_is_active(
+        self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
+    ) -> None:
+        over = make_shadow(status=RolloutStatus.STOPPED, id="rollout-before")
+        notes = RolloutNotes(shadow=make_shadow_notes())
+        core.rollouts.show(over, notes=notes)
+        core.rollouts.show(make_shadow(), notes=notes)
+        panel = open_panel(monkeypatch, core, "serving")
+        assert len(panel.get("vega_lite_chart")) == 1
+        panel.selectbox(key="rollout-measured").set_value(over.id).run()
+        assert len(panel.get("vega_lite_chart")) == 2
+        assert texts(panel).count("Rows compared: 400") == 2
+        assert not panel.exception
+
+    @pytest.mark.parametrize(
+        ("make", "said"),
+        [
+            (make_rollout, "Nothing that was measured of it is kept."),
+            (make_shadow, "No record was compared."),
+        ],
+    )
+    def test_notes_that_are_gone_are_said_to_be(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        core: FakeCore,
+        make: Callable[..., Rollout],
+        said: str,
+    ) -> None:
+        over = make(status=RolloutStatus.STOPPED)
+        core.rollouts.show(over)
+        panel = open_panel(monkeypatch, core, "serving")
+        panel.selectbox(key="rollout-measured").set_value(over.id).run()
+        assert said in texts(panel)
 
 
 class TestShadow:
