@@ -145,7 +145,9 @@ def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arr
 
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
-    return RayCluster(settings.ray_dashboard_url, settings.ray_token_file)
+    # A cluster that we have not started knows nothing of this installation. It gets no secret.
+    told = settings.without_secrets().variables() if settings.ray_address else None
+    return RayCluster(settings.ray_dashboard_url, settings.ray_token_file, told)
 
 
 def connect_labelled_rows(settings: Settings) -> ReadLabelled:

@@ -15,6 +15,7 @@ from core import (
     cli_drift,
     cli_keys,
     cli_models,
+    cli_node,
     cli_promote,
     cli_retrain,
     cli_rollouts,
@@ -48,6 +49,7 @@ cli_audit.register(app)
 cli_retrain.register(app)
 cli_rollouts.register(app)
 cli_keys.register(app)
+cli_node.register(app)
 cli_simulate.register(app)
 cli_trace.register(app)
 cli_users.register(app)

@@ -46,6 +46,17 @@ def one_address(host: str) -> str:
     return host
 
 
+def another_address(host: str) -> str:
+    """Refuses what another machine could not connect to; the loopback is no other machine.
+
+    Raises:
+        ValueError: it is not one address or name.
+    """
+    if host in ("", "*", "::", EVERYWHERE):
+        raise ValueError("give the one address or name by which other nodes reach this machine")
+    return host
+
+
 def whole_url(url: str) -> str:
     """A URL without the slash at its end; empty stays empty.
 

@@ -22,6 +22,8 @@ from core.settings_login import LoginSettings
 from core.settings_secrets import read_secret
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
+#: Set by Ray in the processes of its jobs.
+_JOB_MARK = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 class Settings(AddressSettings, LoginSettings, BaseSettings):
@@ -41,6 +43,9 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
     )
     ray_token: bool = Field(
         default=True, description="Have Ray ask for a token, which only this installation knows."
+    )
+    ray_auth_token_file: str = Field(
+        default="", description="File of Ray's token; empty means `secrets/ray.token` in the home."
     )
     params_file: Path = Field(
         default=CODE_ROOT / "params.yaml", description="File of the parameters."
@@ -114,7 +119,9 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
     @property
     def ray_token_file(self) -> Path | None:
         """File of the token that Ray asks for; ``None`` where it asks for none."""
-        return self.home / "secrets" / "ray.token" if self.ray_token else None
+        if not self.ray_token:
+            return None
+        return Path(self.ray_auth_token_file or self.home / "secrets" / "ray.token")
 
     @property
     def keys_required(self) -> bool:
@@ -197,7 +204,7 @@ def load_settings() -> Settings:
         SetupError: a variable has a value that its setting cannot take.
     """
     try:
-        settings = Settings()
+        settings = Settings(**_ray_address())
     except ValidationError as exc:
         first = exc.errors()[0]
         name = "PILOTHOUSE_" + "_".join(str(part) for part in first["loc"]).upper()
@@ -212,6 +219,20 @@ def load_settings() -> Settings:
         if name.endswith("_file") and isinstance(file, str) and file:
             places[name] = str(Path(file).expanduser().resolve())
     return settings.model_copy(update=places)
+
+
+def _ray_address() -> dict[str, str]:
+    """The cluster that Ray's own variable names, where ours does not name one."""
+    given = os.environ.get("RAY_ADDRESS", "")
+    # In a job Ray itself has set the variable, to an address of another kind.
+    if not given or variable_of("ray_address") in os.environ or _JOB_MARK in os.environ:
+        return {}
+    if not given.startswith(("http://", "https://")):
+        raise SetupError(
+            f"RAY_ADDRESS is {given}, which is no dashboard.",
+            fix="Set it to the cluster's dashboard, such as http://head:8265, or unset it.",
+        )
+    return {"ray_address": given}
 
 
 def vendor_privacy() -> dict[str, str]:

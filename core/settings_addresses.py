@@ -15,8 +15,10 @@ from core.hosts import (
     EVERYWHERE,
     LOOPBACK,
     address_of,
+    another_address,
     host_of,
     is_exposed,
+    is_loopback,
     one_address,
     whole_url,
 )
@@ -34,6 +36,20 @@ class AddressSettings(BaseModel):
     serving_port: int = Field(default=8000, description="Port of the served models.")
     mlflow_port: int = Field(default=5000, description="Port of MLflow.")
     ray_dashboard_port: int = Field(default=8265, description="Port of Ray's dashboard and jobs.")
+    ray_address: _Url = Field(
+        default="",
+        description="Dashboard of a Ray cluster that is there already, `http://head:8265`; empty "
+        "starts one here. `RAY_ADDRESS` counts where this is not set.",
+    )
+    mlflow_address: _Url = Field(
+        default="",
+        description="MLflow server that is there already; empty starts one here.",
+    )
+    cluster_host: Annotated[str, AfterValidator(another_address)] = Field(
+        default=LOOPBACK,
+        description="Address by which other nodes reach Ray and MLflow on this machine; a "
+        "loopback address keeps both on it.",
+    )
     panel_public_url: _Url = Field(
         default="", description="Where people open the panel, if not at its host and port."
     )
@@ -58,17 +74,23 @@ class AddressSettings(BaseModel):
     @property
     def mlflow_url(self) -> str:
         """Base address of the MLflow server."""
-        return f"http://{LOOPBACK}:{self.mlflow_port}"
+        return self.mlflow_address or address_of("http", self.cluster_host, self.mlflow_port)
 
     @property
     def ray_dashboard_url(self) -> str:
         """Base address of Ray's dashboard and job API."""
-        return f"http://{LOOPBACK}:{self.ray_dashboard_port}"
+        return self.ray_address or address_of("http", self.cluster_host, self.ray_dashboard_port)
+
+    @property
+    def is_one_machine(self) -> bool:
+        """Whether Ray's nodes, and MLflow, speak to each other over the loopback only."""
+        return is_loopback(self.cluster_host)
 
     @property
     def serving_url(self) -> str:
-        """Where our own processes reach the served models."""
-        return address_of(self.scheme, self.host, self.serving_port)
+        """Where our own processes reach the served models: beside Ray's head."""
+        host = host_of(self.ray_address) or self.host
+        return address_of(self.scheme, host, self.serving_port)
 
     @property
     def panel_url(self) -> str:

@@ -27,7 +27,7 @@ def show_links(settings: Settings) -> None:
     with st.container(gap=None):
         api = f"{serving_address_for(settings, opened_at)}/docs"
         st.page_link(api, label="API of the models", icon=":material/api:")
-        if is_loopback(opened_at):
+        if is_loopback(opened_at) or not settings.is_one_machine:
             st.page_link(settings.mlflow_url, label="MLflow", icon=":material/monitoring:")
             st.page_link(
                 settings.ray_dashboard_url,
@@ -35,7 +35,7 @@ def show_links(settings: Settings) -> None:
                 icon=":material/hub:",
                 help=_token_hint(settings),
             )
-    if not is_loopback(opened_at):
+    if not is_loopback(opened_at) and settings.is_one_machine:
         ports = f"{settings.mlflow_port} and {settings.ray_dashboard_port}"
         st.caption(
             f"MLflow and Ray's dashboard answer on their own host only, at ports {ports}: "

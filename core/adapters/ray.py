@@ -43,10 +43,17 @@ class Node:
 class RayCluster:
     """Starts, watches and stops jobs; says what the cluster has.
 
-    ``token_file`` holds Ray's token; ``None`` where Ray asks for none.
+    ``token_file`` holds Ray's token; ``None`` where Ray asks for none. ``environment`` is set in
+    every job, on top of the cluster's own.
     """
 
-    def __init__(self, dashboard_url: str, token_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        dashboard_url: str,
+        token_file: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = dict(environment or {})
         self._http = httpx.Client(
             base_url=dashboard_url,
             timeout=TIMEOUT_S,
@@ -60,7 +67,7 @@ class RayCluster:
     ) -> None:
         """Starts ``command`` as a job; it survives whoever started it.
 
-        ``environment`` is set on top of the cluster's own.
+        ``environment`` is set on top of that of every job.
 
         Raises:
             UnavailableError: Ray does not take the job.
@@ -68,7 +75,7 @@ class RayCluster:
         body = {
             "entrypoint": command,
             "submission_id": job_id,
-            "runtime_env": {"env_vars": dict(environment or {})},
+            "runtime_env": {"env_vars": {**self._environment, **(environment or {})}},
         }
         self._request("POST", "/api/jobs/", body)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.hosts import LOOPBACK
 from core.services.certificate import Certificate
 from core.services.java import JavaRuntime
 from core.services.layout import TAG, Layout
@@ -51,6 +50,8 @@ class Launch:
     java: JavaRuntime
     #: By which the panel and the served models speak TLS; ``None`` means plain HTTP.
     certificate: Certificate | None = None
+    #: By which other nodes reach this machine, where that is not the head's.
+    address: str = ""
 
 
 def declared_environment(launch: Launch) -> dict[str, str]:
@@ -95,6 +96,7 @@ def service_environment(launch: Launch, inherited: Mapping[str, str]) -> dict[st
 
 
 def _ray_variables(launch: Launch) -> dict[str, str]:
+    settings = launch.settings
     variables = {
         # Otherwise Ray runs its workers, and with them the Spark driver, at nice 15.
         "RAY_worker_niceness": "0",
@@ -105,11 +107,11 @@ def _ray_variables(launch: Launch) -> dict[str, str]:
         "DASHBOARD_METRIC_PORT": str(launch.ports.dashboard_metrics),
         # With "clusters" off, which is what this means on every system, Ray's node has the
         # loopback address and each of its ports binds there.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if settings.is_one_machine else "1",
         # Spark prefers any other address when the host's name means loopback.
-        "SPARK_LOCAL_IP": LOOPBACK,
+        "SPARK_LOCAL_IP": launch.address or settings.cluster_host,
     }
-    token = launch.settings.ray_token_file
+    token = settings.ray_token_file
     if token is not None:
         variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     return variables

@@ -13,7 +13,7 @@ from typing import Protocol
 import httpx
 
 from core.domain import Health, ServiceStatus
-from core.hosts import LOOPBACK
+from core.hosts import address_of
 from core.services.certificate import own_clients
 from core.services.layout import Layout, layout_of
 from core.services.ports import InternalPorts, read_ports
@@ -121,8 +121,9 @@ def ray_probe(settings: Settings, ports: InternalPorts | None) -> Probe:
     base = settings.ray_dashboard_url
     # Both answer without Ray's token.
     urls = [f"{base}/api/gcs_healthz", f"{base}/api/authentication_mode"]
-    if ports is not None:
-        urls.append(f"http://{LOOPBACK}:{ports.agent_http}/api/local_raylet_healthz")
+    if ports is not None and not settings.ray_address:
+        agent = address_of("http", settings.cluster_host, ports.agent_http)
+        urls.append(f"{agent}/api/local_raylet_healthz")
     return HttpProbe(base, tuple(urls))
 
 

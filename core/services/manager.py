@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 
-from core.adapters.ray_token import keep_token
 from core.errors import ConflictError, SetupError
-from core.services import doctor, haproxy, ports
-from core.services.certificate import load_certificate
+from core.services import doctor, ports
 from core.services.checks import require
-from core.services.environment import Launch, service_environment
-from core.services.java import find_java
+from core.services.environment import service_environment
 from core.services.layout import Layout
+from core.services.nodes import launch_at, make_launch, prepare_head
 from core.services.processes import end_tagged, tagged_processes
 from core.services.programs import Program, ProgramTable, default_programs
 from core.services.supervision import (
@@ -104,7 +102,7 @@ class ServiceManager:
         kept = ports.read_ports(self._layout.ports_file)
         if running is None or kept is None:
             return None
-        launch = self._launch(kept)
+        launch = launch_at(kept, self._settings, self._layout, self._environment)
         programs = self._table(launch)
         if not self._has_fingerprint(fingerprint(launch, config_text(launch, programs))):
             say("Settings have changed since the services were started: starting them anew.")
@@ -137,12 +135,11 @@ class ServiceManager:
             say(f"Ended {ended} processes of an earlier start.")
         require(doctor.machine_checks(self._settings, self._layout, services_run=False))
         ports.require_free(self._settings)
-        launch = self._launch(self._choose_ports())
+        launch = make_launch(self._settings, self._layout, self._environment)
         programs = self._table(launch)
         ports.keep_ports(self._layout.ports_file, launch.ports)
-        self._prepare_proxy(launch)
-        if self._settings.ray_token_file:
-            keep_token(self._settings.ray_token_file)
+        if not self._settings.ray_address:
+            prepare_head(launch)
         config = config_text(launch, programs)
         self._layout.supervisor_config.write_text(config, encoding="utf-8")
         # Secrets are part of what it is made of.
@@ -154,23 +151,6 @@ class ServiceManager:
         )
         with StartWatch(self._supervisor, self._layout, self._settings) as watch:
             wait_for_programs(watch, programs, on_wait)
-
-    def _prepare_proxy(self, launch: Launch) -> None:
-        """Writes what Ray starts as its proxy, and puts the certificate where that looks."""
-        if self._settings.serving_proxy != "haproxy":
-            return
-        layout, chosen, shown = self._layout, launch.ports, launch.certificate
-        if shown is not None:
-            haproxy.offer_certificate(layout.haproxy_certificate, shown.file, shown.key_file)
-        pem = layout.haproxy_certificate if shown else None
-        door = haproxy.Door(self._settings.host, self._settings.serving_port, pem)
-        haproxy.write_launcher(
-            layout.haproxy_launcher,
-            door,
-            chosen.haproxy_metrics,
-            chosen.haproxy_stats,
-            pages=layout.haproxy,
-        )
 
     def _stop(self) -> int:
         """Stops the daemon, which stops its programs; then ends what is left."""
@@ -200,18 +180,6 @@ class ServiceManager:
         sessions = sorted(layout.ray_temp.glob("session_2*"), reverse=True)
         for session in sessions[_SESSIONS_KEPT:]:
             shutil.rmtree(session, ignore_errors=True)
-
-    def _choose_ports(self) -> ports.InternalPorts:
-        published = {entry.port for entry in ports.published_ports(self._settings)}
-        return ports.choose_ports(
-            ports.read_ports(self._layout.ports_file),
-            seed=int(self._layout.installation, 16),
-            is_free=lambda port: port not in published and ports.is_free(port),
-        )
-
-    def _launch(self, chosen: ports.InternalPorts) -> Launch:
-        java, certificate = find_java(self._environment), load_certificate(self._settings)
-        return Launch(self._settings, self._layout, chosen, java, certificate)
 
     def _has_fingerprint(self, wanted: str) -> bool:
         try:

@@ -125,14 +125,23 @@ class PublishedPort:
 
 
 def published_ports(settings: Settings) -> tuple[PublishedPort, ...]:
-    """The four addresses of an installation; MLflow's and Ray's never leave the machine."""
-    host = settings.host
-    return (
-        PublishedPort("panel", settings.panel_port, "PILOTHOUSE_PANEL_PORT", host),
-        PublishedPort("serving", settings.serving_port, "PILOTHOUSE_SERVING_PORT", host),
-        PublishedPort("mlflow", settings.mlflow_port, "PILOTHOUSE_MLFLOW_PORT"),
-        PublishedPort("ray", settings.ray_dashboard_port, "PILOTHOUSE_RAY_DASHBOARD_PORT"),
-    )
+    """The addresses of an installation; MLflow's and Ray's stay within the cluster.
+
+    What runs elsewhere takes no port here.
+    """
+    host, inside = settings.host, settings.cluster_host
+    found = [PublishedPort("panel", settings.panel_port, "PILOTHOUSE_PANEL_PORT", host)]
+    if not settings.ray_address:
+        # Ray Serve's proxy is on the head's machine.
+        found.append(
+            PublishedPort("serving", settings.serving_port, "PILOTHOUSE_SERVING_PORT", host)
+        )
+    if not settings.mlflow_address:
+        found.append(PublishedPort("mlflow", settings.mlflow_port, "PILOTHOUSE_MLFLOW_PORT", inside))
+    if not settings.ray_address:
+        dashboard = settings.ray_dashboard_port
+        found.append(PublishedPort("ray", dashboard, "PILOTHOUSE_RAY_DASHBOARD_PORT", inside))
+    return tuple(found)
 
 
 def read_ports(file: Path) -> InternalPorts | None:

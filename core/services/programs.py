@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.hosts import LOOPBACK
+from core.hosts import is_loopback
 from core.params import load_params
 from core.services.environment import Launch
 from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
@@ -41,8 +41,17 @@ ProgramTable = Callable[[Launch], Sequence[Program]]
 
 
 def default_programs(launch: Launch) -> Sequence[Program]:
-    """Ray, MLflow, the worker and the panel. Serving is an application inside Ray."""
-    return (ray(launch), mlflow(launch), worker(launch), panel(launch))
+    """Ray, MLflow, the worker and the panel. Serving is an application inside Ray.
+
+    A Ray cluster or an MLflow server that is there already is not started.
+    """
+    settings = launch.settings
+    return (
+        *(() if settings.ray_address else (ray(launch),)),
+        *(() if settings.mlflow_address else (mlflow(launch),)),
+        worker(launch),
+        panel(launch),
+    )
 
 
 def ray(launch: Launch) -> Program:
@@ -60,7 +69,7 @@ def ray(launch: Launch) -> Program:
         # Any free port: Ray's own range would collide with published ports chosen in it.
         "--min-worker-port": 0,
         "--max-worker-port": 0,
-        "--dashboard-host": LOOPBACK,
+        "--dashboard-host": settings.cluster_host,
         "--dashboard-port": settings.ray_dashboard_port,
         "--num-cpus": settings.ray_cpus or usable_cores(),
         "--object-store-memory": _OBJECT_STORE_BYTES,
@@ -69,10 +78,45 @@ def ray(launch: Launch) -> Program:
     argv = [*_tool("ray"), "start", "--head", "--block"]
     for flag, value in flags.items():
         argv += [flag, str(value)]
+    argv += _node_address(settings.cluster_host)
     if not settings.telemetry:
         argv.append("--disable-usage-stats")
     probe = ray_probe(settings, ports)
     return Program("ray", tuple(argv), probe, ready_after_s=5, stop_wait_s=30)
+
+
+def ray_node(launch: Launch, head: str, address: str) -> tuple[str, ...]:
+    """Command line of another node of the cluster, in the foreground.
+
+    Args:
+        launch: what it starts with.
+        head: host and port of the control store.
+        address: by which the other nodes reach this one.
+    """
+    settings = launch.settings
+    flags = {
+        "--address": head,
+        # Any free ports: several nodes may share a machine.
+        "--node-manager-port": 0,
+        "--object-manager-port": 0,
+        "--metrics-export-port": 0,
+        "--dashboard-agent-listen-port": 0,
+        "--dashboard-agent-grpc-port": 0,
+        "--runtime-env-agent-port": 0,
+        "--min-worker-port": 0,
+        "--max-worker-port": 0,
+        "--num-cpus": settings.ray_cpus or usable_cores(),
+        "--object-store-memory": _OBJECT_STORE_BYTES,
+    }
+    argv = [*_tool("ray"), "start", "--block"]
+    for flag, value in flags.items():
+        argv += [flag, str(value)]
+    return (*argv, *_node_address(address))
+
+
+def _node_address(host: str) -> tuple[str, ...]:
+    """Ray finds the address of a node on the loopback by itself."""
+    return () if is_loopback(host) else ("--node-ip-address", host)
 
 
 def mlflow(launch: Launch) -> Program:
@@ -84,7 +128,7 @@ def mlflow(launch: Launch) -> Program:
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         "--serve-artifacts",
         *("--artifacts-destination", str(folder / "artifacts")),
-        *("--host", LOOPBACK),
+        *("--host", settings.cluster_host),
         *("--port", str(settings.mlflow_port)),
         *("--workers", "1"),
     )

@@ -32,9 +32,8 @@ from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem
 from core.services.environment import Launch, service_environment
-from core.services.java import find_java
 from core.services.layout import layout_of
-from core.services.ports import choose_ports, is_free, read_ports
+from core.services.nodes import make_launch
 from core.services.programs import mlflow
 from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
 from core.training import pipeline
@@ -142,6 +141,8 @@ def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
     try:
         cluster.nodes()
     except UnavailableError:
+        if settings.ray_address:
+            raise
         LOG.info("no cluster runs; starting a private Ray for this stage")
         launch = _launch(settings)
         if settings.ray_token_file:
@@ -181,16 +182,15 @@ def _launch(settings: Settings) -> Launch:
     """What services of this installation would start with, without starting them."""
     layout = layout_of(settings.home)
     layout.prepare()
-    seed = int(layout.installation, 16)
-    ports = choose_ports(read_ports(layout.ports_file), seed, is_free)
     # No stage tells anybody anything.
-    return Launch(settings.without_secrets(), layout, ports, find_java(inherited_environment()))
+    return make_launch(settings.without_secrets(), layout, inherited_environment())
 
 
 @contextmanager
 def _tracking_server(settings: Settings) -> Iterator[None]:
     """The running MLflow server, or one on the installation's store for the time."""
-    if _answers(settings):
+    # A server elsewhere is not ours to start.
+    if settings.mlflow_address or _answers(settings):
         yield
         return
     launch = _launch(settings)

@@ -97,6 +97,8 @@ COMMANDS: Mapping[str, tuple[Visit, ...]] = {
     "down": (Visit("down", Door.MACHINE),),
     "status": (Visit("status", Door.MACHINE),),
     "doctor": (Visit("doctor", Door.MACHINE),),
+    "node head": (Visit("node head", Door.MACHINE),),
+    "node join": (Visit("node join", Door.MACHINE),),
     "run": (Visit("run plums", A.RUN_STARTED),),
     "runs list": (Visit("runs list", READ),),
     "runs show": (Visit("runs show none", READ),),

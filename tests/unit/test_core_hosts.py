@@ -56,3 +56,51 @@ def test_an_address_that_cannot_be_meant_is_refused(monkeypatch, name, value):
         load_settings()
 
     assert "settings.md" in caught.value.fix
+
+
+def test_a_cluster_that_is_there_already_serves_beside_its_head():
+    settings = Settings(ray_address="http://head:8265/", mlflow_address="https://mlflow.example.org")
+
+    assert settings.ray_dashboard_url == "http://head:8265"
+    assert settings.serving_url == "http://head:8000"
+    assert settings.mlflow_url == "https://mlflow.example.org"
+    assert settings.panel_url == "http://127.0.0.1:8501"
+
+
+def test_other_nodes_find_mlflow_and_ray_where_the_cluster_is():
+    settings = Settings(cluster_host="10.0.0.5")
+
+    assert settings.mlflow_url == "http://10.0.0.5:5000"
+    assert settings.ray_dashboard_url == "http://10.0.0.5:8265"
+    assert not settings.is_one_machine
+    assert Settings().is_one_machine
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "*"])
+def test_other_nodes_cannot_connect_to_every_address(host: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PILOTHOUSE_CLUSTER_HOST", host)
+
+    with pytest.raises(SetupError, match="PILOTHOUSE_CLUSTER_HOST.*other nodes"):
+        load_settings()
+
+
+class TestRaysOwnVariable:
+    def test_it_names_the_cluster_where_ours_does_not(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("RAY_ADDRESS", "http://head:8265")
+        assert load_settings().ray_address == "http://head:8265"
+
+        monkeypatch.setenv("PILOTHOUSE_RAY_ADDRESS", "")
+        assert load_settings().ray_address == ""
+
+    def test_what_is_no_dashboard_is_refused_with_an_example(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+
+        with pytest.raises(SetupError, match="head:6379") as refused:
+            load_settings()
+        assert "http://head:8265" in refused.value.fix
+
+    def test_in_a_job_it_is_rays_own(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("RAY_ADDRESS", "10.0.0.5:6379")
+        monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+
+        assert load_settings().ray_address == ""

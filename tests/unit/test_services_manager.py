@@ -12,7 +12,7 @@ import pytest
 
 from core.domain import Health
 from core.errors import ConflictError, PortTakenError, SetupError
-from core.services import doctor, layout, manager, ports, waiting
+from core.services import doctor, layout, nodes, ports, waiting
 from core.services.environment import Launch
 from core.services.health import HEALTHY, Finding
 from core.services.java import JavaRuntime
@@ -99,7 +99,7 @@ def _no_machine(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "machine_checks", lambda *_, **__: ())
     monkeypatch.setattr(ports, "require_free", lambda settings: None)
     monkeypatch.setattr(ports, "is_free", lambda port, host="": True)
-    monkeypatch.setattr(manager, "find_java", lambda environment: _JAVA)
+    monkeypatch.setattr(nodes, "find_java", lambda environment: _JAVA)
     monkeypatch.setattr(waiting, "_POLL_S", 0.01)
 
 
@@ -258,3 +258,12 @@ def test_down_may_be_repeated_and_needs_no_start_before(tmp_path):
     assert installation.down() == 0
     assert installation.supervisor.programs() is None
     assert installation.up() is Outcome.STARTED
+
+
+def test_what_is_there_already_needs_neither_token_nor_proxy_here(tmp_path):
+    installation = Installation(tmp_path)
+    installation.up(ray_address="http://head:8265")
+
+    assert not installation.layout.haproxy_launcher.exists()
+    assert not installation.settings.ray_token_file.exists()
+    assert ports.read_ports(installation.layout.ports_file)

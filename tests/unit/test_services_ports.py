@@ -93,6 +93,26 @@ def test_every_published_port_names_a_setting_that_exists():
         assert getattr(Settings(), field) == published.port
 
 
+def test_what_runs_elsewhere_takes_no_port_here():
+    def services(**settings: object) -> list[str]:
+        return [one.service for one in published_ports(Settings(**settings))]
+
+    assert services() == ["panel", "serving", "mlflow", "ray"]
+    assert services(ray_address="http://head:8265") == ["panel", "mlflow"]
+    assert services(mlflow_address="http://tracking:5000") == ["panel", "serving", "ray"]
+
+
+def test_mlflow_and_ray_are_bound_where_the_cluster_reaches_them():
+    found = {one.service: one.host for one in published_ports(Settings(cluster_host="10.0.0.5"))}
+
+    assert found == {
+        "panel": "127.0.0.1",
+        "serving": "127.0.0.1",
+        "mlflow": "10.0.0.5",
+        "ray": "10.0.0.5",
+    }
+
+
 def test_sees_who_listens():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -5,6 +5,7 @@ import os
 import shlex
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from core.services.environment import Launch, declared_environment, service_envi
 from core.services.java import JavaRuntime
 from core.services.layout import TAG, layout_of
 from core.services.ports import InternalPorts
-from core.services.programs import default_programs
+from core.services.programs import default_programs, ray_node
 from core.services.supervision import config_text, fingerprint
 from core.settings import CODE_ROOT, Settings, vendor_privacy
 
@@ -72,6 +73,42 @@ def test_ray_declares_the_cpus_it_is_told_and_keeps_its_node_on_loopback(host):
     environment = declared_environment(launch(host=host))
     assert environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
     assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"
+
+
+def test_a_cluster_of_several_machines_binds_its_address():
+    among = {"cluster_host": "10.0.0.5"}
+    assert after(argv_of("ray", **among), "--node-ip-address") == "10.0.0.5"
+    assert after(argv_of("ray", **among), "--dashboard-host") == "10.0.0.5"
+    assert after(argv_of("mlflow", **among), "--host") == "10.0.0.5"
+    environment = declared_environment(launch(**among))
+    assert environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "1"
+    assert environment["SPARK_LOCAL_IP"] == "10.0.0.5"
+    assert "--node-ip-address" not in argv_of("ray")
+
+
+def test_what_is_there_already_is_not_started():
+    def names(**settings: object) -> list[str]:
+        return [program.name for program in default_programs(launch(**settings))]
+
+    assert names() == ["ray", "mlflow", "worker", "panel"]
+    assert names(ray_address="http://head:8265") == ["mlflow", "worker", "panel"]
+    assert names(mlflow_address="http://tracking:5000") == ["ray", "worker", "panel"]
+
+
+def test_a_node_joins_the_head_and_takes_no_port_that_somebody_may_have_chosen():
+    argv = ray_node(launch(ray_cpus=3), "10.0.0.5:21000", "10.0.0.6")
+    assert after(argv, "--address") == "10.0.0.5:21000"
+    assert after(argv, "--node-ip-address") == "10.0.0.6"
+    assert after(argv, "--num-cpus") == "3"
+    ports = [after(argv, flag) for flag in argv if flag.endswith("-port")]
+    assert ports
+    assert set(ports) == {"0"}
+    assert "--node-ip-address" not in ray_node(launch(), "127.0.0.1:21000", "127.0.0.1")
+
+
+def test_spark_on_another_node_has_the_address_of_that_node():
+    joined = replace(launch(cluster_host="10.0.0.5"), address="10.0.0.6")
+    assert declared_environment(joined)["SPARK_LOCAL_IP"] == "10.0.0.6"
 
 
 def test_no_range_of_ports_that_somebody_may_have_published_is_taken_for_workers():
