@@ -60,6 +60,7 @@ def start_spark(name: str, profile: Profile, params: SparkParams) -> SparkSessio
             executor_cores=profile.cores_per_executor,
             executor_memory=f"{profile.memory_mb_per_executor}M",
             fault_tolerant_mode=True,
+            placement_group_strategy=_spread(),
             configs={
                 **session_configs(profile.cores),
                 "spark.driver.memory": f"{params.driver_memory_mb}m",
@@ -74,6 +75,15 @@ def start_spark(name: str, profile: Profile, params: SparkParams) -> SparkSessio
         ) from exc
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _spread() -> str | None:
+    """How executors are dealt to nodes: over several as far as they go, on one as they come.
+
+    Ray itself would fill a node first, and all of a run would hang on it.
+    """
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return "SPREAD" if len(alive) > 1 else None
 
 
 def stop_spark() -> None:

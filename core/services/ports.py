@@ -137,7 +137,9 @@ def published_ports(settings: Settings) -> tuple[PublishedPort, ...]:
             PublishedPort("serving", settings.serving_port, "PILOTHOUSE_SERVING_PORT", host)
         )
     if not settings.mlflow_address:
-        found.append(PublishedPort("mlflow", settings.mlflow_port, "PILOTHOUSE_MLFLOW_PORT", inside))
+        found.append(
+            PublishedPort("mlflow", settings.mlflow_port, "PILOTHOUSE_MLFLOW_PORT", inside)
+        )
     if not settings.ray_address:
         dashboard = settings.ray_dashboard_port
         found.append(PublishedPort("ray", dashboard, "PILOTHOUSE_RAY_DASHBOARD_PORT", inside))

@@ -59,7 +59,9 @@ def test_an_address_that_cannot_be_meant_is_refused(monkeypatch, name, value):
 
 
 def test_a_cluster_that_is_there_already_serves_beside_its_head():
-    settings = Settings(ray_address="http://head:8265/", mlflow_address="https://mlflow.example.org")
+    settings = Settings(
+        ray_address="http://head:8265/", mlflow_address="https://mlflow.example.org"
+    )
 
     assert settings.ray_dashboard_url == "http://head:8265"
     assert settings.serving_url == "http://head:8000"
