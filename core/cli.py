@@ -13,9 +13,9 @@ from core import (
     cli_batches,
     cli_compare,
     cli_drift,
+    cli_foreground,
     cli_keys,
     cli_models,
-    cli_node,
     cli_promote,
     cli_retrain,
     cli_rollouts,
@@ -48,8 +48,8 @@ cli_alerts.register(app)
 cli_audit.register(app)
 cli_retrain.register(app)
 cli_rollouts.register(app)
+cli_foreground.register(app)
 cli_keys.register(app)
-cli_node.register(app)
 cli_simulate.register(app)
 cli_trace.register(app)
 cli_users.register(app)

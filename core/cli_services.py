@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from core.access.exposure import require_safe, unencrypted
+from core.access.exposure import require_safe, unencrypted, without_login
 from core.access.login import login_of
 from core.adapters.supervisor import SupervisorDaemon
 from core.bootstrap import connect
@@ -50,9 +50,7 @@ def start(settings: Settings, after_start: AfterStart | None) -> None:
             not start.
     """
     began = time.monotonic()
-    remark = _require_safe(settings)
-    # What a login lacks is said before anything starts.
-    login_of(settings)
+    remarks = require_safe_start(settings)
     with _StartDisplay() as display:
         outcome = _manager(settings).up(display.say, display.show)
     if after_start is not None:
@@ -68,7 +66,7 @@ def start(settings: Settings, after_start: AfterStart | None) -> None:
     else:
         CONSOLE.print(f"Pilothouse is up after {time.monotonic() - began:.0f} s.")
     CONSOLE.print(f"Open {settings.panel_link} for the panel.")
-    if remark:
+    for remark in remarks:
         CONSOLE.print(f"[yellow]{remark}[/yellow]")
 
 
@@ -106,13 +104,19 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def _require_safe(settings: Settings) -> str:
-    """Refuses a start that would let strangers in; returns what else should be said."""
-    if settings.is_loopback:
-        return ""
+def require_safe_start(settings: Settings) -> tuple[str, ...]:
+    """Refuses a start that would let strangers in; returns what else should be said.
+
+    Raises:
+        SetupError: strangers could come in, or a login lacks something.
+    """
+    # What a login lacks is said before anything starts.
+    login_of(settings)
+    if settings.is_loopback and settings.is_one_machine:
+        return ()
     exposure = connect(settings).exposure
     require_safe(exposure)
-    return unencrypted(exposure)
+    return tuple(filter(None, (unencrypted(exposure), without_login(exposure))))
 
 
 class _StartDisplay:

@@ -106,7 +106,7 @@ def joined(installation: Installation, log: Path) -> Iterator[Joined]:
         before = cluster.node_ids()
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("pilothouse")), "node", "join"],
+                [str(Path(sys.executable).with_name("pilothouse")), "service", "ray-node"],
                 env=dict(installation.environment),
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.errors import SetupError
-from core.hosts import is_exposed, is_loopback
+from core.hosts import LOOPBACK, is_exposed, is_loopback
 
 ALLOW_OPEN = "PILOTHOUSE_ALLOW_OPEN"
 
@@ -30,18 +30,28 @@ class Exposure:
     #: Callers of the served models are asked for a key.
     keys_required: bool = True
     allow_open: bool = False
+    #: Where the nodes of the cluster reach Ray, and whether it asks them for a token.
+    cluster_host: str = LOOPBACK
+    has_ray_token: bool = True
 
     @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach the panel or the served models."""
         return is_exposed(self.host, self.public_urls)
 
+    @property
+    def ray_is_open(self) -> bool:
+        """Whether other machines reach a Ray that asks them for nothing."""
+        return not is_loopback(self.cluster_host) and not self.has_ray_token
+
 
 def openings(exposure: Exposure) -> tuple[str, ...]:
     """Every way in which strangers could come in, a sentence each; none where all is shut."""
-    if not exposure.is_exposed:
-        return ()
     found = []
+    if exposure.ray_is_open:
+        found.append("Ray asks for no token, and runs what it is sent.")
+    if not exposure.is_exposed:
+        return tuple(found)
     if not exposure.has_login and not exposure.has_accounts:
         found.append("Nobody has to sign in to the panel.")
     elif not exposure.has_login and not exposure.has_admin:
@@ -66,6 +76,16 @@ def require_safe(exposure: Exposure) -> None:
     )
 
 
+def without_login(exposure: Exposure) -> str:
+    """What to say where other machines reach a service that has no login; empty where none do."""
+    if is_loopback(exposure.cluster_host):
+        return ""
+    return (
+        f"MLflow and Ray answer at {exposure.cluster_host}, and MLflow asks nobody who they are: "
+        "let only the machines of the cluster reach it (docs/cluster.md)."
+    )
+
+
 def unencrypted(exposure: Exposure) -> str:
     """What to say where tokens and keys travel in the clear; empty where they do not."""
     behind_proxy = is_loopback(exposure.host) and all(
@@ -80,17 +100,20 @@ def unencrypted(exposure: Exposure) -> str:
 
 
 def _places(exposure: Exposure) -> str:
-    places = [] if is_loopback(exposure.host) else [f"PILOTHOUSE_HOST={exposure.host}"]
+    named = {"PILOTHOUSE_HOST": exposure.host, "PILOTHOUSE_CLUSTER_HOST": exposure.cluster_host}
+    places = [f"{name}={host}" for name, host in named.items() if not is_loopback(host)]
     return ", ".join([*places, *(f"published at {url}" for url in exposure.public_urls if url)])
 
 
 def _fix(exposure: Exposure) -> str:
     steps = []
-    if not exposure.has_login and not exposure.has_admin:
+    if exposure.ray_is_open:
+        steps.append("Set PILOTHOUSE_RAY_TOKEN to true.")
+    if exposure.is_exposed and not exposure.has_login and not exposure.has_admin:
         steps.append(
             "Add an admin with `pilothouse users add NAME --role admin`, or configure OIDC "
             "(docs/security.md)."
         )
-    if not exposure.keys_required:
+    if exposure.is_exposed and not exposure.keys_required:
         steps.append("Set PILOTHOUSE_REQUIRE_KEYS to auto or yes.")
     return " ".join(steps)

@@ -20,4 +20,6 @@ def exposure_of(settings: Settings, accounts: AccountService) -> Exposure:
         has_admin=any(one.role is Role.ADMIN for one in active),
         keys_required=settings.keys_required,
         allow_open=settings.allow_open,
+        cluster_host=settings.cluster_host,
+        has_ray_token=settings.ray_token,
     )

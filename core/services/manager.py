@@ -13,8 +13,8 @@ from core.errors import ConflictError, SetupError
 from core.services import doctor, ports
 from core.services.checks import require
 from core.services.environment import service_environment
+from core.services.foreground import launch_at, make_launch, prepare_head
 from core.services.layout import Layout
-from core.services.nodes import launch_at, make_launch, prepare_head
 from core.services.processes import end_tagged, tagged_processes
 from core.services.programs import Program, ProgramTable, default_programs
 from core.services.supervision import (

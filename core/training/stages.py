@@ -32,8 +32,8 @@ from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem
 from core.services.environment import Launch, service_environment
+from core.services.foreground import make_launch
 from core.services.layout import layout_of
-from core.services.nodes import make_launch
 from core.services.programs import mlflow
 from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
 from core.training import pipeline

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from core.access.exposure import Exposure, openings, require_safe, unencrypted
+from core.access.exposure import (
+    Exposure,
+    openings,
+    require_safe,
+    unencrypted,
+    without_login,
+)
 from core.access.reach import exposure_of
 from core.errors import SetupError
 from core.hosts import is_exposed
@@ -114,3 +120,32 @@ def test_whether_callers_need_a_key_is_read_from_the_settings(
     found = exposure_of(Settings(home=tmp_path, **settings), world.pilothouse.accounts)
     assert any("key" in one for one in openings(found)) == said
     world.close()
+
+
+class TestCluster:
+    def test_ray_without_a_token_is_refused_where_other_machines_reach_it(self):
+        among = Exposure("127.0.0.1", cluster_host="10.0.0.5", has_ray_token=False)
+
+        with pytest.raises(
+            SetupError, match=r"PILOTHOUSE_CLUSTER_HOST=10\.0\.0\.5.*no token"
+        ) as no:
+            require_safe(among)
+        assert "PILOTHOUSE_RAY_TOKEN" in no.value.fix
+        assert "users add" not in no.value.fix
+
+    def test_with_a_token_it_starts_and_says_what_has_no_login(self):
+        among = Exposure("127.0.0.1", cluster_host="10.0.0.5")
+        require_safe(among)
+
+        assert "MLflow" in without_login(among)
+        assert "10.0.0.5" in without_login(among)
+
+    def test_on_one_machine_nothing_is_said(self):
+        require_safe(Exposure("127.0.0.1", has_ray_token=False))
+
+        assert without_login(Exposure("0.0.0.0", has_ray_token=False)) == ""
+
+    def test_it_is_read_from_the_settings(self):
+        settings = Settings(cluster_host="10.0.0.5", ray_token=False)
+
+        assert openings(exposure_of(settings, make_world().accounts))

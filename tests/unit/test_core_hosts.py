@@ -82,7 +82,7 @@ def test_other_nodes_find_mlflow_and_ray_where_the_cluster_is():
 def test_other_nodes_cannot_connect_to_every_address(host: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PILOTHOUSE_CLUSTER_HOST", host)
 
-    with pytest.raises(SetupError, match="PILOTHOUSE_CLUSTER_HOST.*other nodes"):
+    with pytest.raises(SetupError, match=r"PILOTHOUSE_CLUSTER_HOST.*other nodes"):
         load_settings()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from core.domain import Health
 from core.errors import ConflictError, PortTakenError, SetupError
-from core.services import doctor, layout, nodes, ports, waiting
+from core.services import doctor, foreground, layout, ports, waiting
 from core.services.environment import Launch
 from core.services.health import HEALTHY, Finding
 from core.services.java import JavaRuntime
@@ -99,7 +99,7 @@ def _no_machine(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "machine_checks", lambda *_, **__: ())
     monkeypatch.setattr(ports, "require_free", lambda settings: None)
     monkeypatch.setattr(ports, "is_free", lambda port, host="": True)
-    monkeypatch.setattr(nodes, "find_java", lambda environment: _JAVA)
+    monkeypatch.setattr(foreground, "find_java", lambda environment: _JAVA)
     monkeypatch.setattr(waiting, "_POLL_S", 0.01)
 
 

@@ -1,14 +1,13 @@
-"""Nodes of a Ray cluster in the foreground: a head, and others that join it.
+"""One service in the foreground, and what every service needs before it starts.
 
-`pilothouse up` starts a head beside everything else. Where each service has a machine or a
-container of its own, these stand for it: the environment is that of ``pilothouse up``, so Spark
-and the served models work on every node alike.
+`pilothouse up` starts all of them under a process manager. Where each has a container or a
+machine of its own, this starts it alone, in the same environment and seeing the same secrets.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from core.adapters.ray_token import keep_token
@@ -18,8 +17,8 @@ from core.services.certificate import load_certificate
 from core.services.environment import Launch, service_environment
 from core.services.java import find_java
 from core.services.layout import Layout
-from core.services.programs import ray, ray_node
-from core.settings import CODE_ROOT, Settings
+from core.services.programs import Program, ray_node
+from core.settings import CODE_ROOT, Settings, variable_of
 
 
 def make_launch(settings: Settings, layout: Layout, environment: Mapping[str, str]) -> Launch:
@@ -68,28 +67,42 @@ def prepare_head(launch: Launch) -> None:
     )
 
 
-def become_head(settings: Settings, layout: Layout, environment: Mapping[str, str]) -> None:
-    """Replaces this process by Ray's head; does not return.
+def become_service(
+    settings: Settings,
+    layout: Layout,
+    environment: Mapping[str, str],
+    program: Callable[[Launch], Program],
+) -> None:
+    """Replaces this process by one service; does not return.
+
+    Args:
+        settings: those of the installation.
+        layout: its places.
+        environment: what this process was started with.
+        program: which service, one of ``core.services.programs``.
 
     Raises:
-        SetupError: the machine is not fit, or the settings name a head elsewhere.
+        SetupError: the machine is not fit, or the settings say that this service is elsewhere.
     """
-    if settings.ray_address:
-        raise SetupError(
-            f"This installation's head is at {settings.ray_address}.",
-            fix="Unset PILOTHOUSE_RAY_ADDRESS and RAY_ADDRESS where the head is to run.",
-        )
     layout.prepare()
-    launch = make_launch(settings.without_secrets(), layout, environment)
-    ports.keep_ports(layout.ports_file, launch.ports)
-    prepare_head(launch)
-    _become(launch, ray(launch).argv, environment)
+    launch = make_launch(settings, layout, environment)
+    chosen = program(launch)
+    elsewhere = {"ray": settings.ray_address, "mlflow": settings.mlflow_address}.get(chosen.name)
+    if elsewhere:
+        raise SetupError(
+            f"The settings say that {chosen.name} is at {elsewhere}.",
+            fix=f"Unset PILOTHOUSE_{chosen.name.upper()}_ADDRESS where it is to run.",
+        )
+    if chosen.name == "ray":
+        ports.keep_ports(layout.ports_file, launch.ports)
+        prepare_head(launch)
+    _become(launch, chosen.argv, environment, chosen.secrets)
 
 
-def join_head(
+def become_ray_node(
     settings: Settings, layout: Layout, environment: Mapping[str, str], *, head: str, address: str
 ) -> None:
-    """Replaces this process by a node of the cluster; does not return.
+    """Replaces this process by a further node of the cluster; does not return.
 
     Args:
         settings: those of the installation, with the same home.
@@ -108,12 +121,19 @@ def join_head(
             "The home tells of no head.",
             fix="Start the head first, with the same PILOTHOUSE_HOME.",
         )
-    blank = settings.without_secrets()
-    launch = replace(launch_at(kept, blank, layout, environment), address=address)
+    launch = replace(launch_at(kept, settings, layout, environment), address=address)
     where = head or f"{settings.cluster_host}:{kept.gcs}"
     _become(launch, ray_node(launch, where, address or settings.cluster_host), environment)
 
 
-def _become(launch: Launch, argv: tuple[str, ...], environment: Mapping[str, str]) -> None:
+def _become(
+    launch: Launch,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    secrets: Collection[str] = (),
+) -> None:
+    needed = {variable_of(name) for name in secrets}
+    blank = dict.fromkeys(set(launch.settings.secret_variables()) - needed, "")
+    given = {**service_environment(launch, environment), **blank}
     os.chdir(CODE_ROOT)
-    os.execvpe(argv[0], argv, service_environment(launch, environment))  # noqa: S606 - no shell
+    os.execvpe(argv[0], argv, given)  # noqa: S606 - no shell

@@ -1,0 +1,52 @@
+"""The commands that run one service in the foreground: ray, ray-node, mlflow, worker, panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from core.cli_services import require_safe_start
+from core.services.foreground import become_ray_node, become_service
+from core.services.layout import layout_of
+from core.services.programs import mlflow, panel, ray, worker
+from core.settings import inherited_environment, load_settings
+
+Head = Annotated[str, typer.Option(help="Host and port of the head; the home tells it.")]
+Address = Annotated[str, typer.Option(help="Address by which other nodes reach this one.")]
+_SERVICES = {
+    "ray": (ray, "Ray's head, with the proxy of the served models."),
+    "mlflow": (mlflow, "The MLflow server."),
+    "worker": (worker, "The worker."),
+    "panel": (panel, "The panel."),
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    help_text = "Runs one service in the foreground, for a container or systemd."
+    group = typer.Typer(no_args_is_help=True, help=help_text)
+    for name, (_, what) in _SERVICES.items():
+        group.command(name, help=what)(_runner(name))
+    group.command("ray-node")(ray_node)
+    app.add_typer(group, name="service")
+
+
+def ray_node(head: Head = "", address: Address = "") -> None:
+    """A further node of Ray's cluster, which shares the home of the installation."""
+    settings = load_settings()
+    become = (settings, layout_of(settings.home), inherited_environment())
+    become_ray_node(*become, head=head, address=address)
+
+
+def _runner(name: str) -> Callable[[], None]:
+    def run() -> None:
+        settings = load_settings()
+        # The one that lets people in, and the one that lets callers in.
+        if name in ("panel", "ray"):
+            require_safe_start(settings)
+        program, _ = _SERVICES[name]
+        become_service(settings, layout_of(settings.home), inherited_environment(), program)
+
+    return run
