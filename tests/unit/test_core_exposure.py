@@ -145,7 +145,9 @@ class TestCluster:
 
         assert without_login(Exposure("0.0.0.0", has_ray_token=False)) == ""
 
-    def test_it_is_read_from_the_settings(self):
-        settings = Settings(cluster_host="10.0.0.5", ray_token=False)
-
-        assert openings(exposure_of(settings, make_world().accounts))
+    def test_it_is_read_from_the_settings(self, tmp_path: Path) -> None:
+        world = make_world(tmp_path)
+        settings = Settings(home=tmp_path, cluster_host="10.0.0.5", ray_token=False)
+        found = exposure_of(settings, world.pilothouse.accounts)
+        assert openings(found) == ("Ray asks for no token, and runs what it is sent.",)
+        world.close()
