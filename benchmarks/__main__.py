@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import candidate, check, keys, large_check, page, search, serving
+from benchmarks import candidate, check, growth, keys, large_check, page, search, serving
 from benchmarks.machine import describe_machine
 from benchmarks.report import Section, render, replace_figures
 
@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Callable[[int], Section]] = {
     "page": page.measure,
     "check": check.measure,
     "large_check": large_check.measure,
+    "growth": growth.measure,
     "keys": keys.measure,
     "serving": serving.measure,
 }

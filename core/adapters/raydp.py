@@ -53,6 +53,7 @@ def start_spark(name: str, profile: Profile, params: SparkParams) -> SparkSessio
         ResourceError: Spark did not get what the profile asks for.
     """
     _wait_for_name()
+    here = ray.util.get_node_ip_address()
     try:
         session: SparkSession = raydp.init_spark(
             app_name=name,
@@ -63,6 +64,9 @@ def start_spark(name: str, profile: Profile, params: SparkParams) -> SparkSessio
             placement_group_strategy=_spread(),
             configs={
                 **session_configs(profile.cores),
+                # Executors on other nodes connect to it.
+                "spark.driver.host": here,
+                "spark.driver.bindAddress": here,
                 "spark.driver.memory": f"{params.driver_memory_mb}m",
                 "spark.executor.extraJavaOptions": JAVA_OPTIONS,
                 "spark.ray.raydp_app_master.actor.resource.CPU": "0",
