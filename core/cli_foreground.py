@@ -1,4 +1,4 @@
-"""The commands that run one service in the foreground: ray, ray-node, mlflow, worker, panel."""
+"""The commands that run one service in the foreground, for containers and systemd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from core.cli_services import require_safe_start
+from core.cli_services import AfterStart, require_safe_start
 from core.services.foreground import become_ray_node, become_service
 from core.services.layout import layout_of
 from core.services.programs import mlflow, panel, ray, worker
@@ -23,13 +23,19 @@ _SERVICES = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+def register(app: typer.Typer, after_start: AfterStart) -> None:
+    """Adds the commands; ``after_start`` is what ``up`` does once the programs are healthy."""
     help_text = "Runs one service in the foreground, for a container or systemd."
     group = typer.Typer(no_args_is_help=True, help=help_text)
     for name, (_, what) in _SERVICES.items():
         group.command(name, help=what)(_runner(name))
     group.command("ray-node")(ray_node)
+
+    @group.command("models")
+    def models() -> None:
+        """Trains what an empty store lacks, waits until all is served, and ends."""
+        after_start(load_settings())
+
     app.add_typer(group, name="service")
 
 

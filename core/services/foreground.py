@@ -7,6 +7,7 @@ machine of its own, this starts it alone, in the same environment and seeing the
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -109,7 +110,7 @@ def become_ray_node(
         layout: its places.
         environment: what this process was started with.
         head: host and port of the control store; empty for the one that the home tells of.
-        address: by which other nodes reach this one; empty for the loopback.
+        address: by which other nodes reach this one; empty for that of the way to the head.
 
     Raises:
         SetupError: the machine is not fit, or no head is known.
@@ -121,9 +122,29 @@ def become_ray_node(
             "The home tells of no head.",
             fix="Start the head first, with the same PILOTHOUSE_HOME.",
         )
-    launch = replace(launch_at(kept, settings, layout, environment), address=address)
     where = head or f"{settings.cluster_host}:{kept.gcs}"
-    _become(launch, ray_node(launch, where, address or settings.cluster_host), environment)
+    own = address or address_towards(where)
+    launch = replace(launch_at(kept, settings, layout, environment), address=own)
+    _become(launch, ray_node(launch, where, own), environment)
+
+
+def address_towards(head: str) -> str:
+    """This machine's address on the way to a host and port; nothing is sent.
+
+    Raises:
+        SetupError: there is no such host, or no way to it.
+    """
+    host, _, port = head.rpartition(":")
+    try:
+        family, kind, *_, there = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(there)
+            return str(probe.getsockname()[0])
+    except OSError as exc:
+        raise SetupError(
+            f"There is no way to the head at {head} ({exc.strerror}).",
+            fix="Check --head, or PILOTHOUSE_CLUSTER_HOST.",
+        ) from exc
 
 
 def _become(

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import SetupError
 from core.services import foreground, layout, ports
-from core.services.foreground import become_ray_node, become_service
+from core.services.foreground import address_towards, become_ray_node, become_service
 from core.services.java import JavaRuntime
 from core.services.layout import layout_of
 from core.services.programs import mlflow, panel, ray, worker
@@ -111,8 +111,15 @@ def test_a_node_finds_the_head_in_the_home_it_shares(tmp_path: Path, became: Bec
     become_ray_node(*given, head="", address="10.0.0.6")
     assert f"10.0.0.5:{kept.gcs}" in became.argv
     assert became.environment["SPARK_LOCAL_IP"] == "10.0.0.6"
-    become_ray_node(*given, head="head:6379", address="")
-    assert "head:6379" in became.argv
+    become_ray_node(*given, head="127.0.0.1:6379", address="")
+    assert "127.0.0.1:6379" in became.argv
+    assert became.environment["SPARK_LOCAL_IP"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("head", ["nowhere.invalid:6379", "127.0.0.1:none", "127.0.0.1"])
+def test_a_head_that_cannot_be_found_is_said(head: str) -> None:
+    with pytest.raises(SetupError, match="no way to the head"):
+        address_towards(head)
 
 
 def test_without_a_head_there_is_nothing_to_join(tmp_path: Path, became: Became) -> None:
