@@ -1,8 +1,9 @@
-# The whole installation in one image; docker-compose.yml says how to run it.
+# One image in five dresses: ray, ray-node, mlflow, worker, panel. They share every layer and
+# differ in what they start; docker-compose.yml says how they run together.
 #
-#   docker build --build-arg BUILD_COMMIT="$(git rev-parse HEAD)" --tag pilothouse .
+#   docker build --build-arg BUILD_COMMIT="$(git rev-parse HEAD)" --target panel .
 
-FROM python:3.11-slim-bookworm AS builder
+FROM python:3.11.14-slim-bookworm AS builder
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /srv/pilothouse
@@ -25,7 +26,7 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --editable . \
  && /opt/venv/bin/python -m compileall -q app core serve
 
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11.14-slim-bookworm AS base
 
 RUN useradd --uid 10001 --create-home pilothouse \
  && install --directory --owner=pilothouse --group=pilothouse /var/lib/pilothouse
@@ -48,7 +49,34 @@ ENV PATH=/opt/venv/bin:$PATH \
 USER 10001
 VOLUME /var/lib/pilothouse
 
-# An empty store is filled first, which means a whole training run.
-HEALTHCHECK --start-period=15m --interval=30s --timeout=15s --retries=3 \
-    CMD ["python", "deploy/container/healthy.py"]
-CMD ["deploy/container/start.sh"]
+
+FROM base AS ray
+# Serve's replicas and Spark need a while after the head stands; it is the head that is asked.
+HEALTHCHECK --start-period=60s --interval=15s --timeout=10s --retries=4 \
+    CMD ["python", "deploy/container/healthy.py", "ray"]
+CMD ["pilothouse", "service", "ray"]
+
+
+FROM base AS ray-node
+HEALTHCHECK --start-period=60s --interval=15s --timeout=10s --retries=4 \
+    CMD ["python", "deploy/container/healthy.py", "ray"]
+CMD ["pilothouse", "service", "ray-node"]
+
+
+FROM base AS mlflow
+# The first start makes MLflow's tables.
+HEALTHCHECK --start-period=90s --interval=15s --timeout=10s --retries=4 \
+    CMD ["python", "deploy/container/healthy.py", "mlflow"]
+CMD ["pilothouse", "service", "mlflow"]
+
+
+FROM base AS worker
+HEALTHCHECK --start-period=60s --interval=15s --timeout=10s --retries=4 \
+    CMD ["python", "deploy/container/healthy.py", "worker"]
+CMD ["pilothouse", "service", "worker"]
+
+
+FROM base AS panel
+HEALTHCHECK --start-period=60s --interval=15s --timeout=10s --retries=4 \
+    CMD ["python", "deploy/container/healthy.py", "panel"]
+CMD ["pilothouse", "service", "panel"]
