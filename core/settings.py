@@ -204,7 +204,8 @@ def load_settings() -> Settings:
         SetupError: a variable has a value that its setting cannot take.
     """
     try:
-        settings = Settings(**_ray_address())
+        cluster = _named_by_ray()
+        settings = Settings(ray_address=cluster) if cluster else Settings()
     except ValidationError as exc:
         first = exc.errors()[0]
         name = "PILOTHOUSE_" + "_".join(str(part) for part in first["loc"]).upper()
@@ -221,18 +222,18 @@ def load_settings() -> Settings:
     return settings.model_copy(update=places)
 
 
-def _ray_address() -> dict[str, str]:
-    """The cluster that Ray's own variable names, where ours does not name one."""
+def _named_by_ray() -> str:
+    """The cluster that Ray's own variable names; empty where ours says, or there is none."""
     given = os.environ.get("RAY_ADDRESS", "")
     # In a job Ray itself has set the variable, to an address of another kind.
     if not given or variable_of("ray_address") in os.environ or _JOB_MARK in os.environ:
-        return {}
+        return ""
     if not given.startswith(("http://", "https://")):
         raise SetupError(
             f"RAY_ADDRESS is {given}, which is no dashboard.",
             fix="Set it to the cluster's dashboard, such as http://head:8265, or unset it.",
         )
-    return {"ray_address": given}
+    return given
 
 
 def vendor_privacy() -> dict[str, str]:

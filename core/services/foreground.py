@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from core.adapters.ray_token import keep_token
@@ -149,7 +149,7 @@ def address_towards(head: str) -> str:
 
 def _become(
     launch: Launch,
-    argv: Sequence[str],
+    argv: tuple[str, ...],
     environment: Mapping[str, str],
     secrets: Collection[str] = (),
 ) -> None:
