@@ -97,6 +97,8 @@ def service_environment(launch: Launch, inherited: Mapping[str, str]) -> dict[st
 
 def _ray_variables(launch: Launch) -> dict[str, str]:
     settings = launch.settings
+    # A further node joins in no other way; its address is told to it.
+    is_alone = settings.is_one_machine and not launch.address
     variables = {
         # Otherwise Ray runs its workers, and with them the Spark driver, at nice 15.
         "RAY_worker_niceness": "0",
@@ -107,7 +109,7 @@ def _ray_variables(launch: Launch) -> dict[str, str]:
         "DASHBOARD_METRIC_PORT": str(launch.ports.dashboard_metrics),
         # With "clusters" off, which is what this means on every system, Ray's node has the
         # loopback address and each of its ports binds there.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if settings.is_one_machine else "1",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0" if is_alone else "1",
         # Spark prefers any other address when the host's name means loopback.
         "SPARK_LOCAL_IP": launch.address or settings.cluster_host,
     }

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.hosts import is_loopback
 from core.params import load_params
 from core.services.environment import Launch
 from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
@@ -78,7 +77,9 @@ def ray(launch: Launch) -> Program:
     argv = [*_tool("ray"), "start", "--head", "--block"]
     for flag, value in flags.items():
         argv += [flag, str(value)]
-    argv += _node_address(settings.cluster_host)
+    if not settings.is_one_machine:
+        # On the loopback Ray finds its address by itself.
+        argv += ["--node-ip-address", settings.cluster_host]
     if not settings.telemetry:
         argv.append("--disable-usage-stats")
     probe = ray_probe(settings, ports)
@@ -108,15 +109,10 @@ def ray_node(launch: Launch, head: str, address: str) -> tuple[str, ...]:
         "--num-cpus": settings.ray_cpus or usable_cores(),
         "--object-store-memory": _OBJECT_STORE_BYTES,
     }
-    argv = [*_tool("ray"), "start", "--block"]
+    argv = [sys.executable, "-m", "core.adapters.ray_start", "start", "--block"]
     for flag, value in flags.items():
         argv += [flag, str(value)]
-    return (*argv, *_node_address(address))
-
-
-def _node_address(host: str) -> tuple[str, ...]:
-    """Ray finds the address of a node on the loopback by itself."""
-    return () if is_loopback(host) else ("--node-ip-address", host)
+    return (*argv, "--node-ip-address", address)
 
 
 def mlflow(launch: Launch) -> Program:

@@ -103,7 +103,8 @@ def test_a_node_joins_the_head_and_takes_no_port_that_somebody_may_have_chosen()
     ports = [after(argv, flag) for flag in argv if flag.endswith("-port")]
     assert ports
     assert set(ports) == {"0"}
-    assert "--node-ip-address" not in ray_node(launch(), "127.0.0.1:21000", "127.0.0.1")
+    joined = replace(launch(), address="127.0.0.1")
+    assert declared_environment(joined)["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "1"
 
 
 def test_spark_on_another_node_has_the_address_of_that_node():
