@@ -42,6 +42,11 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
     ray_token: bool = Field(
         default=True, description="Have Ray ask for a token, which only this installation knows."
     )
+    ray_token_path: str = Field(
+        default="",
+        description="File of that token, where something else makes it; empty means "
+        "`secrets/ray.token` in the home.",
+    )
     params_file: Path = Field(
         default=CODE_ROOT / "params.yaml", description="File of the parameters."
     )
@@ -114,7 +119,9 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
     @property
     def ray_token_file(self) -> Path | None:
         """File of the token that Ray asks for; ``None`` where it asks for none."""
-        return self.home / "secrets" / "ray.token" if self.ray_token else None
+        if not self.ray_token:
+            return None
+        return Path(self.ray_token_path or self.home / "secrets" / "ray.token")
 
     @property
     def keys_required(self) -> bool:
@@ -209,7 +216,7 @@ def load_settings() -> Settings:
     for name in type(settings).model_fields:
         # Services do not start in the folder that the operator stands in.
         file = getattr(settings, name)
-        if name.endswith("_file") and isinstance(file, str) and file:
+        if name.endswith(("_file", "_path")) and isinstance(file, str) and file:
             places[name] = str(Path(file).expanduser().resolve())
     return settings.model_copy(update=places)
 

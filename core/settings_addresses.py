@@ -40,6 +40,18 @@ class AddressSettings(BaseModel):
     serving_public_url: _Url = Field(
         default="", description="Where callers find the served models, if not at host and port."
     )
+    remote_mlflow_url: _Url = Field(
+        default="", description="Where MLflow answers, if something else has started it."
+    )
+    remote_ray_url: _Url = Field(
+        default="",
+        description="Where Ray's dashboard and jobs answer, if something else has started Ray.",
+    )
+    remote_serving_url: _Url = Field(
+        default="",
+        description="Where our own processes reach the served models, if Ray is not on their "
+        "machine.",
+    )
     allow_open: bool = Field(
         default=False,
         description="Let other machines in although nobody signs in or no keys are asked for.",
@@ -58,17 +70,17 @@ class AddressSettings(BaseModel):
     @property
     def mlflow_url(self) -> str:
         """Base address of the MLflow server."""
-        return f"http://{LOOPBACK}:{self.mlflow_port}"
+        return self.remote_mlflow_url or f"http://{LOOPBACK}:{self.mlflow_port}"
 
     @property
     def ray_dashboard_url(self) -> str:
         """Base address of Ray's dashboard and job API."""
-        return f"http://{LOOPBACK}:{self.ray_dashboard_port}"
+        return self.remote_ray_url or f"http://{LOOPBACK}:{self.ray_dashboard_port}"
 
     @property
     def serving_url(self) -> str:
         """Where our own processes reach the served models."""
-        return address_of(self.scheme, self.host, self.serving_port)
+        return self.remote_serving_url or address_of(self.scheme, self.host, self.serving_port)
 
     @property
     def panel_url(self) -> str:
