@@ -11,7 +11,7 @@ from enum import Enum
 
 from core.adapters.ray_token import keep_token
 from core.errors import ConflictError, SetupError
-from core.services import doctor, haproxy, ports
+from core.services import doctor, ports
 from core.services.certificate import load_certificate
 from core.services.checks import require
 from core.services.environment import Launch, service_environment
@@ -19,6 +19,7 @@ from core.services.java import find_java
 from core.services.layout import Layout
 from core.services.processes import end_tagged, tagged_processes
 from core.services.programs import Program, ProgramTable, default_programs
+from core.services.proxy_files import prepare_proxy
 from core.services.supervision import (
     ProgramState,
     SupervisedProgram,
@@ -140,7 +141,7 @@ class ServiceManager:
         launch = self._launch(self._choose_ports())
         programs = self._table(launch)
         ports.keep_ports(self._layout.ports_file, launch.ports)
-        self._prepare_proxy(launch)
+        prepare_proxy(launch.settings, launch.layout, launch.ports, launch.certificate)
         if self._settings.ray_token_file:
             keep_token(self._settings.ray_token_file)
         config = config_text(launch, programs)
@@ -154,23 +155,6 @@ class ServiceManager:
         )
         with StartWatch(self._supervisor, self._layout, self._settings) as watch:
             wait_for_programs(watch, programs, on_wait)
-
-    def _prepare_proxy(self, launch: Launch) -> None:
-        """Writes what Ray starts as its proxy, and puts the certificate where that looks."""
-        if self._settings.serving_proxy != "haproxy":
-            return
-        layout, chosen, shown = self._layout, launch.ports, launch.certificate
-        if shown is not None:
-            haproxy.offer_certificate(layout.haproxy_certificate, shown.file, shown.key_file)
-        pem = layout.haproxy_certificate if shown else None
-        door = haproxy.Door(self._settings.host, self._settings.serving_port, pem)
-        haproxy.write_launcher(
-            layout.haproxy_launcher,
-            door,
-            chosen.haproxy_metrics,
-            chosen.haproxy_stats,
-            pages=layout.haproxy,
-        )
 
     def _stop(self) -> int:
         """Stops the daemon, which stops its programs; then ends what is left."""
