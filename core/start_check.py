@@ -13,8 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.access.exposure import require_safe
-from core.bootstrap import connect
+from core.access.exposure import Exposure, require_safe
 from core.errors import PilothouseError, SetupError
 from core.settings import load_settings
 
@@ -53,6 +52,13 @@ def _what_is_wrong(secret: str) -> str:
     return "begins or ends with a blank or a line break" if secret != secret.strip() else ""
 
 
+def _exposure() -> Exposure:
+    # Brings every vendor with it, which takes seconds that secrets alone need not wait for.
+    from core.bootstrap import connect
+
+    return connect(load_settings()).exposure
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Checks what it is told to; returns the exit code and says why it refuses."""
     parser = argparse.ArgumentParser(prog="core.start_check", description=__doc__)
@@ -66,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         require_filled(wanted.files)
         if wanted.door:
-            require_safe(connect(load_settings()).exposure)
+            require_safe(_exposure())
     except PilothouseError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
