@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 PIP_PACKAGES := $(VENV)/.packages
 PIP_DEV_PACKAGES := $(VENV)/.packages-dev
 
+KUBERAY := deploy/kuberay
+MANIFESTS = $(filter-out %/kustomization.yaml,$(wildcard $(addprefix $(KUBERAY)/,$(addsuffix /*.yaml,base cluster service overlays/example))))
+
 .DEFAULT_GOAL := help
 .PHONY: help up down status venv venv-dev chromium test test-long check bench resources wrk
 
@@ -51,6 +54,7 @@ check: venv-dev ## formatting, lint, types, import rules
 	$(BIN)/lint-imports
 	$(if $(wildcard Dockerfile),$(BIN)/hadolint Dockerfile)
 	$(if $(wildcard docker-compose.yml),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml)
+	$(if $(MANIFESTS),$(BIN)/check-jsonschema --schemafile $(KUBERAY)/schemas/manifests.json $(MANIFESTS))
 	$(if $(wildcard .github/workflows/*.yml),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml))
 
 wrk:

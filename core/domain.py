@@ -389,6 +389,8 @@ class ServingStatus:
     failures: Mapping[str, str] = field(default_factory=dict)
     #: Problem -> what replicas hold beside Production; one that holds nothing is left out.
     beside: Mapping[str, HeldBeside] = field(default_factory=dict)
+    #: Whether something else than us has put the application last, without any model.
+    is_blank: bool = False
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,10 @@ class AddressSettings(BaseModel):
     serving_public_url: _Url = Field(
         default="", description="Where callers find the served models, if not at host and port."
     )
+    serving_address: _Url = Field(
+        default="",
+        description="Where our own processes reach the served models, if not beside Ray's head.",
+    )
     allow_open: bool = Field(
         default=False,
         description="Let other machines in although nobody signs in or no keys are asked for.",
@@ -90,7 +94,7 @@ class AddressSettings(BaseModel):
     def serving_url(self) -> str:
         """Where our own processes reach the served models: beside Ray's head."""
         host = host_of(self.ray_address) or self.host
-        return address_of(self.scheme, host, self.serving_port)
+        return self.serving_address or address_of(self.scheme, host, self.serving_port)
 
     @property
     def panel_url(self) -> str:

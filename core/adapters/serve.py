@@ -35,7 +35,9 @@ class ServeState:
     """The application as Ray Serve's controller sees it.
 
     ``settled`` says that every replica has been given the configuration last put, and that
-    none is starting or on its way out. ``replica_ids`` are those that run.
+    none is starting or on its way out. ``replica_ids`` are those that run. ``is_blank`` says
+    that what was put last tells replicas nothing, as KubeRay's word for a RayService does:
+    those that run go on with what they have, one that starts has no model.
     """
 
     health: Health
@@ -43,6 +45,7 @@ class ServeState:
     settled: bool
     detail: str = ""
     replica_ids: frozenset[str] = frozenset()
+    is_blank: bool = False
 
 
 class ServeClient:
@@ -91,7 +94,7 @@ class ServeClient:
         """Puts what runs again with another ``access``; says whether it was another.
 
         Everything else stays as it is, so no registry is asked and no model loaded. Where
-        nothing is deployed there is nothing to change.
+        nothing is deployed, or nothing is told to replicas, there is nothing to change.
 
         Raises:
             UnavailableError: Ray does not answer.
@@ -102,6 +105,8 @@ class ServeClient:
         if application is None:
             return False
         try:
+            if _is_blank(application):
+                return False
             (deployment,) = application["deployments"]
             if deployment["user_config"].get("access") == wanted:
                 return False
@@ -201,7 +206,14 @@ def _state_of(application: Mapping[str, Any] | None) -> ServeState:
         settled=application["status"] == "RUNNING" and deployment.get("status") == "HEALTHY",
         detail=_last_line(problem),
         replica_ids=frozenset(r["replica_id"] for r in running),
+        is_blank=_is_blank(application.get("deployed_app_config")),
     )
+
+
+def _is_blank(config: Mapping[str, Any] | None) -> bool:
+    """Whether a configuration that was put tells replicas nothing."""
+    deployments = (config or {}).get("deployments", ())
+    return bool(deployments) and not any(one.get("user_config") for one in deployments)
 
 
 def _replica_set_of(deployed: Mapping[str, Any]) -> ReplicaSet:

@@ -118,7 +118,9 @@ class Reconciler:
             UnavailableError: registry or Ray Serve do not answer.
         """
         is_patient = self._was_just_deployed(look)
-        has_nothing_to_do = not look.drift and not look.beside
+        # Replicas that run go on as they were; the next one that starts would have no model.
+        is_blank = look.status.is_blank and bool(look.record)
+        has_nothing_to_do = not look.drift and not look.beside and not is_blank
         is_starting = is_patient and look.status.health is Health.STARTING
         if not anew and (has_nothing_to_do or is_starting):
             return look.drift
@@ -126,7 +128,7 @@ class Reconciler:
         left = [one for one in look.drift if one.problem not in deleted]
         # Replicas try again by themselves what they could not load, and say so.
         is_tried = is_patient and all(one.obstacle is not None for one in left)
-        is_due = anew or (bool(left or look.beside) and not is_tried)
+        is_due = anew or is_blank or (bool(left or look.beside) and not is_tried)
         told = is_due and self._deploy(look, refs)
         found = []
         for one in look.drift:

@@ -52,12 +52,15 @@ class Replicas:
             served = self._served()
         except PilothouseError as exc:
             health = Health.STARTING if state.health is Health.STARTING else Health.DOWN
-            return ServingStatus(health, state.replicas, (), state.detail or exc.message)
+            detail = state.detail or exc.message
+            return ServingStatus(health, state.replicas, (), detail, is_blank=state.is_blank)
         said = [f"{name}: {failure}" for name, failure in ready.failures().items()]
         detail = " ".join([*said, ready.inference_log.said()]).strip()
         health = Health.HEALTHY if served else Health.DOWN
         beside = self._beside(ready, state.replica_ids)
-        return ServingStatus(health, state.replicas, served, detail, ready.failures(), beside)
+        return ServingStatus(
+            health, state.replicas, served, detail, ready.failures(), beside, state.is_blank
+        )
 
     def settled_version(self, problem: str) -> int:
         """The version that every replica holds.

@@ -13,12 +13,13 @@ from dataclasses import replace
 
 from core.adapters.ray_token import keep_token
 from core.errors import SetupError
-from core.services import haproxy, ports
+from core.services import ports
 from core.services.certificate import load_certificate
 from core.services.environment import Launch, service_environment
 from core.services.java import find_java
 from core.services.layout import Layout
 from core.services.programs import Program, ray_node
+from core.services.proxy_files import prepare_proxy
 from core.settings import CODE_ROOT, Settings, variable_of
 
 
@@ -53,19 +54,7 @@ def prepare_head(launch: Launch) -> None:
     settings, layout = launch.settings, launch.layout
     if settings.ray_token_file:
         keep_token(settings.ray_token_file)
-    if settings.serving_proxy != "haproxy":
-        return
-    shown = launch.certificate
-    if shown is not None:
-        haproxy.offer_certificate(layout.haproxy_certificate, shown.file, shown.key_file)
-    pem = layout.haproxy_certificate if shown else None
-    haproxy.write_launcher(
-        layout.haproxy_launcher,
-        haproxy.Door(settings.host, settings.serving_port, pem),
-        launch.ports.haproxy_metrics,
-        launch.ports.haproxy_stats,
-        pages=layout.haproxy,
-    )
+    prepare_proxy(settings, layout, launch.ports, launch.certificate)
 
 
 def become_service(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from core.errors import SetupError
@@ -30,6 +32,23 @@ def test_what_has_no_login_stays_on_the_loopback_whatever_the_host():
     assert settings.serving_url == "https://10.0.0.5:8000"
 
 
+def test_what_somebody_else_has_started_is_asked_where_it_is():
+    settings = Settings(
+        host="0.0.0.0",
+        mlflow_address="http://mlflow:5000/",
+        ray_address="http://head:8265",
+        serving_address="http://models:8000",
+        ray_auth_token_file="/run/token",
+    )
+
+    assert settings.mlflow_url == "http://mlflow:5000"
+    assert settings.ray_dashboard_url == "http://head:8265"
+    assert settings.serving_url == "http://models:8000"
+    assert settings.panel_url == "http://127.0.0.1:8501"
+    assert settings.ray_token_file == Path("/run/token")
+    assert Settings(ray_auth_token_file="/run/token", ray_token=False).ray_token_file is None
+
+
 def test_people_are_sent_where_they_can_go(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("core.settings_addresses.node", lambda: "ml")
 
@@ -47,6 +66,7 @@ def test_people_are_sent_where_they_can_go(monkeypatch: pytest.MonkeyPatch):
         ("PANEL_PUBLIC_URL", "panel.example.org"),
         ("PANEL_PUBLIC_URL", "https://"),
         ("SERVING_PUBLIC_URL", "ftp://models.example.org"),
+        ("RAY_ADDRESS", "head:8265"),
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused(monkeypatch, name, value):

@@ -112,6 +112,28 @@ def test_a_decision_made_meanwhile_is_not_taken_back(world: World) -> None:
     assert len(world.serving.deployed) == told
 
 
+def test_the_record_is_told_again_where_somebody_else_has_told_nothing(world: World) -> None:
+    """As KubeRay does when it starts: replicas go on, and the next one would have no model."""
+    blank = replace(_status(plums=1), is_blank=True)
+    world.serving.shown = blank
+    assert world.pilothouse.reconciler.repair() == ()
+    # Also right after, since it may have happened since.
+    world.pilothouse.reconciler.repair()
+    assert [sorted(models) for models in world.serving.deployed] == [["plums"], ["plums"]]
+
+    world.serving.shown = replace(blank, is_blank=False)
+    world.pilothouse.reconciler.repair()
+    assert len(world.serving.deployed) == 2
+
+
+def test_nothing_is_told_where_nothing_was_decided(tmp_path: Path) -> None:
+    made = make_world(tmp_path)
+    made.serving.shown = replace(_status(), is_blank=True)
+    assert made.pilothouse.reconciler.repair() == ()
+    assert made.serving.deployed == []
+    made.close()
+
+
 def test_replicas_that_said_why_are_left_to_try_again(world: World) -> None:
     world.pilothouse.reconciler.repair()
     said = "MLflow does not answer."

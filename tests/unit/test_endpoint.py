@@ -232,6 +232,34 @@ def test_where_nothing_is_deployed_no_keys_are_handed_out() -> None:
         service_of({}, {}).hand_out_keys()
 
 
+#: As KubeRay puts a RayService's, which says nothing to replicas.
+BLANK = (
+    {"deployments": [{"name": "endpoint", "user_config": None}]},
+    {"deployments": [{"name": "endpoint"}]},
+)
+
+
+@pytest.mark.parametrize("deployed", BLANK)
+def test_what_somebody_else_has_put_without_a_model_is_told_as_that(deployed: Any) -> None:
+    state = ray_state()
+    state["applications"]["pilothouse"]["deployed_app_config"] = deployed
+    ray: Answers = {"GET /api/serve/applications/": (200, state)}
+
+    assert service_of(ray, SERVED).status().is_blank
+    # Also where no replica answers yet.
+    assert service_of(ray, {}).status().is_blank
+    # There is nothing whose keys could be changed: the reconciler puts it as a whole.
+    assert handed_out(deployed, ring(KEY)) == (False, [])
+
+
+def test_what_we_have_put_ourselves_is_not_blank() -> None:
+    state = ray_state()
+    state["applications"]["pilothouse"]["deployed_app_config"] = deployed_with(KEY)
+
+    assert not service_of({"GET /api/serve/applications/": (200, state)}, SERVED).status().is_blank
+    assert not service_of(RAY, SERVED).status().is_blank
+
+
 def test_we_ask_under_our_own_key_where_keys_are_required() -> None:
     def headers(required: bool) -> list[str | None]:
         seen: list[httpx.Request] = []
