@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -177,14 +177,17 @@ def _wait_for(cluster: RayCluster, job_id: str, what: str) -> None:
         raise TrainingError(f"{what} failed.", fix="Its log is above.")
 
 
-def _launch(settings: Settings) -> Launch:
-    """What services of this installation would start with, without starting them."""
+def _launch(settings: Settings, *, keep: Collection[str] = ()) -> Launch:
+    """What services of this installation would start with, without starting them.
+
+    Stages tell nobody anything and know no secret but those in ``keep``.
+    """
     layout = layout_of(settings.home)
     layout.prepare()
     seed = int(layout.installation, 16)
     ports = choose_ports(read_ports(layout.ports_file), seed, is_free)
-    # No stage tells anybody anything.
-    return Launch(settings.without_secrets(), layout, ports, find_java(inherited_environment()))
+    known = settings.without_secrets(keep=keep)
+    return Launch(known, layout, ports, find_java(inherited_environment()))
 
 
 @contextmanager
@@ -193,7 +196,7 @@ def _tracking_server(settings: Settings) -> Iterator[None]:
     if _answers(settings):
         yield
         return
-    launch = _launch(settings)
+    launch = _launch(settings, keep=("mlflow_database_url",))
     server = _start_server(launch)
     try:
         deadline = time.monotonic() + settings.start_timeout_s

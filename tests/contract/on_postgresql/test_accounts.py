@@ -1,0 +1,3 @@
+"""Accounts."""
+
+from tests.unit.test_core_access import *

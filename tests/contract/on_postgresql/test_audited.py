@@ -1,0 +1,3 @@
+"""Actions and their rows."""
+
+from tests.unit.test_core_audited import *

@@ -1,0 +1,3 @@
+"""Batches."""
+
+from tests.unit.test_core_batches import *

@@ -1,0 +1,3 @@
+"""Keys of the served models."""
+
+from tests.unit.test_core_keys import *

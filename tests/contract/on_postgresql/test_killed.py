@@ -1,0 +1,3 @@
+"""Processes that die between decision and projection."""
+
+from tests.unit.test_promotion_killed import *

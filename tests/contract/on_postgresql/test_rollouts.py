@@ -1,0 +1,3 @@
+"""Rollouts."""
+
+from tests.unit.test_core_rollouts import *
