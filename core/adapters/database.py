@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = engine_of(url)
+        # Also where nobody closes it, such as at the end of a command: a server notes each
+        # connection that is dropped without a word.
+        weakref.finalize(self, self._engine.dispose)
 
     def migrate(self, revision: str = "head") -> None:
         """Brings the schema to this release's; several processes may ask at once.

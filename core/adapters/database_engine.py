@@ -44,7 +44,6 @@ SET idle_in_transaction_session_timeout = 60000
 #: A migration takes as long as its tables are large, and whoever waits for it as long again.
 _MIGRATION = """\
 SET LOCAL statement_timeout = 0;
-SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL lock_timeout = '10min'
 """
 #: Others who use advisory locks in this database choose another first number.

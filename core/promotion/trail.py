@@ -87,10 +87,8 @@ class AuditTrail:
         """Builds an entry, of now unless told otherwise, under the role that the actor has now."""
         outcome, at = told.pop("outcome", Outcome.DONE), told.pop("at", self._clock())
         texts = {**told, "role": self._identities.role_of(told["actor"])}
-        storable = {
-            name: storable(str(text))[: _LONGEST.get(name)] for name, text in texts.items()
-        }
-        return AuditEntry(at=at, action=action, outcome=outcome, **storable)
+        kept = {name: storable(str(text))[: _LONGEST.get(name)] for name, text in texts.items()}
+        return AuditEntry(at=at, action=action, outcome=outcome, **kept)
 
     def record(self, action: Action, **told: Unpack[Told]) -> AuditRow:
         """Appends a row in a transaction of its own and moves the anchor.

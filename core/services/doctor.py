@@ -42,6 +42,21 @@ def database_checks(settings: Settings) -> Sequence[Check]:
     return found
 
 
+def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
+    """Every check, in the order in which to repair."""
+    ours = {process.pid for process in tagged_processes(layout)}
+    return (
+        checks.check_java(_java()),
+        checks.check_openmp(has_openmp(), bundled_openmp()),
+        checks.check_cores(machine.usable_cores(), settings.ray_cpus),
+        *machine_checks(settings, layout, services_run=bool(ours)),
+        checks.check_tls(_certificate(settings)),
+        checks.check_proxy(settings.serving_proxy),
+        *(checks.check_port(_use_of(port, ours)) for port in ports.published_ports(settings)),
+        checks.check_versions(_locked(), _installed()),
+    )
+
+
 def _given(address: Callable[[], str]) -> str | PilothouseError:
     try:
         return address()

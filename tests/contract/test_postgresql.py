@@ -311,7 +311,8 @@ class TestWaiting:
             database_engine.take_turn(connection, database_engine.Turn.MIGRATE)
             waiting = threading.Thread(target=second.migrate)
             waiting.start()
-            waiting.join(1.0)
+            # Longer than others wait for a lock.
+            waiting.join(0.45)
             assert waiting.is_alive()
         waiting.join()
         second.add_run(RUN)
