@@ -85,8 +85,11 @@ class PostgresServer:
         log = self.folder / "server.log"
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                (_program("postgres", self.folder), "-D", self.folder / "data", *options)
-                + ("-p", str(self.port)),
+                (
+                    _program("postgres", self.folder),
+                    *("-D", self.folder / "data", "-p", str(self.port)),
+                    *options,
+                ),
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -152,9 +155,12 @@ def _initialize(server: PostgresServer) -> None:
         for path in (folder, secret):
             shutil.chown(path, account["user"], account["group"])
     made = subprocess.run(
-        (_program("initdb", folder), "-D", folder / "data", "-U", OWNER)
-        + ("--auth", "scram-sha-256", "--pwfile", secret)
-        + ("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+        (
+            _program("initdb", folder),
+            *("-D", folder / "data", "-U", OWNER),
+            *("--auth", "scram-sha-256", "--pwfile", secret),
+            *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+        ),
         capture_output=True,
         text=True,
         check=False,

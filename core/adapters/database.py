@@ -136,4 +136,3 @@ class Database:
     def _runs(self, query: sa.Select[Any]) -> tuple[Run, ...]:
         with self.begin() as connection:
             return tuple(run_from(row) for row in connection.execute(query).mappings())
-

@@ -38,6 +38,8 @@ AUDIT = sa.Table(
 EVERY_ROW = Chosen()
 #: What stands for a time that cannot be read; no row was written then.
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
 class AuditRecords:
     """Appends entries to the chain, each under the key of this installation."""
 

@@ -16,7 +16,10 @@ from core.settings import Settings
     ("given", "address"),
     [
         ("postgresql://us:pw@host:5433/name", "postgresql+psycopg://us:pw@host:5433/name"),
-        ("postgres://us@host/name?sslmode=require", "postgresql+psycopg://us@host/name?sslmode=require"),
+        (
+            "postgres://us@host/name?sslmode=require",
+            "postgresql+psycopg://us@host/name?sslmode=require",
+        ),
         ("POSTGRESQL+psycopg://host/name", "postgresql+psycopg://host/name"),
         (" sqlite:////data/own.db\n", "sqlite:////data/own.db"),
     ],

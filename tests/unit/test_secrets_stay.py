@@ -72,7 +72,12 @@ COMMANDS = (
 )
 
 
-#: Which of the secrets below each program sees.
+SERVICE_SECRETS = {
+    "alert_url": SecretStr("json://host/T0ken-of-alerts"),
+    "database_url": SecretStr("postgresql://us:T0ken-of-records@host/one"),
+    "mlflow_database_url": SecretStr("postgresql://us:T0ken-of-mlflow@host/two"),
+}
+#: Which of them each program sees.
 KNOWN = {
     "worker": {"alerts", "records"},
     "panel": {"records"},
@@ -264,13 +269,8 @@ class TestParameters:
 
 
 class TestServices:
-    SECRETS = {
-        "alert_url": SecretStr("json://host/T0ken-of-alerts"),
-        "database_url": SecretStr("postgresql://us:T0ken-of-records@host/one"),
-        "mlflow_database_url": SecretStr("postgresql://us:T0ken-of-mlflow@host/two"),
-    }
     LAUNCH = Launch(
-        Settings(home=Path("/home/x"), **SECRETS),
+        Settings(home=Path("/home/x"), **SERVICE_SECRETS),
         layout_of(Path("/home/x")),
         InternalPorts(21000),
         JavaRuntime(Path("/java17"), 17, "system"),
@@ -302,7 +302,7 @@ class TestServices:
         blank = replace(self.LAUNCH, settings=self.LAUNCH.settings.without_secrets())
         assert "T0ken" not in str(declared_environment(blank))
         assert blank.settings == self.LAUNCH.settings.model_copy(
-            update=dict.fromkeys(self.SECRETS, SecretStr(""))
+            update=dict.fromkeys(SERVICE_SECRETS, SecretStr(""))
         )
 
     def test_work_may_be_given_the_one_that_it_needs(self) -> None:
