@@ -243,7 +243,7 @@ class TestRights:
         assert house.people.role_of(HOST) == "host"
 
 
-class TestAccounts:
+class TestFiles:
     def test_a_token_is_kept_as_its_hash_only(self, house: House, tmp_path: Path) -> None:
         issued = house.accounts.add("Anna", Role.OPERATOR, actor=HOST)
         house.database.close()
@@ -251,6 +251,8 @@ class TestAccounts:
         assert issued.token.encode() not in written
         assert digest(issued.token).encode() in written
 
+
+class TestAccounts:
     def test_its_owner_is_known_by_it(self, house: House) -> None:
         issued = house.accounts.add("Anna", Role.OPERATOR, actor=HOST)
         account = house.accounts.authenticate(f" {issued.token}\n")

@@ -1,3 +1,3 @@
-"""Accounts."""
+"""Accounts, and what they may do."""
 
-from tests.unit.test_core_access import *
+from tests.unit.test_core_access import TestAccounts, TestLogins, TestWhoKnowsAToken, house
