@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import MIGRATED, PostgresServer
+from tests.postgres import PostgresServer
 from tests.unit import stores
 
 
@@ -18,10 +18,10 @@ def _in_postgresql(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) ->
 
     def address_in(folder: Path) -> str:
         if folder not in made:
-            made[folder] = postgres.create(like=MIGRATED)
+            made[folder] = postgres.lend()
         return made[folder]
 
     monkeypatch.setattr(stores, "choice", address_in)
     yield
     for address in made.values():
-        postgres.drop(address)
+        postgres.take_back(address)

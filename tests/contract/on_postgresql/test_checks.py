@@ -1,3 +1,3 @@
 """Checks."""
 
-from tests.unit.test_core_checks import *
+from tests.unit.test_core_checks import TestFollow, TestRecords, world
