@@ -48,7 +48,7 @@ def fill(settings: Settings, runs: int) -> None:
         connection.execute("PRAGMA busy_timeout = 15000")
         copies = _copy_all(connection, first, times)
         connection.commit()
-    database = Database(settings.database_url)
+    database = Database(settings.database_address)
     database.migrate()
     for run_id, started_at in [(first, datetime.now(UTC)), *copies]:
         database.add_run(_run(run_id, started_at))

@@ -195,7 +195,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     params = load_params(settings.params_file)
     problems = {name: load_problem(name, settings.packages) for name in params.problems}
     be_impatient()
-    database = Database(settings.database_url)
+    database = Database(settings.database_address)
     database.migrate()
     accounts = AccountRecords(database)
     tracking = connect_tracking(settings)

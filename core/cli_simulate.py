@@ -16,6 +16,7 @@ from core.problems import require_problem
 from core.promotion.audit import Action
 from core.settings import Settings, load_settings
 from core.settings_addresses import AddressSettings
+from core.settings_databases import DatabaseSettings
 from core.settings_login import LoginSettings
 from core.simulation.simulation import DayReport, simulate
 
@@ -82,10 +83,11 @@ def simulation_settings(settings: Settings) -> Settings:
         "audit_key_file": "",
         "audit_anchor_file": "",
     }
-    # Nobody but its one local operator has to reach it.
+    # Nobody but its one local operator has to reach it, and its records are not the real ones.
     private = {
         name: Settings.model_fields[name].default
-        for name in (*AddressSettings.model_fields, *LoginSettings.model_fields)
+        for group in (AddressSettings, DatabaseSettings, LoginSettings)
+        for name in group.model_fields
     }
     return settings.model_copy(update={**own, **private, **apart})
 

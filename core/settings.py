@@ -9,7 +9,7 @@ setting but a parameter: see ``params.py``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SetupError
 from core.settings_addresses import AddressSettings
+from core.settings_databases import DatabaseSettings, sqlite_address
 from core.settings_login import LoginSettings
 from core.settings_secrets import read_secret
 
@@ -26,7 +27,7 @@ CODE_ROOT = Path(__file__).resolve().parent.parent
 _JOB_MARK = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
-class Settings(AddressSettings, LoginSettings, BaseSettings):
+class Settings(AddressSettings, DatabaseSettings, LoginSettings, BaseSettings):
     """One installation: where it keeps its state and where it listens."""
 
     model_config = SettingsConfigDict(
@@ -70,7 +71,9 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
         description="CPUs that Ray declares on this machine; 0 means all physical cores.",
     )
     operator: str = Field(
-        default="operator", description="Name of the one local operator in records."
+        default="operator",
+        max_length=128,
+        description="Name of the one local operator in records.",
     )
     token: SecretStr = Field(
         default=SecretStr(""),
@@ -112,9 +115,13 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
         return tuple(part.strip() for part in self.problem_packages.split(",") if part.strip())
 
     @property
-    def database_url(self) -> str:
-        """SQLAlchemy address of Pilothouse's database."""
-        return f"sqlite:///{self.home / 'pilothouse.db'}"
+    def database_address(self) -> str:
+        """SQLAlchemy address of Pilothouse's database; it may hold a password.
+
+        Raises:
+            SetupError: what was given is no address, or its file cannot be read.
+        """
+        return self.given_database or sqlite_address(self.home / "pilothouse.db")
 
     @property
     def ray_token_file(self) -> Path | None:
@@ -185,9 +192,9 @@ class Settings(AddressSettings, LoginSettings, BaseSettings):
             if not field.exclude and isinstance(getattr(self, name), SecretStr)
         )
 
-    def without_secrets(self) -> Settings:
-        """The same settings with every secret left blank, for work that needs none."""
-        names = (name for name in type(self).model_fields)
+    def without_secrets(self, *, keep: Collection[str] = ()) -> Settings:
+        """The same settings with every secret left blank but those that work needs."""
+        names = (name for name in type(self).model_fields if name not in keep)
         secret = (name for name in names if isinstance(getattr(self, name), SecretStr))
         return self.model_copy(update=dict.fromkeys(secret, SecretStr("")))
 

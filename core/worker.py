@@ -15,8 +15,8 @@ from pathlib import Path
 
 from core.bootstrap import Pilothouse, connect
 from core.deployment.load_watch import EVERY_S
-from core.errors import PilothouseError
-from core.settings import load_settings
+from core.errors import PilothouseError, UnavailableError
+from core.settings import Settings, load_settings
 
 LOG = logging.getLogger(__name__)
 BEAT_S = 2.0
@@ -99,7 +99,9 @@ def main() -> None:
     pulse.parent.mkdir(parents=True, exist_ok=True)
     # A pulse of its own: a duty may wait for minutes on a service that starts.
     threading.Thread(target=_pulse, args=(pulse, stop), daemon=True).start()
-    pilothouse = connect(settings)
+    pilothouse = connected(settings, stop)
+    if pilothouse is None:
+        return
     # Beside the beats, because a receiver may keep its sender waiting.
     threading.Thread(target=deliver, args=(pilothouse, stop), daemon=True).start()
     # A beat may take minutes, and a revoked key has to be out within seconds.
@@ -115,6 +117,24 @@ def main() -> None:
     while not stop.is_set():
         beat(pilothouse, failing)
         stop.wait(BEAT_S)
+
+
+def connected(settings: Settings, stop: threading.Event) -> Pilothouse | None:
+    """Connects, as soon as the database answers; ``None`` if told to stop before that.
+
+    A database of its own host may start later, or be restarted at this moment. A worker that
+    ended for it would be given up by its manager after a few times.
+    """
+    is_told = False
+    while not stop.is_set():
+        try:
+            return connect(settings)
+        except UnavailableError as exc:
+            if not is_told:
+                LOG.warning("connect: %s", exc)
+            is_told = True
+            stop.wait(BEAT_S)
+    return None
 
 
 def deliver(pilothouse: Pilothouse, stop: threading.Event) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.installation import Installation, installation_in
+from tests.postgres import PostgresServer, postgres_server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +26,13 @@ def installation() -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="pilothouse-") as folder:
         with installation_in(Path(folder)) as made:
             yield made
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; one for the whole session, with databases for who asks."""
+    with postgres_server() as made:
+        yield made
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
 from core.settings import Settings, variable_of
+from core.settings_databases import DatabaseSettings
 
 #: Where secrets are kept on purpose, below the home; only their owner may read them.
 KEPT_IN = "secrets"
@@ -57,18 +59,25 @@ class Planted:
         return [text for text in self.texts if any(form in content for form in _forms(text))]
 
 
+NO_DATABASES: Mapping[str, str] = MappingProxyType({})
 #: No secret at all.
 NOTHING = Planted({}, ())
 
 
-def plant(receiver: str) -> Planted:
+def plant(receiver: str, databases: Mapping[str, str] = NO_DATABASES) -> Planted:
     """A value of its own for every secret setting, found by looking at the declarations.
 
-    ``receiver`` is the host and port to which alerts go.
+    ``receiver`` is the host and port to which alerts go. ``databases`` has an address that
+    works for each setting of a database; a setting that has none is not given.
     """
     variables, texts = {}, []
     for name, value in Settings():
         if not isinstance(value, SecretStr):
+            continue
+        if name in DatabaseSettings.model_fields:
+            if name in databases:
+                variables[variable_of(name)] = databases[name]
+                texts.append(unquote(urlsplit(databases[name]).password or ""))
             continue
         secret = f"Planted-{secrets.token_hex(8)}"
         texts.append(secret)

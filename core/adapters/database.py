@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +12,16 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from core.adapters.database_engine import Turn, engine_of, require_utf8, take_turn, told
 from core.adapters.database_tables import ACTIVE, RUNS, Also, run_from, run_values
 from core.domain import Run, RunStatus
-from core.errors import ConflictError, NotFoundError, UnavailableError
+from core.errors import ConflictError, NotFoundError, SetupError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_TIMEOUT_MS = 15_000
 #: Alembic keeps the migration in progress in a global: threads of a process take turns.
 _MIGRATING = threading.Lock()
 
@@ -27,23 +30,34 @@ class Database:
     """The one door to the database. Values in, values out."""
 
     def __init__(self, url: str) -> None:
-        if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(url, pool_pre_ping=True)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _sqlite_pragmas)
+        self._engine = engine_of(url)
+        # Also where nobody closes it, such as at the end of a command: a server notes each
+        # connection that is dropped without a word.
+        weakref.finalize(self, self._engine.dispose)
 
-    def migrate(self) -> None:
-        """Brings the schema to this release's; several processes may ask at once."""
+    def migrate(self, revision: str = "head") -> None:
+        """Brings the schema to this release's; several processes may ask at once.
+
+        Raises:
+            SetupError: the database is of a later release, of something else, or has an
+                encoding other than UTF-8.
+            UnavailableError: the database does not answer.
+        """
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with _MIGRATING, self.begin() as connection:
-            if self._engine.dialect.name == "sqlite":
-                # The panel and the worker start together: the second waits for the first
-                # and finds its work done.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            require_utf8(connection)
+            # The panel and the worker start together: the second waits for the first and
+            # finds its work done.
+            take_turn(connection, Turn.MIGRATE)
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, revision)
+            except CommandError as exc:
+                raise SetupError(
+                    "The database was made by a later release, or belongs to something else.",
+                    fix="Run that release, or give Pilothouse a database of its own.",
+                ) from exc
 
     def close(self) -> None:
         """Gives every connection back."""
@@ -54,7 +68,8 @@ class Database:
         """One transaction: wholly written or not at all, with what ``also`` writes first.
 
         Raises:
-            UnavailableError: the database does not answer.
+            InvalidInputError: a value does not fit into its column.
+            UnavailableError: the database does not answer, or others kept it busy.
         """
         try:
             with self._engine.begin() as connection:
@@ -63,11 +78,8 @@ class Database:
                 yield connection
         except IntegrityError:
             raise
-        except DatabaseError as exc:
-            raise UnavailableError(
-                "The database does not answer.",
-                fix="Check the disk and the rights of PILOTHOUSE_HOME.",
-            ) from exc
+        except (DBAPIError, PoolTimeoutError) as exc:
+            raise told(self._engine.dialect.name, exc) from exc
 
     # Runs
 
@@ -124,17 +136,3 @@ class Database:
     def _runs(self, query: sa.Select[Any]) -> tuple[Run, ...]:
         with self.begin() as connection:
             return tuple(run_from(row) for row in connection.execute(query).mappings())
-
-
-def _sqlite_pragmas(connection: Any, _record: object) -> None:
-    # What somebody has written past us need not be text; that must not stop who reads it.
-    connection.text_factory = _text
-    cursor = connection.cursor()
-    # Readers never wait for the one writer, and a writer waits its turn.
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    cursor.close()
-
-
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "replace")

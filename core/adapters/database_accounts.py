@@ -80,8 +80,9 @@ class AccountRecords:
     def list(self) -> tuple[Account, ...]:
         """Every account by name, removed ones as well."""
         with self._database.begin() as connection:
-            rows = connection.execute(ACCOUNTS.select().order_by(ACCOUNTS.c.name)).mappings()
-            return tuple(_account(row) for row in rows)
+            found = [_account(row) for row in connection.execute(ACCOUNTS.select()).mappings()]
+        # Databases differ in what comes first in an alphabet.
+        return tuple(sorted(found, key=lambda account: account.name))
 
     def any_active(self) -> bool:
         """Whether anybody has an account that may be used."""

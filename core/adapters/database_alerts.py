@@ -145,7 +145,11 @@ class AlertRecords:
         """
         still_open = (ALERTS.c.id == alert_id) & OPEN
         values = {"acknowledged_by": by, "acknowledged_at": at, "note": note}
-        seen = ALERTS.update().where(still_open).values(**values, status=AlertStatus.ACKNOWLEDGED)
+        seen = (
+            ALERTS.update()
+            .where(still_open)
+            .values(**values, status=AlertStatus.ACKNOWLEDGED.value)
+        )
         with self._database.begin(also) as connection:
             if connection.execute(seen).rowcount != 1:
                 raise ConflictError(f"Alert {alert_id} has closed already.")

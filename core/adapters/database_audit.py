@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.adapters.database import Database
+from core.adapters.database_engine import Turn, take_turn
 from core.adapters.database_tables import METADATA, Row, utc
 from core.promotion.audit import GENESIS, Action, AuditEntry, AuditRow, Chosen, Outcome, link
 
@@ -37,11 +38,6 @@ AUDIT = sa.Table(
 EVERY_ROW = Chosen()
 #: What stands for a time that cannot be read; no row was written then.
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
-#: As it is stored: SQLite keeps text, which need not be a time any more.
-_AS_STORED = [
-    sa.type_coerce(column, sa.String).label("at") if column is AUDIT.c.at else column
-    for column in AUDIT.c
-]
 
 
 class AuditRecords:
@@ -67,8 +63,8 @@ class AuditRecords:
         last row. Call it before other writes, so that two transactions that wait for each
         other's rows cannot come about.
         """
-        _take_turns(connection)
-        query = sa.select(*_AS_STORED).order_by(AUDIT.c.sequence.desc()).limit(1)
+        take_turn(connection, Turn.WRITE_TRAIL)
+        query = _as_stored(connection).order_by(AUDIT.c.sequence.desc()).limit(1)
         found = connection.execute(query).mappings().first()
         row = link(self._key, entry, _row(found) if found else None)
         connection.execute(AUDIT.insert().values(**_values(row)))
@@ -78,9 +74,9 @@ class AuditRecords:
         self, limit: int | None, chosen: Chosen = EVERY_ROW, *, offset: int = 0
     ) -> tuple[AuditRow, ...]:
         """The last rows among those chosen, newest first, ``offset`` of them left out."""
-        query = sa.select(*_AS_STORED).where(*_conditions(chosen))
-        query = query.order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
         with self._database.begin() as connection:
+            query = _as_stored(connection).where(*_conditions(chosen))
+            query = query.order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
             return tuple(_row(row) for row in connection.execute(query).mappings())
 
     def count(self, chosen: Chosen = EVERY_ROW) -> int:
@@ -91,9 +87,10 @@ class AuditRecords:
 
     def actors(self) -> tuple[str, ...]:
         """Everybody who has ever acted, in order of the alphabet."""
-        query = sa.select(AUDIT.c.actor).distinct().order_by(AUDIT.c.actor)
+        query = sa.select(AUDIT.c.actor).distinct()
         with self._database.begin() as connection:
-            return tuple(connection.execute(query).scalars())
+            # Databases differ in what comes first in an alphabet.
+            return tuple(sorted(connection.execute(query).scalars(), key=str))
 
     def hash_at(self, sequence: int) -> str | None:
         """Hash of one row, ``GENESIS`` of what stands before the first; ``None`` if gone."""
@@ -104,15 +101,14 @@ class AuditRecords:
             return connection.execute(query).scalar()
 
 
-def _take_turns(connection: sa.Connection) -> None:
-    """Keeps other writers out until the transaction ends; readers go on."""
-    if connection.dialect.name == "sqlite":
-        # A write that changes nothing takes SQLite's one write lock, in a transaction that
-        # has begun as well as in one that has not.
-        nothing = AUDIT.update().where(sa.false()).values(hash=AUDIT.c.hash)
-        connection.execute(nothing)
-    else:
-        connection.execute(sa.text("LOCK TABLE audit IN EXCLUSIVE MODE"))
+def _as_stored(connection: sa.Connection) -> sa.Select[Any]:
+    """Rows with their times as text: what is stored need not be a time that Python knows.
+
+    SQLite keeps text, which may be any; PostgreSQL takes ``infinity``.
+    """
+    is_text = connection.dialect.name == "sqlite"
+    at = sa.type_coerce(AUDIT.c.at, sa.String) if is_text else sa.cast(AUDIT.c.at, sa.Text)
+    return sa.select(*(at.label("at") if one is AUDIT.c.at else one for one in AUDIT.c))
 
 
 def _conditions(chosen: Chosen) -> list[sa.ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.adapters.database import Database
 from core.adapters.database_audit import AUDIT
+from core.adapters.database_engine import Turn, take_turn
 from core.adapters.database_rollouts import ROLLOUTS, rollouts_in, write_rollout
 from core.adapters.database_tables import (
     APPROVALS,
@@ -51,8 +52,9 @@ class DecisionRecords:
         """
         try:
             with self._database.begin() as connection:
-                # First of all, because writers of the trail take turns: what is read from here
-                # on still holds when the transaction ends.
+                # First of all, and also without a row to write: what is read from here on still
+                # holds when the transaction ends, and no two wait for each other's rows.
+                take_turn(connection, Turn.WRITE_TRAIL)
                 for entry in change.entries:
                     self._trail.append_in(connection, entry)
                 if change.seen is not None:
@@ -134,6 +136,7 @@ class DecisionRecords:
     def finish(self, done: Unfinished, entries: Sequence[AuditEntry] = ()) -> None:
         """Says that registry and replicas show decisions, with rows that tell who saw to it."""
         with self._database.begin() as connection:
+            take_turn(connection, Turn.WRITE_TRAIL)
             for entry in entries:
                 self._trail.append_in(connection, entry)
             for promotion in done.promotions:

@@ -187,4 +187,4 @@ def promotion_from(row: Row) -> Promotion:
 def utc(value: datetime) -> datetime:
     """A time as it was written."""
     # SQLite forgets the zone; everything is written in UTC.
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)

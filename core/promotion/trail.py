@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Required, TypedDict, Unpack
 
 from core.adapters.database_audit import EVERY_ROW, AuditRecords
+from core.adapters.database_engine import storable
 from core.adapters.database_tables import Connection
 from core.errors import (
     ForbiddenError,
@@ -86,10 +87,8 @@ class AuditTrail:
         """Builds an entry, of now unless told otherwise, under the role that the actor has now."""
         outcome, at = told.pop("outcome", Outcome.DONE), told.pop("at", self._clock())
         texts = {**told, "role": self._identities.role_of(told["actor"])}
-        storable = {
-            name: _storable(str(text))[: _LONGEST.get(name)] for name, text in texts.items()
-        }
-        return AuditEntry(at=at, action=action, outcome=outcome, **storable)
+        kept = {name: storable(str(text))[: _LONGEST.get(name)] for name, text in texts.items()}
+        return AuditEntry(at=at, action=action, outcome=outcome, **kept)
 
     def record(self, action: Action, **told: Unpack[Told]) -> AuditRow:
         """Appends a row in a transaction of its own and moves the anchor.
@@ -262,8 +261,3 @@ class AuditTrail:
         findings = verify(rows, self._key, text)
         anchored = None if set_on is None else set_on.sequence
         return Verification(self._clock(), len(rows), findings, anchored)
-
-
-def _storable(text: str) -> str:
-    """Text that every database takes and gives back as it was."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "�")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import SetupError
+from core.errors import PilothouseError, SetupError
 from core.services.certificate import Certificate
 from core.services.java import JavaRuntime
 from core.services.ports import PublishedPort
@@ -100,6 +100,26 @@ def check_home(is_writable: bool, home: Path) -> Check:
     """A home that can be written."""
     found = f"{home} can be written" if is_writable else f"{home} cannot be written"
     return Check("home", is_writable, found, "Set PILOTHOUSE_HOME to a folder that you may write.")
+
+
+def check_database(name: str, setting: str, looked_at: str | PilothouseError) -> Check:
+    """A database that answers: what it says of itself, or why it cannot be used."""
+    if isinstance(looked_at, PilothouseError):
+        fix = f"Start it, or correct {setting}; docs/database.md says what it has to be."
+        return Check(name, False, looked_at.message.rstrip("."), looked_at.fix or fix)
+    return Check(name, True, looked_at)
+
+
+def check_apart(are_apart: bool) -> Check:
+    """Two databases: Pilothouse and MLflow have tables of the same names."""
+    return Check(
+        "databases",
+        are_apart,
+        "Pilothouse and MLflow have a database each"
+        if are_apart
+        else "Pilothouse and MLflow are given the same database",
+        "Give MLflow another one in PILOTHOUSE_MLFLOW_DATABASE_URL.",
+    )
 
 
 def check_tls(certificate: Certificate | SetupError | None) -> Check:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+from core.adapters.database_engine import look_at, same_place
 from core.adapters.openmp import bundled_openmp, has_openmp
-from core.errors import SetupError
+from core.errors import PilothouseError, SetupError
 from core.services import checks, machine, ports
 from core.services.certificate import Certificate, load_certificate
 from core.services.checks import Check, PortUse
@@ -24,7 +25,21 @@ def machine_checks(settings: Settings, layout: Layout, services_run: bool) -> Se
         checks.check_home(machine.is_writable(layout.home), layout.home),
         checks.check_memory(machine.available_memory_mb(), services_run),
         checks.check_disk(machine.free_disk_mb(layout.home), layout.home),
+        *database_checks(settings),
     )
+
+
+def database_checks(settings: Settings) -> Sequence[Check]:
+    """Asks the databases that were given; SQLite in the home needs no question."""
+    own = _given(lambda: settings.given_database)
+    other = _given(lambda: settings.given_mlflow_database)
+    found = [
+        checks.check_database("database", "PILOTHOUSE_DATABASE_URL", _seen(own)),
+        checks.check_database("MLflow's database", "PILOTHOUSE_MLFLOW_DATABASE_URL", _seen(other)),
+    ]
+    if isinstance(own, str) and isinstance(other, str) and all(one.passed for one in found):
+        found.append(checks.check_apart(not same_place(own, other)))
+    return found
 
 
 def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
@@ -40,6 +55,23 @@ def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:
         *(checks.check_port(_use_of(port, ours)) for port in ports.published_ports(settings)),
         checks.check_versions(_locked(), _installed()),
     )
+
+
+def _given(address: Callable[[], str]) -> str | PilothouseError:
+    try:
+        return address()
+    except PilothouseError as exc:
+        return exc
+
+
+def _seen(address: str | PilothouseError) -> str | PilothouseError:
+    """What a database says of itself, or why it cannot be used."""
+    try:
+        if isinstance(address, PilothouseError):
+            return address
+        return look_at(address) if address else "SQLite in the home"
+    except PilothouseError as exc:
+        return exc
 
 
 def _java() -> JavaRuntime | SetupError:

@@ -36,7 +36,13 @@ _OPENED = (
 #: Left behind by other work in the user's shell, these would redirect our services.
 _DROPPED_PREFIXES = ("RAY_", "SPARK_", "PYSPARK_", "SUPERVISOR_", "PILOTHOUSE_")
 _DROPPED = frozenset(
-    {"PYTHONHOME", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "HADOOP_CONF_DIR"}
+    {
+        "PYTHONHOME",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_REGISTRY_URI",
+        "MLFLOW_BACKEND_STORE_URI",
+        "HADOOP_CONF_DIR",
+    }
 )
 
 

@@ -12,6 +12,7 @@ from core.services.environment import Launch
 from core.services.health import Probe, mlflow_probe, panel_probe, ray_probe, worker_probe
 from core.services.machine import usable_cores
 from core.settings import CODE_ROOT, Settings
+from core.settings_databases import sqlite_address
 
 #: Rows on their way between Ray and Spark; models and tables here are small.
 _OBJECT_STORE_BYTES = 512 * 2**20
@@ -116,25 +117,27 @@ def ray_node(launch: Launch, head: str, address: str) -> tuple[str, ...]:
 
 
 def mlflow(launch: Launch) -> Program:
-    """MLflow's server: SQLite, and artifacts that pass through it."""
+    """MLflow's server: SQLite or the database that was given, artifacts that pass through it."""
     settings, folder = launch.settings, launch.layout.mlflow
+    # An address with a password has no place on a command line, which everybody can read.
+    given = (sys.executable, "-m", "core.services.mlflow_server")
+    own = ("--backend-store-uri", sqlite_address(folder / "mlflow.db"))
     argv = (
-        *_tool("mlflow"),
-        "server",
-        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        *(given if settings.given_mlflow_database else (*_tool("mlflow"), "server", *own)),
         "--serve-artifacts",
         *("--artifacts-destination", str(folder / "artifacts")),
         *("--host", settings.cluster_host),
         *("--port", str(settings.mlflow_port)),
         *("--workers", "1"),
     )
-    return Program("mlflow", argv, mlflow_probe(settings))
+    return Program("mlflow", argv, mlflow_probe(settings), secrets=("mlflow_database_url",))
 
 
 def worker(launch: Launch) -> Program:
     """The background worker."""
     argv = (sys.executable, "-m", "core.worker")
-    return Program("worker", argv, worker_probe(launch.layout), secrets=("alert_url",))
+    secrets = ("alert_url", "database_url")
+    return Program("worker", argv, worker_probe(launch.layout), secrets=secrets)
 
 
 def panel(launch: Launch) -> Program:
@@ -152,7 +155,8 @@ def panel(launch: Launch) -> Program:
         *("--browser.gatherUsageStats", "true" if settings.telemetry else "false"),
         *(_panel_tls(settings) if settings.tls_cert_file else ()),
     )
-    return Program("panel", argv, panel_probe(settings), secrets=("oidc_client_secret",))
+    secrets = ("oidc_client_secret", "database_url")
+    return Program("panel", argv, panel_probe(settings), secrets=secrets)
 
 
 def _panel_tls(settings: Settings) -> tuple[str, ...]:

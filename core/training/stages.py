@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -178,12 +178,14 @@ def _wait_for(cluster: RayCluster, job_id: str, what: str) -> None:
         raise TrainingError(f"{what} failed.", fix="Its log is above.")
 
 
-def _launch(settings: Settings) -> Launch:
-    """What services of this installation would start with, without starting them."""
+def _launch(settings: Settings, *, keep: Collection[str] = ()) -> Launch:
+    """What services of this installation would start with, without starting them.
+
+    Stages tell nobody anything and know no secret but those in ``keep``.
+    """
     layout = layout_of(settings.home)
     layout.prepare()
-    # No stage tells anybody anything.
-    return make_launch(settings.without_secrets(), layout, inherited_environment())
+    return make_launch(settings.without_secrets(keep=keep), layout, inherited_environment())
 
 
 @contextmanager
@@ -193,7 +195,7 @@ def _tracking_server(settings: Settings) -> Iterator[None]:
     if settings.mlflow_address or _answers(settings):
         yield
         return
-    launch = _launch(settings)
+    launch = _launch(settings, keep=("mlflow_database_url",))
     server = _start_server(launch)
     try:
         deadline = time.monotonic() + settings.start_timeout_s

@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tests.unit import stores
 from tests.unit.lifecycle import Lifecycle, Reaper, lifecycle
 
 REASON = "better on every slice"
@@ -46,8 +47,10 @@ def restore(life: Lifecycle) -> None:
     life.replicas.wanted, life.replicas.answers, life.evidence.kept = state[2:]
 
 
-def main(folder: Path, request_id: str, chosen: str) -> None:
-    """Approves."""
+def main(folder: Path, request_id: str, chosen: str, address: str = "") -> None:
+    """Approves, in the database at ``address`` if it is not the folder's."""
+    if address:
+        stores.choice = lambda _: address
     reaper = Suicidal(chosen)
     with lifecycle(folder, reaper=reaper) as life:
         restore(life)
@@ -57,4 +60,4 @@ def main(folder: Path, request_id: str, chosen: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Path(sys.argv[1]), *sys.argv[2:])

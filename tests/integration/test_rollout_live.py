@@ -123,7 +123,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with steady(folder, versions=1) as serve:
         # As good as v1, so that no guard has anything against it.
         write_tiny_bundle(folder / "artifacts" / "2", bias=0.0)
-        database = Database(serve.settings.database_url)
+        database = Database(serve.settings.database_address)
         database.migrate()
         tracker = FakeTracker()
         registry = FakeRegistry(tracker, folder / "registry")

@@ -106,7 +106,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     write_tiny_bundle(folder / "artifacts" / "1")
     (port,) = free_ports(1)
     settings = Settings(home=folder / "home", serving_port=port, require_keys="yes")
-    database = Database(settings.database_url)
+    database = Database(settings.database_address)
     database.migrate()
     records = KeyRecords(database)
     trail = connect_trail(settings, database, OneLocalOperator())

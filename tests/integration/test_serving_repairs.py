@@ -120,7 +120,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         write_tiny_bundle(artifacts / str(version), bias=float(version))
     (port,) = free_ports(1)
     settings = Settings(home=folder / "home", serving_port=port)
-    database = Database(settings.database_url)
+    database = Database(settings.database_address)
     database.migrate()
     trail = make_trail(database, settings.home)
     records, rollouts = DecisionRecords(database, trail), RolloutRecords(database)

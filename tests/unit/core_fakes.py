@@ -53,6 +53,7 @@ from core.training.report import (
     ParityResult,
 )
 from core.training.trials import ParamValue
+from tests.unit.stores import address_in
 from tests.unit.tiny_models import tiny_model
 
 PROBLEM = Problem(
@@ -647,7 +648,7 @@ def make_world(
     params = params.model_copy(
         update={"promotion": promotion, "intake": intake, "rollout": rollout}
     )
-    database = Database(settings.database_url)
+    database = Database(address_in(settings.home))
     database.migrate()
     tracker, cluster, serving = FakeTracker(), FakeCluster(), FakeServing()
     registry, receiver = FakeRegistry(tracker, folder / "registry"), FakeReceiver()

@@ -47,6 +47,7 @@ from tests.unit.core_fakes import (
     FakeVersions,
 )
 from tests.unit.evidence_fakes import FakeEvidence
+from tests.unit.stores import address_in
 
 NAME = PROBLEM.name
 #: What a beat does for decisions, among its duties.
@@ -206,7 +207,7 @@ def lifecycle(
 ) -> Iterator[Lifecycle]:
     """The installation below ``folder``; what is outside of its database is empty."""
     reaper = reaper or Reaper()
-    database = Database(Settings(home=folder / "home").database_url)
+    database = Database(address_in(folder / "home"))
     database.migrate()
     tracker = FakeTracker()
     registry = FakeRegistry(tracker, folder / "registry")

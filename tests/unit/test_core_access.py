@@ -38,6 +38,7 @@ from core.promotion.audit import Action, Chosen, Outcome
 from core.promotion.identity import SYSTEM_ACTORS, WORKER
 from core.promotion.trail import AuditTrail
 from core.settings import Settings
+from tests.unit.stores import address_in
 
 NOW = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 #: Rows that the system writes, or that tell how an action of people ended.
@@ -68,7 +69,7 @@ class House:
 
     def __init__(self, folder: Path, *, has_login: bool = False, is_exposed: bool = False) -> None:
         self.now = NOW
-        self.database = Database(f"sqlite:///{folder / 'house.db'}")
+        self.database = Database(address_in(folder))
         self.database.migrate()
         self.records = AccountRecords(self.database)
         self.people = People(self.records, has_login=has_login)
@@ -242,7 +243,7 @@ class TestRights:
         assert house.people.role_of(HOST) == "host"
 
 
-class TestAccounts:
+class TestFiles:
     def test_a_token_is_kept_as_its_hash_only(self, house: House, tmp_path: Path) -> None:
         issued = house.accounts.add("Anna", Role.OPERATOR, actor=HOST)
         house.database.close()
@@ -250,6 +251,8 @@ class TestAccounts:
         assert issued.token.encode() not in written
         assert digest(issued.token).encode() in written
 
+
+class TestAccounts:
     def test_its_owner_is_known_by_it(self, house: House) -> None:
         issued = house.accounts.add("Anna", Role.OPERATOR, actor=HOST)
         account = house.accounts.authenticate(f" {issued.token}\n")

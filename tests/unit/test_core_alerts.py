@@ -24,6 +24,7 @@ from core.params import load_params
 from core.settings import CODE_ROOT
 from tests.unit.alert_values import CRITICAL, DRIFT, OK, WARNING, check_of, condition, report_of
 from tests.unit.core_fakes import FakeReceiver, make_trail
+from tests.unit.stores import address_in
 from tests.unit.webhook import listening
 
 PARAMS = load_params(CODE_ROOT / "params.yaml").alerts
@@ -47,7 +48,7 @@ class Alerts:
     """A database with a service on it that can be opened again, as after a restart."""
 
     def __init__(self, home: Path) -> None:
-        self.database = Database(f"sqlite:///{home / 'pilothouse.db'}")
+        self.database = Database(address_in(home))
         self.database.migrate()
         self.trail = make_trail(self.database, home)
         self.records = AlertRecords(self.database)

@@ -12,6 +12,7 @@ import pytest
 from core.adapters.database import Database
 from core.adapters.database_audit import AuditRecords
 from core.promotion.audit import GENESIS, Action, AuditEntry, link, row_hash
+from tests.unit.stores import address_in
 
 KEY = b"k" * 32
 ENTRY = AuditEntry(
@@ -26,7 +27,7 @@ ENTRY = AuditEntry(
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'pilothouse.db'}")
+    made = Database(address_in(tmp_path))
     made.migrate()
     yield made
     made.close()

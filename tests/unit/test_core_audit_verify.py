@@ -21,6 +21,7 @@ from core.promotion.trail import AuditTrail
 from core.settings import Settings
 from tests.unit.app_audit_fakes import KEY, make_rows
 from tests.unit.core_fakes import make_trail
+from tests.unit.stores import address_in
 
 ROWS = 8
 
@@ -52,7 +53,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    database = Database(Settings(home=tmp_path).database_url)
+    database = Database(address_in(tmp_path))
     database.migrate()
     made = Shop(tmp_path, database, make_trail(database, tmp_path))
     made.act(ROWS)

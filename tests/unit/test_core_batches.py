@@ -25,6 +25,7 @@ from core.errors import DataContractError, InvalidInputError, NotFoundError, Una
 from core.params_intake import IntakeParams
 from core.problems.contract import Problem, ReducedInput
 from tests.unit.core_fakes import INTAKE, PROBLEM, FakeVersions, make_trail
+from tests.unit.stores import address_in
 
 STAMPED = replace(
     PROBLEM,
@@ -57,7 +58,7 @@ class Orchard:
     def __init__(self, home: Path, limits: IntakeParams = INTAKE) -> None:
         self.home = home
         self.limits = limits
-        self.database = Database(f"sqlite:///{home / 'pilothouse.db'}")
+        self.database = Database(address_in(home))
         self.database.migrate()
         self.versions = FakeVersions()
         self.trail = make_trail(self.database, home)

@@ -19,6 +19,8 @@ def test_it_is_one_operators_own_whoever_uses_the_real_one(tmp_path: Path) -> No
         tls_cert_file="cert.pem",
         tls_key_file="key.pem",
         audit_anchor_file="/elsewhere/anchor",
+        database_url="postgresql://host/real",
+        mlflow_database_url_file="/run/secrets/mlflow",
     )
     own = simulation_settings(real)
     assert own.home == tmp_path / "simulation"
@@ -26,3 +28,5 @@ def test_it_is_one_operators_own_whoever_uses_the_real_one(tmp_path: Path) -> No
     assert own.is_loopback
     assert login_of(own) is None
     assert (own.tls_cert_file, own.audit_anchor_file) == ("", "")
+    assert own.database_address == f"sqlite:///{own.home}/pilothouse.db"
+    assert own.given_mlflow_database == ""

@@ -1,4 +1,4 @@
-"""Pilothouse's database on SQLite: what it keeps, what it refuses, who wins a race."""
+"""Pilothouse's database: what it keeps, what it refuses, who wins a race."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from core.errors import ConflictError, NotFoundError, UnavailableError
 from core.promotion.change import Change
 from tests.unit.core_fakes import make_trail
 from tests.unit.races import race
+from tests.unit.stores import address_in
 
 NOW = datetime(2026, 1, 31, 8, 15, 30, 123456, tzinfo=UTC)
 RUN = Run("r1", "plums", RunStatus.QUEUED, "2c-2g", "ann", NOW)
 
 
 def _url(folder: Path) -> str:
-    return f"sqlite:///{folder / 'deep' / 'pilothouse.db'}"
+    return address_in(folder / "deep")
 
 
 @pytest.fixture
@@ -66,6 +67,8 @@ class TestSchema:
         outcomes = race(_url(tmp_path), lambda database, _: database.migrate())
         assert outcomes == ["done", "done"]
 
+
+class TestSqlite:
     def test_a_second_process_waits_for_the_first_ones_migration(
         self, database: Database, tmp_path: Path
     ) -> None:

@@ -1,4 +1,4 @@
-"""Decisions on SQLite: whole or not at all, once, and with their rows of the audit trail."""
+"""Decisions: whole or not at all, once, and with their rows of the audit trail."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from core.promotion.audit import Action, AuditEntry
 from core.promotion.change import Change, Seen
 from tests.unit.core_fakes import make_trail
 from tests.unit.races import race
+from tests.unit.stores import address_in
 
 NOW = datetime(2026, 1, 31, 8, 15, 30, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -63,7 +64,7 @@ FULL = replace(
 
 
 def _url(folder: Path) -> str:
-    return f"sqlite:///{folder / 'pilothouse.db'}"
+    return address_in(folder)
 
 
 def _records(database: Database, folder: Path) -> DecisionRecords:

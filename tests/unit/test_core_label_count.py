@@ -20,6 +20,7 @@ from core.deployment.request_ids import new_request_id
 from core.promotion.identity import WORKER
 from core.promotion.trail import AuditTrail
 from tests.unit.core_fakes import make_trail, make_world
+from tests.unit.stores import address_in
 
 FLUSH_S = 1.0
 OLD_ID = "a" * 32
@@ -27,7 +28,7 @@ OLD_ID = "a" * 32
 
 @pytest.fixture
 def trail(tmp_path: Path) -> Iterator[AuditTrail]:
-    database = Database(f"sqlite:///{tmp_path / 'home' / 'pilothouse.db'}")
+    database = Database(address_in(tmp_path / "home"))
     database.migrate()
     yield make_trail(database, tmp_path / "home")
     database.close()

@@ -15,6 +15,7 @@ from core.errors import UnavailableError
 from core.training.experiments import READ_AHEAD, ExperimentService
 from core.training.run_memory import REREAD_S, RunMemory
 from tests.unit.core_fakes import FakeTracker, explain_evenly
+from tests.unit.stores import address_in
 
 
 @dataclass
@@ -122,7 +123,7 @@ def test_a_server_that_is_gone_is_not_covered_up(tracker: CountingTracker) -> No
 
 
 def test_what_was_read_ahead_is_not_read_again(tmp_path: Path, tracker: CountingTracker) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'runs.db'}")
+    database = Database(address_in(tmp_path))
     database.migrate()
     service: Any = ExperimentService(database, cast("Any", tracker), explain_evenly)
     service.read_ahead(["plums"])

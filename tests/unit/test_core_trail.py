@@ -13,7 +13,7 @@ import pytest
 
 from core import kept_files
 from core.adapters.database import Database
-from core.adapters.database_audit import AuditRecords, _take_turns
+from core.adapters.database_audit import AuditRecords
 from core.bootstrap_deciding import connect_trail
 from core.errors import ConflictError, PilothouseError, RefusedError, SetupError, UnavailableError
 from core.promotion.audit import Action, AuditRow, Chosen, Outcome
@@ -24,13 +24,14 @@ from core.promotion.settings_watch import SettingsWatch, changes, in_force_by
 from core.promotion.trail import AuditTrail
 from core.settings import Settings
 from tests.unit.core_fakes import make_trail, make_world
+from tests.unit.stores import address_in
 
 EACH = 15
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(Settings(home=tmp_path).database_url)
+    made = Database(address_in(tmp_path))
     made.migrate()
     yield made
     made.close()
@@ -155,7 +156,7 @@ def test_threads_take_turns(trail: AuditTrail, tmp_path: Path) -> None:
     failed: list[Exception] = []
 
     def write(number: int) -> None:
-        own = Database(Settings(home=tmp_path).database_url)
+        own = Database(address_in(tmp_path))
         try:
             _act(make_trail(own, tmp_path), EACH, f"actor {number}")
         except Exception as exc:  # noqa: BLE001 - told below
@@ -175,7 +176,7 @@ def test_threads_take_turns(trail: AuditTrail, tmp_path: Path) -> None:
 
 
 def _write(home: Path, number: int) -> None:
-    database = Database(Settings(home=home).database_url)
+    database = Database(address_in(home))
     _act(make_trail(database, home), EACH, f"actor {number}")
     database.close()
 
@@ -197,7 +198,7 @@ def test_processes_take_turns(database: Database, tmp_path: Path) -> None:
 def test_who_appends_holds_the_turn_to_the_end_of_the_transaction(
     trail: AuditTrail, database: Database, tmp_path: Path
 ) -> None:
-    other = Database(Settings(home=tmp_path).database_url)
+    other = Database(address_in(tmp_path))
     second = threading.Thread(target=_act, args=(make_trail(other, tmp_path),))
     with database.begin() as connection:
         first = trail.append_in(
@@ -211,20 +212,6 @@ def test_who_appends_holds_the_turn_to_the_end_of_the_transaction(
     assert first.sequence == 1
     assert [row.sequence for row in trail.list(None)] == [2, 1]
     assert trail.verify().is_whole
-
-
-def test_postgresql_locks_the_table() -> None:
-    said: list[str] = []
-
-    class Connection:
-        class dialect:
-            name = "postgresql"
-
-        def execute(self, statement: object) -> None:
-            said.append(str(statement))
-
-    _take_turns(Connection())  # type: ignore[arg-type]
-    assert said == ["LOCK TABLE audit IN EXCLUSIVE MODE"]
 
 
 # Times and texts

@@ -20,6 +20,7 @@ from core.params_inference import InferenceLogParams
 from core.rollout.notes import RolloutNotes, notes_file, write_notes
 from core.settings import CODE_ROOT
 from tests.unit.core_fakes import make_trail
+from tests.unit.stores import address_in
 
 KEPT = load_params(CODE_ROOT / "params.yaml").serving.inference_log
 
@@ -37,7 +38,7 @@ def write_row(folder: Path, at: datetime) -> None:
 def test_logs_are_compacted_and_pruned_once_a_minute(tmp_path: Path) -> None:
     now = 1000.0
     inference, labels = InferenceLog(tmp_path / "inference"), LabelLog(tmp_path / "labels")
-    database = Database(f"sqlite:///{tmp_path / 'home' / 'pilothouse.db'}")
+    database = Database(address_in(tmp_path / "home"))
     database.migrate()
     trail = make_trail(database, tmp_path / "home")
     params = InferenceLogParams(**{**KEPT.model_dump(), "keep_days": 30})

@@ -9,6 +9,7 @@ import configparser
 import io
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -69,6 +70,19 @@ COMMANDS = (
     ["audit", "verify", "--json"],
     ["audit", "export"],
 )
+
+
+SERVICE_SECRETS = {
+    "alert_url": SecretStr("json://host/T0ken-of-alerts"),
+    "database_url": SecretStr("postgresql://us:T0ken-of-records@host/one"),
+    "mlflow_database_url": SecretStr("postgresql://us:T0ken-of-mlflow@host/two"),
+}
+#: Which of them each program sees.
+KNOWN = {
+    "worker": {"alerts", "records"},
+    "panel": {"records"},
+    "mlflow": {"mlflow"},
+}
 
 
 @pytest.fixture
@@ -256,7 +270,7 @@ class TestParameters:
 
 class TestServices:
     LAUNCH = Launch(
-        Settings(home=Path("/home/x"), alert_url=SecretStr("json://host/T0ken")),
+        Settings(home=Path("/home/x"), **SERVICE_SECRETS),
         layout_of(Path("/home/x")),
         InternalPorts(21000),
         JavaRuntime(Path("/java17"), 17, "system"),
@@ -275,7 +289,8 @@ class TestServices:
             needed = {variable_of(name) for name in program.secrets}
             assert needed <= set(secret)
             assert {name for name in secret if name not in told} == needed
-            assert ("T0ken" in str(seen)) == (program.name == "worker")
+            known = set(re.findall(r"T0ken-of-(\w+)", str(seen)))
+            assert known == KNOWN.get(program.name, set())
 
     def test_no_secret_is_in_what_is_written_for_the_manager_or_on_its_command_lines(self) -> None:
         programs = default_programs(self.LAUNCH)
@@ -287,8 +302,13 @@ class TestServices:
         blank = replace(self.LAUNCH, settings=self.LAUNCH.settings.without_secrets())
         assert "T0ken" not in str(declared_environment(blank))
         assert blank.settings == self.LAUNCH.settings.model_copy(
-            update={"alert_url": SecretStr("")}
+            update=dict.fromkeys(SERVICE_SECRETS, SecretStr(""))
         )
+
+    def test_work_may_be_given_the_one_that_it_needs(self) -> None:
+        settings = self.LAUNCH.settings.without_secrets(keep=("mlflow_database_url",))
+        known = str(declared_environment(replace(self.LAUNCH, settings=settings)))
+        assert re.findall(r"T0ken-of-(\w+)", known) == ["mlflow"]
 
     def test_the_token_of_whoever_starts_them_is_theirs(self) -> None:
         settings = self.LAUNCH.settings.model_copy(update={"token": SecretStr("Anna5")})

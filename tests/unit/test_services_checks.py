@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import SetupError
+from core.errors import SetupError, UnavailableError
 from core.services import checks
 from core.services.certificate import Certificate
 from core.services.checks import PortUse
@@ -35,6 +35,11 @@ PANEL = PublishedPort("panel", 8501, "PILOTHOUSE_PANEL_PORT")
         (checks.check_tls(None), True),
         (checks.check_tls(CERTIFICATE), True),
         (checks.check_tls(SetupError("It has expired.", fix="Renew it.")), False),
+        (checks.check_database("database", "X", "PostgreSQL 17"), True),
+        (checks.check_database("database", "X", SetupError("No address.", fix="Give one.")), False),
+        (checks.check_database("database", "X", UnavailableError("It is down.")), False),
+        (checks.check_apart(True), True),
+        (checks.check_apart(False), False),
         (checks.check_proxy("haproxy"), True),
         (checks.check_proxy("python"), True),
         (checks.check_port(PortUse(PANEL, "", is_ours=False)), True),

@@ -49,6 +49,17 @@ def test_the_process_manager_reads_back_what_was_meant():
         assert tuple(shlex.split(command)) == program.argv
 
 
+def test_mlflow_is_told_of_a_database_where_nobody_else_sees_it():
+    own = argv_of("mlflow")
+    assert after(own, "--backend-store-uri") == f"sqlite:///{HOME}/mlflow/mlflow.db"
+    given = argv_of("mlflow", mlflow_database_url="postgresql://us:S3cret@host/runs")
+    assert "core.services.mlflow_server" in given
+    assert "S3cret" not in str(given)
+    assert "--backend-store-uri" not in given
+    # All else is as it was.
+    assert given[given.index("--serve-artifacts") :] == own[own.index("--serve-artifacts") :]
+
+
 def test_only_the_panel_binds_another_address_than_the_loopback():
     assert after(argv_of("panel", host="10.0.0.5"), "--server.address") == "10.0.0.5"
     for name in ("mlflow", "ray"):

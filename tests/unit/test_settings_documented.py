@@ -17,7 +17,12 @@ ROW = re.compile(r"^\| `PILOTHOUSE_(\w+)` \| `([^`]*)` \| (.+) \|$", re.MULTILIN
 FIELDS = sorted(Settings.model_fields)
 DECLARED = [
     CODE_ROOT / "core" / name
-    for name in ("settings.py", "settings_addresses.py", "settings_login.py")
+    for name in (
+        "settings.py",
+        "settings_addresses.py",
+        "settings_databases.py",
+        "settings_login.py",
+    )
 ]
 
 

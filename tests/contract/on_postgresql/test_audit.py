@@ -1,0 +1,3 @@
+"""Rows of the audit trail."""
+
+from tests.unit.test_core_audit import *

@@ -1,0 +1,7 @@
+"""Actions and their rows."""
+
+import pytest
+
+from tests.unit.test_core_audited import *
+
+pytestmark = pytest.mark.long

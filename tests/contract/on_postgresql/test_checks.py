@@ -1,0 +1,3 @@
+"""Checks."""
+
+from tests.unit.test_core_checks import TestFollow, TestRecords, world

@@ -1,0 +1,3 @@
+"""Promotions, with their races."""
+
+from tests.unit.test_core_promotions import *

@@ -1,0 +1,3 @@
+"""Going back."""
+
+from tests.unit.test_core_rollbacks import *

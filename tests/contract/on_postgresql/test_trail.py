@@ -1,0 +1,3 @@
+"""The audit trail while many write it."""
+
+from tests.unit.test_core_trail import *
