@@ -50,9 +50,7 @@ def register(app: typer.Typer) -> None:
 def report(
     problems: Problems = None,
     base: Annotated[str, typer.Option(help="Commit to compare with, such as main.")] = "",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the report and its figures.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report and its figures.")] = None,
     as_json: Json = False,
 ) -> None:
     """Hold the pipeline's metrics against thresholds and write a report as Markdown.
@@ -120,7 +118,7 @@ def _judged(problem: str, base: str, params: Params) -> Judged:
     earlier = report_of_commit(CODE_ROOT, problem, base) if base else None
     limits = Limits(
         parity_tolerance=params.training.evaluation.parity_tolerance,
-        thresholds=dict(params.delivery.thresholds.get(problem, {})),
+        thresholds=params.delivery.thresholds.get(problem, {}),
         auc_loss=params.delivery.auc_loss,
         class_loss=params.promotion.class_loss,
     )

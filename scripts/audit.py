@@ -102,7 +102,10 @@ def report(
     """The report as Markdown; ``asked`` are packages that could not be asked for."""
     lines = [f"# Known holes in {LOCK}", ""]
     if left:
-        lines += ["| package | version | hole | fixed in | about |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            "| package | version | hole | fixed in | about |",
+            "| --- | --- | --- | --- | --- |",
+        ]
         lines += [_row(hole) for hole in left]
     else:
         lines.append("None without an exception.")
@@ -127,7 +130,14 @@ def ask() -> Mapping[str, Any]:
     """What pip-audit finds; it exits with 1 where there is a hole."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(ROOT / LOCK)]
     # The lock has every package with its hashes: nothing has to be resolved.
-    command += ["--disable-pip", "--require-hashes", "--format", "json", "--progress-spinner", "off"]
+    command += [
+        "--disable-pip",
+        "--require-hashes",
+        "--format",
+        "json",
+        "--progress-spinner",
+        "off",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         found: Mapping[str, Any] = json.loads(done.stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from core.errors import PilothouseError, UnavailableError
+from core.errors import UnavailableError
 
 
 def outdated_stages(root: Path, target: str) -> tuple[str, ...]:
@@ -21,19 +21,18 @@ def outdated_stages(root: Path, target: str) -> tuple[str, ...]:
 
     # Its progress bars and warnings are for people at its own command line.
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    # By the whole path, both ways: DVC takes a bare name for one of the current folder.
+    address = f"{root / 'dvc.yaml'}:{target}"
     try:
         with Repo(str(root)) as repo:
-            return tuple(sorted(repo.status(targets=[target], with_deps=True)))
+            behind = repo.status(targets=[address], with_deps=True)
+        return tuple(sorted(stage.rpartition(":")[2] for stage in behind))
     except LockError as exc:
         raise UnavailableError(
             "Another process works in the pipeline.", fix="Wait for it to end, then try again."
         ) from exc
     except (DvcException, OSError) as exc:
-        raise _translated(root, exc) from exc
-
-
-def _translated(root: Path, exc: Exception) -> PilothouseError:
-    return UnavailableError(
-        f"DVC cannot read the pipeline of {root}: {exc}",
-        fix="Call this from a clone of the repository, where `dvc repro` works.",
-    )
+        raise UnavailableError(
+            f"DVC cannot read the pipeline of {root}: {exc}",
+            fix="Call this from a clone of the repository, where `dvc repro` works.",
+        ) from exc

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from core.domain import GateResult, Verdict
+from core.params_delivery import Metric
 from core.training.report import Confusion, EvaluationReport
 from core.wording import LOWER_IS_BETTER, METRICS, count, signed
 
@@ -26,7 +27,7 @@ class Limits:
 
     parity_tolerance: float
     #: Metric -> value that is just good enough.
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[Metric, float]
     auc_loss: float
     #: Precision or recall that a class may lose.
     class_loss: float
@@ -73,7 +74,7 @@ def _parity(report: EvaluationReport, tolerance: float) -> GateResult:
 
 
 def _thresholds(
-    report: EvaluationReport, thresholds: Mapping[str, float]
+    report: EvaluationReport, thresholds: Mapping[Metric, float]
 ) -> Iterator[GateResult]:
     if not thresholds:
         reason = f"params.yaml has no threshold for {report.problem}."

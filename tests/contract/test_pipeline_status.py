@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from core.adapters.dvc_pipeline import outdated_stages
 from core.errors import UnavailableError
+from core.settings import CODE_ROOT
 
 pytestmark = pytest.mark.timeout(120)
 PIPELINE = """stages:
@@ -26,21 +30,27 @@ PIPELINE = """stages:
 """
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A pipeline that has run."""
-    from dvc.repo import Repo
-
-    (tmp_path / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
-    (tmp_path / ".dvcignore").write_text("__pycache__/\n", encoding="utf-8")
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "a.py").write_text("pass\n", encoding="utf-8")
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline that has run, by DVC's own command line."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+    (folder / "code").mkdir()
+    (folder / "code" / "a.py").write_text("pass\n", encoding="utf-8")
     for name in ("plums", "pears"):
-        (tmp_path / f"{name}.txt").write_text(name, encoding="utf-8")
-    Repo.init(str(tmp_path), no_scm=True).close()
-    with Repo(str(tmp_path)) as repo:
-        repo.reproduce()
-    return tmp_path
+        (folder / f"{name}.txt").write_text(name, encoding="utf-8")
+    tool = str(Path(sys.executable).with_name("dvc"))
+    subprocess.run([tool, "init", "--no-scm", "--quiet"], cwd=folder, check=True)
+    # As the repository has it.
+    shutil.copy(CODE_ROOT / ".dvcignore", folder)
+    subprocess.run([tool, "repro", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def root(done: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(done, tmp_path / "pipeline"))
 
 
 def test_what_has_run_is_up_to_date(root: Path) -> None:

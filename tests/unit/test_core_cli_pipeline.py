@@ -58,11 +58,7 @@ def ws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     found = pipeline_workspace(tmp_path, "plums")
     report, model = report_of(0.85), tiny_model(WEIGHTS, BIAS)
     fit = FitResult(
-        **{
-            name: getattr(report, name)
-            for name in FitResult.model_fields
-            if name != "onnx_sha256"
-        },
+        **{name: getattr(report, name) for name in FitResult.model_fields if name != "onnx_sha256"},
         onnx_sha256=hashlib.sha256(model).hexdigest(),
     )
     write_json(found.report, report)

@@ -76,9 +76,7 @@ def test_a_problem_without_thresholds_is_told() -> None:
     assert "plums" in found[NONE_SET].reason
 
 
-@pytest.mark.parametrize(
-    ("difference", "verdict"), [(1e-5, Verdict.PASS), (1.1e-5, Verdict.FAIL)]
-)
+@pytest.mark.parametrize(("difference", "verdict"), [(1e-5, Verdict.PASS), (1.1e-5, Verdict.FAIL)])
 def test_the_export_keeps_to_spark(difference: float, verdict: Verdict) -> None:
     parity = ParityResult(rows=100, max_difference=difference, tolerance=1.0)
     assert _found(_with(report_of(), parity=parity))[PARITY].verdict is verdict

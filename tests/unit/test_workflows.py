@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
+from typer.core import TyperGroup
 
 from core import cli
 from core.settings import CODE_ROOT
@@ -81,9 +81,9 @@ def _fault(words: list[str]) -> str:
 
 def _fault_of_command(words: list[str]) -> str:
     """What is wrong with a call of ``pilothouse``; what a shell puts in may be anything."""
-    command: click.Command = typer.main.get_command(cli.app)
+    command: Any = typer.main.get_command(cli.app)
     rest = list(words)
-    while isinstance(command, click.Group):
+    while isinstance(command, TyperGroup):
         if not rest or rest[0] not in command.commands:
             return f"no such command: {' '.join(words)}"
         command = command.commands[rest.pop(0)]
