@@ -3,7 +3,8 @@
     python scripts/audit.py [FOLDER]     the report goes to FOLDER/report.md; build/audit
 
 Asks the advisory service of the Python package index, so it needs the network. It fails at a
-hole without an exception, at an exception that has expired, and at one that is needed no more.
+hole without an exception, at an exception that has expired, at one that is needed no more, and
+at a package that could not be asked for: a mirror of the index may know no advisories.
 """
 
 from __future__ import annotations
@@ -151,14 +152,14 @@ def main() -> int:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "audit"
     known = read_exceptions((ROOT / EXCEPTIONS).read_text(encoding="utf-8"))
     document = ask()
-    found = tuple(holes(document))
+    found, asked = tuple(holes(document)), skipped(document)
     left = open_holes(found, known, datetime.now(UTC).date())
     unneeded = useless(found, known)
-    text = report(left, known, unneeded, skipped(document))
+    text = report(left, known, unneeded, asked)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / REPORT).write_text(text, encoding="utf-8")
     sys.stdout.write(text)
-    return 1 if left or unneeded else 0
+    return 1 if left or unneeded or asked else 0
 
 
 if __name__ == "__main__":

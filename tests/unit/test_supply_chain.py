@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import date
 from email.message import Message
+from pathlib import Path
 
 import pytest
 
@@ -171,3 +172,21 @@ class TestTheAudit:
     def test_an_exception_that_does_not_say_why_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match=re.escape(audit.EXCEPTIONS)):
             audit.read_exceptions(text)
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "code"),
+    [
+        ([{"name": "sound", "version": "1.0", "vulns": []}], 0),
+        (DOCUMENT["dependencies"][1:2], 1),
+        # Whoever could not ask does not know that all is well.
+        ([{"name": "strange", "skip_reason": "not on the index"}], 1),
+    ],
+)
+def test_the_audit_fails_unless_all_is_known_to_be_well(
+    dependencies: list[object], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "ask", lambda: {"dependencies": dependencies})
+    monkeypatch.setattr(sys, "argv", ["audit.py", str(tmp_path)])
+    assert audit.main() == code
+    assert (tmp_path / "report.md").exists()
