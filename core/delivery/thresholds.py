@@ -121,10 +121,8 @@ def _classes_kept(
         reason = "There are no earlier counts to compare with."
         return GateResult(CLASSES_KEPT, Verdict.CANNOT_TELL, None, most, reason)
     worst, name = min(changes)
-    reason = (
-        f"Most has changed for the worse: {name}, by {signed(worst, 4)}; "
-        f"a loss of {most:g} is allowed."
-    )
+    said = f"The largest loss is that in {name}, {signed(worst, 4)}"
+    reason = f"{said if worst < 0 else 'No class has lost'}; a loss of {most:g} is allowed."
     return _result(CLASSES_KEPT, -worst <= most + ROUNDING, worst, most, reason, hard=False)
 
 

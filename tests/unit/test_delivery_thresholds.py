@@ -43,6 +43,8 @@ def test_a_good_model_passes_and_says_by_what() -> None:
     assert told["AUC"] == (0.85, 0.8)
     assert told["Brier score"] == (0.1, 0.2)
     assert told[AUC_KEPT] == (0.0, 0.01)
+    (classes,) = [one for one in found if one.gate == CLASSES_KEPT]
+    assert classes.reason == "No class has lost; a loss of 0.05 is allowed."
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_a_class_that_lost_is_named_and_keeps_nothing_out() -> None:
     found = judge(_with(report_of(), confusion=now), report_of(), LIMITS)
     (one,) = [one for one in found if one.gate == CLASSES_KEPT]
     assert one.verdict is Verdict.FAIL
-    assert "recall of the positive class, by −0.1000" in one.reason
+    assert "recall of the positive class, −0.1000; a loss of 0.05" in one.reason
     assert failures(found) == ()
 
 
