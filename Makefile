@@ -9,9 +9,10 @@ MANIFESTS = $(filter-out %/kustomization.yaml,$(wildcard $(addprefix $(KUBERAY)/
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status venv venv-dev chromium test test-long check bench resources wrk
+.PHONY: deliver nightly-drift audit sbom licences images release-files
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 up: venv ## set up, start every service, wait until all are healthy
 	@$(BIN)/pilothouse up
@@ -56,9 +57,33 @@ check: venv-dev ## formatting, lint, types, import rules
 	$(if $(wildcard docker-compose.yml),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml)
 	$(if $(MANIFESTS),$(BIN)/check-jsonschema --schemafile $(KUBERAY)/schemas/manifests.json $(MANIFESTS))
 	$(if $(wildcard .github/workflows/*.yml),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml))
+	$(if $(wildcard .github/workflows/*.yml),$(BIN)/actionlint $(wildcard .github/workflows/*.yml))
 
 wrk:
 	@sh scripts/bootstrap.sh wrk
 
 bench: venv wrk ## run the benchmarks; the figures of docs/benchmarks.md come from it
 	@$(BIN)/python -m benchmarks
+
+deliver: venv ## pipeline, thresholds, registration and a staging endpoint that is tried; PROBLEMS=
+	@VENV_BIN=$(abspath $(BIN)) sh scripts/deliver.sh $(PROBLEMS)
+
+nightly-drift: venv ## check what was asked lately, retrain by policy, write issues; PROBLEMS=
+	@VENV_BIN=$(abspath $(BIN)) sh scripts/nightly_drift.sh $(PROBLEMS)
+
+audit: venv-dev ## ask for known holes in the locked packages
+	@$(BIN)/python scripts/audit.py
+
+sbom: venv-dev ## write the bill of materials of the locked packages, as CycloneDX
+	@mkdir -p dist
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --of JSON -o dist/sbom.cdx.json
+
+licences: venv ## write docs/licences.md anew from the locked packages
+	@$(BIN)/python scripts/licences.py
+
+images: ## build the images that docker-compose.yml runs; PUSH=yes publishes them as IMAGE
+	@sh scripts/images.sh
+
+release-files: venv-dev ## bill of materials and licences of the release TAG, in dist/
+	@sh scripts/release_files.sh $(TAG)

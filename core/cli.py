@@ -16,6 +16,7 @@ from core import (
     cli_foreground,
     cli_keys,
     cli_models,
+    cli_pipeline,
     cli_promote,
     cli_retrain,
     cli_rollouts,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 cli_services.register(app, after_start=cli_models.ensure_served)
 cli_models.register(app)
+cli_pipeline.register(app)
 cli_promote.register(app)
 cli_compare.register(cli_models.runs_app)
 cli_sweeps.register(app)

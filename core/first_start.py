@@ -27,6 +27,8 @@ def ensure_models(pilothouse: Pilothouse, say: Say, *, actor: str) -> None:
         TrainingError: a first run did not end with a model.
         UnavailableError: a recorded version does not come to serve.
     """
+    for problem in pilothouse.problems:
+        _await_worker(pilothouse, problem, say)
     for problem in pilothouse.params.bootstrap:
         if pilothouse.promotions.production(problem) is None:
             _train_first(pilothouse, problem, say, actor)
@@ -41,9 +43,21 @@ def ensure_model(pilothouse: Pilothouse, problem: str, say: Say, *, actor: str) 
         TrainingError: the run did not end with a model.
         UnavailableError: the recorded version does not come to serve.
     """
+    _await_worker(pilothouse, problem, say)
     if pilothouse.promotions.production(problem) is None:
         _train_first(pilothouse, problem, say, actor)
     _wait_until_served(pilothouse, problem, say)
+
+
+def _await_worker(pilothouse: Pilothouse, problem: str, say: Say) -> None:
+    """A first model that waits for the worker, such as one of the pipeline, is no reason to train.
+
+    Where something serves, nobody has to wait for what comes next.
+    """
+    if pilothouse.promotions.production(problem) is None:
+        for run in pilothouse.database.unconsidered_runs():
+            if run.problem == problem:
+                follow(pilothouse, run, lambda text: say(f"{problem}: {text}"))
 
 
 def _wait_until_served(pilothouse: Pilothouse, problem: str, say: Say) -> None:

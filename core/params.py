@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from core.errors import InvalidInputError, NotFoundError, Offence
 from core.frozen import Frozen
 from core.params_alerts import AlertParams, RetrainingParams, ScheduleParams
+from core.params_delivery import DeliveryParams
 from core.params_inference import InferenceLogParams
 from core.params_intake import IntakeParams
 from core.params_monitoring import MonitoringParams
@@ -138,6 +139,7 @@ class Params(Frozen):
     alerts: AlertParams
     schedule: ScheduleParams
     retraining: RetrainingParams
+    delivery: DeliveryParams
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +31,12 @@ from core.problems.contract import Problem
 from core.settings import load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
-from core.training.provenance import Provenance, code_digest, environment_snapshot
+from core.training.provenance import (
+    Provenance,
+    code_digest,
+    environment_snapshot,
+    java_version,
+)
 from core.training.recorded_job import do_recorded
 from core.training.spark_work import SparkTask, run_stages
 from core.training.stage_times import metrics_of
@@ -138,13 +142,6 @@ class _Teller:
         if self._stage is not None:
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._began
         self._stage, self._began = None, now
-
-
-def java_version() -> str:
-    """First line of ``java -version``."""
-    done = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
-    lines = [line for line in done.stderr.splitlines() if "version" in line]
-    return lines[0] if lines else "unknown"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from core.settings import CODE_ROOT
+from core.services.java import find_java
+from core.settings import CODE_ROOT, inherited_environment
 
 #: Written by an image build, where there is no .git.
 BUILD_COMMIT_FILE = "BUILD_COMMIT"
@@ -69,6 +70,25 @@ def code_digest(packages: Sequence[str]) -> str:
             digest.update(f"{folder.name}/{path.relative_to(folder)}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def provenance_here(packages: Sequence[str], data_file: str = "") -> Provenance:
+    """Where a run of this process comes from, whose environment need not be a service's.
+
+    Raises:
+        SetupError: there is no Java that runs Spark.
+    """
+    # Java may be the one in the wheel, which is on nobody's path.
+    java = find_java(inherited_environment()).home / "bin" / "java"
+    machine = environment_snapshot(java_version(str(java)))
+    return Provenance(git_commit(), code_digest(packages), machine, data_file)
+
+
+def java_version(java: str = "java") -> str:
+    """First line of ``java -version``."""
+    done = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    lines = [line for line in done.stderr.splitlines() if "version" in line]
+    return lines[0] if lines else "unknown"
 
 
 def environment_snapshot(java_version: str) -> dict[str, str]:

@@ -15,10 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-
-import httpx
+from collections.abc import Callable
 
 from core.adapters.ray import JobStatus, RayCluster
 from core.adapters.ray_token import keep_token
@@ -31,26 +28,17 @@ from core.errors import PilothouseError, TrainingError, UnavailableError
 from core.params import Params, load_params
 from core.problems import load_problem
 from core.problems.contract import Problem
-from core.services.environment import Launch, service_environment
-from core.services.foreground import make_launch
-from core.services.layout import layout_of
-from core.services.programs import mlflow
+from core.services.environment import service_environment
 from core.settings import CODE_ROOT, Settings, inherited_environment, load_settings
 from core.training import pipeline
-from core.training.job import java_version
-from core.training.provenance import (
-    Provenance,
-    code_digest,
-    environment_snapshot,
-    git_commit,
-)
+from core.training.own_server import launch_of, tracking_server
+from core.training.provenance import code_digest, provenance_here
 from core.training.spark_work import SparkTask, run_stages
 from core.training.tracking import track_run
 from core.training.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
 POLL_S = 1.0
-PROBE_TIMEOUT_S = 2.0
 JOINED, PRIVATE = "joined", "private"
 
 
@@ -91,15 +79,13 @@ def _validate(_: Settings, _params: Params, problem: Problem, ws: Workspace) -> 
 
 def _evaluate(settings: Settings, params: Params, problem: Problem, ws: Workspace) -> None:
     report = pipeline.evaluate_stage(problem, params.training, ws)
-    with _tracking_server(settings):
+    with tracking_server(settings):
         tracker = connect_tracking(settings).tracker
         tags = {"problem": problem.name, "profile": params.profile}
         run_id = tracker.create(
             problem.name, f"{problem.name}-dvc", {**tags, "started_by": settings.operator}
         )
-        snapshot = environment_snapshot(java_version())
-        provenance = Provenance(git_commit(), code_digest(settings.packages), snapshot)
-        track_run(tracker, run_id, problem, report, ws, provenance)
+        track_run(tracker, run_id, problem, report, ws, provenance_here(settings.packages))
         tracker.finish(run_id, RunStatus.FINISHED)
 
 
@@ -144,7 +130,7 @@ def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
         if settings.ray_address:
             raise
         LOG.info("no cluster runs; starting a private Ray for this stage")
-        launch = _launch(settings)
+        launch = launch_of(settings)
         if settings.ray_token_file:
             keep_token(settings.ray_token_file)
         environment = service_environment(launch, inherited_environment())
@@ -176,58 +162,6 @@ def _wait_for(cluster: RayCluster, job_id: str, what: str) -> None:
     sys.stdout.write(cluster.logs(job_id))
     if status is not JobStatus.SUCCEEDED:
         raise TrainingError(f"{what} failed.", fix="Its log is above.")
-
-
-def _launch(settings: Settings, *, keep: Collection[str] = ()) -> Launch:
-    """What services of this installation would start with, without starting them.
-
-    Stages tell nobody anything and know no secret but those in ``keep``.
-    """
-    layout = layout_of(settings.home)
-    layout.prepare()
-    return make_launch(settings.without_secrets(keep=keep), layout, inherited_environment())
-
-
-@contextmanager
-def _tracking_server(settings: Settings) -> Iterator[None]:
-    """The running MLflow server, or one on the installation's store for the time."""
-    # A server elsewhere is not ours to start.
-    if settings.mlflow_address or _answers(settings):
-        yield
-        return
-    launch = _launch(settings, keep=("mlflow_database_url",))
-    server = _start_server(launch)
-    try:
-        deadline = time.monotonic() + settings.start_timeout_s
-        while not _answers(settings):
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise UnavailableError(
-                    "MLflow does not start.", fix=f"See {launch.layout.log_of('mlflow')}."
-                )
-            time.sleep(POLL_S)
-        yield
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _start_server(launch: Launch) -> subprocess.Popen[bytes]:
-    with launch.layout.log_of("mlflow").open("ab") as log:
-        return subprocess.Popen(
-            mlflow(launch).argv,
-            env=service_environment(launch, inherited_environment()),
-            cwd=CODE_ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-
-
-def _answers(settings: Settings) -> bool:
-    try:
-        url = f"{settings.mlflow_url}/health"
-        return httpx.get(url, timeout=PROBE_TIMEOUT_S, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
 
 
 if __name__ == "__main__":

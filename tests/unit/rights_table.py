@@ -110,6 +110,9 @@ COMMANDS: Mapping[str, tuple[Visit, ...]] = {
     "runs compare": (Visit("runs compare none nil", READ),),
     "runs cancel": (Visit("runs cancel none", A.RUN_CANCELLED),),
     "serve status": (Visit("serve status", READ),),
+    # It reads files of the clone alone.
+    "pipeline report": (Visit("pipeline report", Door.MACHINE),),
+    "pipeline register": (Visit("pipeline register plums", A.RUN_STARTED),),
     "promote list": (Visit("promote list", READ),),
     "promote history": (Visit("promote history plums", READ),),
     "promote request": (Visit(f"promote request plums 1 {_WHY}", A.REQUEST_OPENED),),

@@ -81,3 +81,18 @@ def test_a_worker_that_does_not_promote_is_told(world: World) -> None:
 
     with pytest.raises(UnavailableError, match="worker"):
         ensure_models(world.pilothouse, say, actor="operator")
+
+
+def test_a_model_that_waits_for_the_worker_is_reason_enough_not_to_train(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.first_start.CONSIDER_TIMEOUT_S", 60.0)
+    run = world.train()
+
+    def say(text: str) -> None:
+        if text == "plums: the worker looks at the version":
+            beat(world.pilothouse, set())
+
+    ensure_models(world.pilothouse, say, actor="operator")
+    assert [one.id for one in world.pilothouse.runs.list()] == [run.id]
+    assert world.serving.waited_for == [("plums", 1)]
