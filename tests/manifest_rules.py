@@ -27,9 +27,7 @@ PROGRAMS = {"streamlit", "mlflow", "ray", "/bin/sh", "pg_isready"}
 #: Images that start their program by themselves; KubeRay writes the command of Ray's pods.
 WITH_ENTRYPOINT = {"postgres"}
 RAY_CONTAINERS = {"ray-head", "ray-worker"}
-DECLARED = {f"PILOTHOUSE_{name.upper()}" for name in Settings.model_fields} | {
-    "PILOTHOUSE_DATABASE_URL_FILE",  # until PostgreSQL's settings are here as well
-}
+DECLARED = {f"PILOTHOUSE_{name.upper()}" for name in Settings.model_fields}
 PROJECT = tomllib.loads((CODE_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LABELS = ("app.kubernetes.io/name", COMPONENT, "app.kubernetes.io/part-of")
 

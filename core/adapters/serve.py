@@ -212,7 +212,7 @@ def _state_of(application: Mapping[str, Any] | None) -> ServeState:
 
 def _is_blank(config: Mapping[str, Any] | None) -> bool:
     """Whether a configuration that was put tells replicas nothing."""
-    deployments = (config or {}).get("deployments", ())
+    deployments = (config or {}).get("deployments") or ()
     return bool(deployments) and not any(one.get("user_config") for one in deployments)
 
 
