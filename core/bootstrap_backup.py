@@ -71,16 +71,19 @@ def complete_interrupted(settings: Settings) -> None:
         UnavailableError: something cannot be moved.
     """
     if swap.is_incomplete(settings.home):
-        with alone(layout_of(settings.home)):
+        layout = layout_of(settings.home)
+        layout.run.mkdir(exist_ok=True)
+        with alone(layout):
             swap.complete_restore(settings.home)
 
 
 def _running(layout: Layout) -> Sequence[str]:
-    found = tagged_processes(layout)
-    if found:
-        return [f"process {one.pid}" for one in found]
+    services = len(tagged_processes(layout))
+    if services:
+        return ["its services run" if services > 1 else "a process of it runs"]
     # In another container its processes are not seen, but their worker touches its file.
     with httpx.Client() as http:
         if worker_probe(layout).look(http).health is Health.HEALTHY:
-            return ["the worker"]
-    return [f"process {pid}" for pid in users_of(layout.home, besides=STAYS)]
+            return ["its worker beats"]
+    users = users_of(layout.home, besides=STAYS)
+    return [f"process {pid} has a file of it open" for pid in users]

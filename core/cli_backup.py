@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core.backup.archive_reading import Archive, OnlyLook, read_archive
-from core.backup.contents import below_home, store_of
+from core.backup.contents import DATABASE, below_home, store_of
 from core.bootstrap_backup import complete_interrupted, connect_backups, connect_restore
 from core.cli_output import CONSOLE, ERRORS, Json, print_json, print_table
 from core.cli_session import host_session
@@ -132,7 +132,7 @@ def restore(
 def _who_may(settings: Settings, file: Path) -> str:
     """Who restores; empty where nothing is left that could tell."""
     complete_interrupted(settings)
-    if not (settings.home / "pilothouse.db").exists():
+    if not (settings.home / DATABASE).exists():
         return ""
     try:
         pilothouse, actor = host_session()

@@ -76,13 +76,15 @@ class ArchiveWriter:
         if name in self._names:
             return True
         try:
+            # Without waiting: a pipe would not be opened before somebody writes to it.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            return False
         with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                return False
             mode, mtime = stat.S_IMODE(found.st_mode), found.st_mtime
             if found.st_size <= _AT_ONCE:
                 content = file.read(_AT_ONCE)
@@ -96,8 +98,9 @@ class ArchiveWriter:
 
     def close(self) -> str:
         """Ends the archive with its manifest; returns the archive's SHA-256."""
-        manifest = Manifest(members=tuple(self.members))
-        self.add_bytes(MANIFEST_FILE, manifest.model_dump_json().encode())
+        page = Manifest(members=tuple(self.members)).model_dump_json().encode()
+        header = _header(MANIFEST_FILE, len(page), 0o600)
+        self._tar.addfile(header, io.BytesIO(page))
         self._tar.close()
         self._gzip.close()
         return self._digest.hexdigest()

@@ -108,7 +108,7 @@ class BackupService:
                 copies = self._copy_databases(work)
                 description = self._describe(copies, began, actor, with_secrets=with_secrets)
                 growing = work / "archive"
-                with growing.open("xb", opener=_private) as open_file:
+                with _new_private(growing) as open_file:
                     made = self._write(open_file, file, description, anchor, copies, say)
                     open_file.flush()
                     os.fsync(open_file.fileno())
@@ -234,8 +234,9 @@ def _refuse_existing(file: Path) -> None:
         raise ConflictError(f"{file} is there already.", fix="Choose another name.")
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+def _new_private(path: Path) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 @contextmanager

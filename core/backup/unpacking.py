@@ -14,6 +14,7 @@ from core.backup.manifest import DESCRIPTION_FILE, Description
 
 #: Parameters of the time of the backup, where they are not those of today; to be read.
 OLD_PARAMS = "params-of-backup.yaml"
+_WRITABLE = 0o222
 
 
 class Unpacking:
@@ -38,14 +39,16 @@ class Unpacking:
 
     def finish(self, archive: Archive) -> None:
         """Puts files that are there twice in both places, and gives each its rights and time."""
+        modes = {member.name: member.mode for member in archive.manifest.members}
         for member in archive.manifest.members:
             if member.name == DESCRIPTION_FILE:
                 continue
             place = self._place(member.name)
             if member.same_as:
                 place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                # Nobody writes to it, so both may be one file, as they are in DVC's cache.
-                _same(self._place(member.same_as), place, link=not member.mode & 0o222)
+                # What nobody writes to may be one file under both names, as in DVC's cache.
+                link = not (member.mode | modes[member.same_as]) & _WRITABLE
+                _same(self._place(member.same_as), place, link=link)
             time_s = self._mtimes[member.same_as or member.name]
             os.utime(place, (time_s, time_s))
             place.chmod(member.mode & 0o755)

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -286,13 +286,14 @@ class TestWriting:
         os.utime(source, (1000, 1000))
         copy, locked = tmp_path / "copy", tmp_path / "locked"
         copy.write_bytes(LARGE)
-        locked.write_bytes(LARGE)
+        locked.write_bytes(LARGE[::-1])
         locked.chmod(0o444)
 
         def fill(writer: ArchiveWriter) -> None:
             assert writer.add_file("home/mlflow/artifacts/model.onnx", source)
             assert writer.add_file("home/mlflow/artifacts/copy", copy)
             assert writer.add_file("home/batches/plums/a.parquet", locked)
+            assert writer.add_file("home/batches/.dvc/cache/files/md5/0a/1b", locked)
             writer.add_bytes("home/audit/anchor", b"{}")
 
         path = tmp_path / "a.tar.gz"
@@ -313,7 +314,7 @@ class TestWriting:
         assert (new / "mlflow" / "artifacts" / "copy").stat().st_nlink == 1
         shared = (new / "batches" / "plums" / "a.parquet").stat()
         assert (shared.st_nlink, shared.st_mode & 0o777) == (2, 0o444)
-        assert path.stat().st_size < 1.5 * len(LARGE)
+        assert path.stat().st_size < 2.5 * len(LARGE)
 
     def test_a_plain_tool_opens_it(self, tmp_path: Path) -> None:
         path = tmp_path / "a.tar.gz"
@@ -337,17 +338,17 @@ class TestWriting:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(archive, "_AT_ONCE", 16)
-        log = tmp_path / "segment"
+        log, name = tmp_path / "segment", "home/inference/plums/segments/1.arrow"
         log.write_bytes(b"x" * 1000)
         seen = archive._header
 
         def while_read(*given: object) -> tarfile.TarInfo:
-            with log.open("ab") as file:
-                file.write(b"more")
+            if given[0] == name:
+                with log.open("ab") as file:
+                    file.write(b"more")
             return seen(*given)  # type: ignore[arg-type]
 
         monkeypatch.setattr(archive, "_header", while_read)
-        name = "home/inference/plums/segments/1.arrow"
         path = tmp_path / "a.tar.gz"
         _write(path, lambda writer: _ignore(writer.add_file(name, log)))
         members = {one.name: one.size for one in read_archive(path, OnlyLook()).manifest.members}
@@ -371,7 +372,13 @@ class TestWriting:
                 writer.add_file("home/mlflow/artifacts/a", log)
 
     def test_a_full_disk_is_an_error_and_nothing_else(self) -> None:
-        with Path("/dev/full").open("wb", 0) as file, ArchiveWriter(file) as writer:
+        class Full(io.BytesIO):
+            def write(self, data: Any, /) -> int:
+                if self.tell() + len(data) > 10_000:
+                    raise OSError(28, "No space left on device")
+                return super().write(data)
+
+        with ArchiveWriter(Full()) as writer:
             with pytest.raises(OSError, match="No space"):
                 writer.add_bytes("home/audit/anchor", os.urandom(1 << 20))
 
@@ -437,7 +444,8 @@ class TestReading:
     )
     def test_what_no_backup_holds_is_refused(self, tmp_path: Path, info: tarfile.TarInfo) -> None:
         said = self._refused(_hostile(tmp_path / "bad.tar.gz", info), tmp_path)
-        assert "not an ordinary file" in said or "has no place" in said
+        known = ("not an ordinary file", "has no place", "outside the destination")
+        assert any(one in said for one in known)
 
     def test_a_file_is_not_written_through_a_link(self, tmp_path: Path) -> None:
         (tmp_path / "target").mkdir()
@@ -493,14 +501,20 @@ class TestReading:
 
     def test_a_flipped_bit_anywhere_is_found(self, whole: Path, tmp_path: Path) -> None:
         content = whole.read_bytes()
-        bad = tmp_path / "bad.tar.gz"
+        bad, refused = tmp_path / "bad.tar.gz", 0
         # The header of gzip holds a time and a system that mean nothing here.
         for place in [*range(10, len(content), 499), len(content) - 5]:
             flipped = bytearray(content)
             flipped[place] ^= 0x10
             bad.write_bytes(flipped)
-            with pytest.raises(InvalidInputError):
+            try:
                 read_archive(bad, OnlyLook())
+            except InvalidInputError:
+                refused += 1
+            else:
+                # The compressed form has bits that say nothing; what is in it is unharmed.
+                assert gzip.decompress(flipped) == gzip.decompress(content)
+        assert refused > 20
 
     def test_the_taker_hears_what_it_is_before_anything_is_unpacked(self, whole: Path) -> None:
         class Refusing(OnlyLook):

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core.backup import swap
 from core.domain import Health
 from core.errors import ConflictError, PortTakenError, SetupError
 from core.services import doctor, layout, manager, ports, waiting
@@ -258,3 +259,18 @@ def test_down_may_be_repeated_and_needs_no_start_before(tmp_path):
     assert installation.down() == 0
     assert installation.supervisor.programs() is None
     assert installation.up() is Outcome.STARTED
+
+
+def test_a_start_completes_a_restore_that_was_killed(tmp_path):
+    installation = Installation(tmp_path)
+    installation.layout.prepare()
+    home = installation.layout.home
+    (home / "pilothouse.db").write_text("old")
+    (swap.begin(home) / "pilothouse.db").write_text("new")
+    journal = swap.Journal(aside="before", away=("pilothouse.db",), incoming=("pilothouse.db",))
+    (home / ".restore" / "journal.json").write_text(journal.model_dump_json())
+
+    installation.up()
+
+    assert (home / "pilothouse.db").read_text() == "new"
+    assert (home / "before" / "pilothouse.db").read_text() == "old"
