@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
-
 from core.access.people import HOST, People
 from core.adapters.database import Database
 from core.adapters.database_accounts import AccountRecords
@@ -20,7 +18,7 @@ from core.domain import Health
 from core.promotion.audit import Action
 from core.promotion.trail import AuditTrail, Verification
 from core.services.alone import alone
-from core.services.health import worker_probe
+from core.services.health import http_client, worker_probe
 from core.services.layout import Layout, layout_of
 from core.services.processes import tagged_processes, users_of
 from core.settings import Settings
@@ -82,7 +80,7 @@ def _running(layout: Layout) -> Sequence[str]:
     if services:
         return ["its services run" if services > 1 else "a process of it runs"]
     # In another container its processes are not seen, but their worker touches its file.
-    with httpx.Client() as http:
+    with http_client() as http:
         if worker_probe(layout).look(http).health is Health.HEALTHY:
             return ["its worker beats"]
     users = users_of(layout.home, besides=STAYS)

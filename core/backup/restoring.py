@@ -128,9 +128,11 @@ class RestoreService:
                 "PILOTHOUSE_AUDIT_KEY_FILE.",
             )
         remarks = self._remarks(archive, found, new)
-        self._place_outside(new, with_secrets=archive.description.with_secrets)
+        self._place_by_settings(new, with_secrets=archive.description.with_secrets)
         say("changing places")
         os.sync()
+        # Unpacking may have taken minutes, in which a command may have begun.
+        _refuse(objection_to_situation(Situation(self._running(), (), (), replace)))
         swap.put_in_place(self._home, aside, away)
         return Restored(archive, self._home / aside if aside else None, remarks)
 
@@ -157,7 +159,7 @@ class RestoreService:
         return self._settings.model_copy(update=own)
 
     def _remarks(self, archive: Archive, found: Verification, new: Path) -> tuple[str, ...]:
-        """What is to be known about what was restored."""
+        """What is to be known about what was restored; old parameters stay if they differ."""
         description, anchor = archive.description, self._settings.audit_anchor
         said = [
             f"Accounts, keys and decisions are those of {clock(description.made_at)}: remove and "
@@ -181,21 +183,26 @@ class RestoreService:
             said.append(f"The parameters of the time differ from today's: see {OLD_PARAMS}.")
         return tuple(said)
 
-    def _place_outside(self, new: Path, *, with_secrets: bool) -> None:
-        """Puts key and anchor where the settings name files outside the home; keeps what is there.
+    def _place_by_settings(self, new: Path, *, with_secrets: bool) -> None:
+        """Puts key and anchor where the settings name other files than those of the home.
 
-        A key that was not in the backup is in its place already.
+        What is there outside the home stays as it is: an anchor is there to show that a trail
+        was turned back, and the key is the same.
         """
         for member, place in (
             (AUDIT_KEY, self._settings.audit_key),
             (ANCHOR, self._settings.audit_anchor),
         ):
-            ours = new / member
-            if _is_outside(self._settings, place) and ours.exists():
-                if not place.exists():
-                    write_durably(place, ours.read_bytes())
-                shutil.rmtree(ours.parent) if member == ANCHOR else ours.unlink()
+            brought = new / member
+            if place == self._home / member or not brought.exists():
+                continue
+            if not _is_outside(self._settings, place):
+                write_durably(new / place.relative_to(self._home), brought.read_bytes())
+            elif not place.exists():
+                write_durably(place, brought.read_bytes())
+            brought.unlink()
         if not with_secrets:
+            # Those that are there stay.
             shutil.rmtree(new / "secrets", ignore_errors=True)
 
 

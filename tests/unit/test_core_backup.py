@@ -521,11 +521,11 @@ class TestKeyAndAnchorElsewhere:
         changed = {"audit_key_file": str(apart / "key"), "audit_anchor_file": str(apart / "anchor")}
         return found.model_copy(update=changed)
 
-    def _make(self, settings: Settings, file: Path) -> Made:
+    def _make(self, settings: Settings, file: Path, *, with_secrets: bool = True) -> Made:
         pilothouse = connect(settings)
         try:
             service = BackupService(settings, pilothouse.audit)
-            return service.create(file, with_secrets=True, actor="operator")
+            return service.create(file, with_secrets=with_secrets, actor="operator")
         finally:
             pilothouse.database.close()
 
@@ -538,7 +538,25 @@ class TestKeyAndAnchorElsewhere:
         shutil.rmtree(tmp_path / "apart")
         _restore(settings, made.file)
         assert not (settings.home / "secrets" / "audit.key").exists()
-        assert not (settings.home / "audit").exists()
+        assert not (settings.home / "audit" / "anchor").exists()
+        again = connect(settings)
+        try:
+            assert again.audit.verify().is_whole
+        finally:
+            again.database.close()
+
+    @pytest.mark.parametrize("with_secrets", [True, False])
+    def test_a_place_of_its_own_in_the_home_is_one(
+        self, world: World, settings: Settings, tmp_path: Path, with_secrets: bool
+    ) -> None:
+        world.close()
+        apart = settings.home / "apart"
+        shutil.move(tmp_path / "apart", apart)
+        changed = {"audit_key_file": str(apart / "key"), "audit_anchor_file": str(apart / "anchor")}
+        settings = settings.model_copy(update=changed)
+        made = self._make(settings, tmp_path / "b.tar.gz", with_secrets=with_secrets)
+        done = _restore(settings, made.file, replace=True)
+        assert done.aside is not None
         again = connect(settings)
         try:
             assert again.audit.verify().is_whole
@@ -615,7 +633,7 @@ class TestDatabases:
         with closing(sqlite3.connect(path, timeout=30)) as connection:
             connection.execute(f"PRAGMA journal_mode={journal}")
             number = 0
-            while not stop.is_set():
+            while not stop.wait(0.002):
                 number += 1
                 with connection:
                     connection.execute("INSERT INTO one VALUES (?)", (number,))
