@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from core.backup.hashing import Tee, chunks
-from core.backup.manifest import MANIFEST_FILE, Manifest, Member
+from core.backup.manifest import MANIFEST_FILE, WRITABLE, Manifest, Member
 from core.errors import ConflictError
 
 #: A file up to this is read before its size is told, so that it may change meanwhile.
@@ -41,7 +41,7 @@ class ArchiveWriter:
             filename="",
             mode="wb",
             compresslevel=_LEVEL,
-            fileobj=Tee(file, self._digest),  # type: ignore[arg-type]
+            fileobj=Tee(file, self._digest),
             mtime=0,
         )
         self._tar = tarfile.open(  # noqa: SIM115 - closed by ``close`` or at the block's end
@@ -107,7 +107,9 @@ class ArchiveWriter:
 
     def _share(self, name: str, file: BinaryIO, size: int, mode: int) -> bool:
         """Notes that a file's bytes are stored already; says whether they are."""
-        if size < _WORTH_SHARING or size not in self._sizes:
+        # What nobody may write to is one file again when it is restored: always worth it.
+        least = _WORTH_SHARING if mode & WRITABLE else 1
+        if size < least or size not in self._sizes:
             return False
         digest = hashlib.sha256()
         for chunk in chunks(file):
@@ -124,7 +126,7 @@ class ArchiveWriter:
         digest = hashlib.sha256()
         source = Tee(file, digest)
         try:
-            self._tar.addfile(header, source)  # type: ignore[arg-type]
+            self._tar.addfile(header, source)
         except OSError as exc:
             if source.count < header.size and "unexpected end" in str(exc):
                 raise ConflictError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import os
 import tarfile
 import zlib
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -80,7 +79,7 @@ def read_archive(path: Path, taker: Taker) -> Archive:
     except FileNotFoundError as exc:
         raise NotFoundError(f"There is no file {path}.", fix="Name the backup.") from exc
     with file, _told_as_broken(path):
-        unpacked = gzip.GzipFile(fileobj=Tee(file, digest), mode="rb")  # type: ignore[arg-type]
+        unpacked = gzip.GzipFile(fileobj=Tee(file, digest), mode="rb")
         with tarfile.open(fileobj=unpacked, mode="r|") as tar:
             description, manifest, found = _read_members(tar, taker)
         # The checksum of the compressed stream stands at its end.
@@ -136,7 +135,7 @@ def _require_ordinary(header: tarfile.TarInfo) -> None:
     tarfile.data_filter(header, _NOWHERE)
 
 
-def _page(content: BinaryIO | io.BufferedReader, header: tarfile.TarInfo) -> bytes:
+def _page(content: IO[bytes], header: tarfile.TarInfo) -> bytes:
     if header.size > _LARGEST_PAGE:
         raise tarfile.ReadError(f"{header.name} is too large")
     return content.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 _CHUNK = 1 << 20
 
@@ -49,7 +49,7 @@ class Tee(io.RawIOBase):
         self.count += len(data)
 
 
-def chunks(file: BinaryIO | io.BufferedIOBase) -> Iterator[bytes]:
+def chunks(file: IO[bytes] | io.BufferedIOBase) -> Iterator[bytes]:
     """What is left of a file, piece by piece."""
     read: Callable[[int], bytes] = file.read
     while chunk := read(_CHUNK):

@@ -13,6 +13,8 @@ from core.frozen import Frozen
 FORMAT = 1
 #: The first member, and the last: an archive that was cut off has no manifest.
 DESCRIPTION_FILE, MANIFEST_FILE = "description.json", "manifest.json"
+#: Of a file's mode: somebody may write to it.
+WRITABLE = 0o222
 
 
 class Description(Frozen):

@@ -10,11 +10,10 @@ from typing import BinaryIO
 
 from core.backup.archive_reading import Archive
 from core.backup.contents import below_home
-from core.backup.manifest import DESCRIPTION_FILE, Description
+from core.backup.manifest import DESCRIPTION_FILE, WRITABLE, Description
 
 #: Parameters of the time of the backup, where they are not those of today; to be read.
 OLD_PARAMS = "params-of-backup.yaml"
-_WRITABLE = 0o222
 
 
 class Unpacking:
@@ -47,7 +46,7 @@ class Unpacking:
             if member.same_as:
                 place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 # What nobody writes to may be one file under both names, as in DVC's cache.
-                link = not (member.mode | modes[member.same_as]) & _WRITABLE
+                link = not (member.mode | modes[member.same_as]) & WRITABLE
                 _same(self._place(member.same_as), place, link=link)
             time_s = self._mtimes[member.same_as or member.name]
             os.utime(place, (time_s, time_s))

@@ -31,6 +31,8 @@ from tests.unit.core_fakes import PROBLEM, make_trail
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 WRITER_TIMEOUT_S = 60
 NAME = PROBLEM.name
+#: Each is made at another moment of what is being written.
+BACKUPS = 8
 
 
 @contextmanager
@@ -84,61 +86,69 @@ def _wait_for(what: Callable[[], bool], timeout_s: float = 120) -> None:
         time.sleep(0.5)
 
 
+def _restored(tmp_path: Path, file: Path) -> Home:
+    """A home of its own, made of a backup; what can be said of every one is looked at."""
+    settings = Settings(home=tmp_path / f"from-{file.name}")
+    connect_restore(settings, file, "", "all was lost").restore(file, replace=False)
+    home = Home(settings.home)
+    assert home.trail.verify().is_whole
+    assert home.trail.list(1)[0].entry.action == Action.BACKUP_RESTORED
+    # What a row names is there, with the bytes that it names, and once on the disk.
+    cache = batches_folder(home.home) / ".dvc" / "cache" / "files" / "md5"
+    for batch_id, version in home.batches().items():
+        stored, md5 = batch_file(home.home, NAME, batch_id), version.removeprefix("md5:")
+        assert file_md5(stored) == md5
+        assert (cache / md5[:2] / md5[2:]).stat().st_ino == stored.stat().st_ino
+    # No answer is missing and none is there twice, though files were compacted meanwhile.
+    answers = home.answers()
+    assert answers == list(range(len(answers)))
+    return home
+
+
 def test_what_is_lost_is_back_and_fits_together(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    settings, file = Settings(home=tmp_path / "home"), tmp_path / "b.tar.gz"
+    settings, files = Settings(home=tmp_path / "home"), []
     (settings.home / "mlflow").mkdir(parents=True)
     with _mlflow_server(settings.home / "mlflow") as url, closing(Home(settings.home)) as home:
+        backups = BackupService(settings, home.trail)
         with _writing(settings.home, url, tmp_path / "stop"):
             _wait_for(lambda: len(home.runs()) > 3 and len(home.batches()) > 3)
-            before = (set(home.runs()), home.batches(), len(home.answers()))
-            began = time.monotonic()
-            made = BackupService(settings, home.trail).create(
-                file, with_secrets=True, actor="operator"
-            )
-            took_s = time.monotonic() - began
+            for number in range(BACKUPS):
+                before = (set(home.runs()), home.batches(), len(home.answers()))
+                files.append(tmp_path / f"{number}.tar.gz")
+                began = time.monotonic()
+                made = backups.create(files[-1], with_secrets=True, actor="operator")
+                took_s = time.monotonic() - began
             after = (set(home.runs()), home.batches())
         assert home.trail.verify().is_whole
     shutil.rmtree(settings.home)
 
-    other = Settings(home=tmp_path / "other")
-    connect_restore(other, file, "", "all was lost").restore(file, replace=False)
-
-    with _mlflow_server(other.home / "mlflow") as url, closing(Home(other.home)) as home:
-        assert home.trail.verify().is_whole
-        assert home.trail.list(1)[0].entry.action == Action.BACKUP_RESTORED
-        runs, batches, answers = set(home.runs()), home.batches(), home.answers()
+    for file in files[:-1]:
+        _restored(tmp_path, file).close()
+    with closing(_restored(tmp_path, files[-1])) as home:
+        runs, batches = set(home.runs()), home.batches()
         # All from before it began, and nothing from after it was done.
         assert before[0] <= runs <= after[0]
         assert before[1].items() <= batches.items() <= after[1].items()
-        # What a row names is there, with the bytes that it names.
-        tracker = RunTracker(connected_client(url))
-        for run_id in sorted(runs):
-            read = tracker.read_file(run_id, "report/report.txt", tmp_path / "read")
-            assert read == backup_writer.artifact_of(run_id)
-        cache = batches_folder(other.home) / ".dvc" / "cache" / "files" / "md5"
-        for batch_id, version in batches.items():
-            stored = batch_file(other.home, NAME, batch_id)
-            md5 = version.removeprefix("md5:")
-            assert file_md5(stored) == md5
-            assert (cache / md5[:2] / md5[2:]).stat().st_ino == stored.stat().st_ino
-        # No answer is missing and none is there twice, though files were compacted meanwhile.
-        assert answers == list(range(len(answers)))
-        assert len(answers) >= before[2]
-        # Nothing that MLflow keeps knows where the home was.
-        with closing(sqlite3.connect(other.home / "mlflow" / "mlflow.db")) as tracked:
-            assert not [line for line in tracked.iterdump() if str(settings.home) in line]
-        # And it goes on: new data is taken in, DVC knows it, MLflow takes a run.
-        again = backup_writer.batch_service(other.home, home.database)
-        given = tmp_path / "new.csv"
-        given.write_text("weight,stones,colour\n33,1,blue\n")
-        added = again.add(NAME, given, name="new.csv", actor="ann")
-        assert added.is_new
-        assert tracker.create(NAME, "a run", {})
+        assert before[2] <= len(home.answers())
+        with _mlflow_server(home.home / "mlflow") as url:
+            tracker = RunTracker(connected_client(url))
+            for run_id in sorted(runs):
+                read = tracker.read_file(run_id, "report/report.txt", tmp_path / "read")
+                assert read == backup_writer.artifact_of(run_id)
+            # Nothing that MLflow keeps knows where the home was.
+            with closing(sqlite3.connect(home.home / "mlflow" / "mlflow.db")) as tracked:
+                assert not [line for line in tracked.iterdump() if str(settings.home) in line]
+            # And it goes on: new data is taken in, DVC knows it, MLflow takes a run.
+            given = tmp_path / "new.csv"
+            given.write_text("weight,stones,colour\n33,1,blue\n")
+            again = backup_writer.batch_service(home.home, home.database)
+            assert again.add(NAME, given, name="new.csv", actor="ann").is_new
+            assert tracker.create(NAME, "a run", {})
         tell(
-            f"{len(runs)} of {len(after[0])} runs, {len(batches)} of {len(after[1])} batches, "
-            f"{len(answers)} answers; {made.files} files, {made.content_bytes / 2**20:.1f} MiB in "
+            f"{len(runs)} of {len(after[0])} runs, {len(batches)} of {len(after[1])} batches; "
+            f"{made.files} files, {made.content_bytes / 2**20:.1f} MiB in "
             f"{made.archive_bytes / 2**20:.1f} MiB, {took_s:.1f} s while somebody wrote"
         )
 

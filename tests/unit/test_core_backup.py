@@ -50,7 +50,7 @@ from tests.unit.core_fakes import World, make_trail, make_world
 
 FILES = {
     "mlflow/artifacts/1/models/m-1/artifacts/model.onnx": b"model" * 10_000,
-    "batches/plums/0a.parquet": b"rows" * 10_000,
+    "batches/plums/0a.parquet": b"rows" * 10,
     "batches/plums/0a.parquet.dvc": b"outs:",
     "batches/.dvc/config": b"[core]",
     "labels/plums/daily/2026-11-22/labels-1.parquet": b"labels",
