@@ -40,9 +40,8 @@ def connect_restore(settings: Settings, file: Path, actor: str, reason: str) -> 
     """
 
     def sign(staged: Settings, told: str) -> Verification:
-        database = Database(staged.database_url)
+        database = open_database(staged)
         try:
-            database.migrate()
             people = People(AccountRecords(database), has_login=staged.has_login)
             trail = connect_trail(staged, database, people)
             found = trail.verify()
@@ -59,6 +58,21 @@ def connect_restore(settings: Settings, file: Path, actor: str, reason: str) -> 
 
     layout = layout_of(settings.home)
     return RestoreService(settings, layout, ours(settings), lambda: _running(layout), sign)
+
+
+def open_database(settings: Settings) -> Database:
+    """Opens an installation's database and brings its schema to this release's.
+
+    A restore that was killed is completed first: what it left may lack the database.
+
+    Raises:
+        ConflictError: a restore is at work.
+        UnavailableError: the database does not answer, or a restore cannot be completed.
+    """
+    complete_interrupted(settings)
+    database = Database(settings.database_url)
+    database.migrate()
+    return database
 
 
 def complete_interrupted(settings: Settings) -> None:

@@ -65,6 +65,8 @@ def create(
         f"{made.file}: {count(made.files, 'file')}, {_mib(made.content_bytes)} in "
         f"{_mib(made.archive_bytes)}, sha256 {made.sha256}."
     )
+    for absent in made.description.absent:
+        _say(f"Not in it: {absent}, which is not in the home.")
     if without_secrets:
         _say("It holds no keys: keep secrets/ of the home elsewhere, for a restore needs them.")
     else:
@@ -98,6 +100,8 @@ def show(file: File, as_json: Json = False) -> None:
         f"{about.pilothouse}, {'with' if about.with_secrets else 'without'} secrets, "
         f"sha256 {archive.sha256}."
     )
+    for absent in about.absent:
+        _say(f"Not in it: {absent}, which was not in the home.")
     rows = [(title, files, _mib(size)) for title, (files, size) in parts.items()]
     print_table("What is in it", ("part", "files", "size"), rows)
 

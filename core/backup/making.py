@@ -50,6 +50,8 @@ _PART = ".pilothouse-backup-"
 #: A folder of this age may not be locked yet.
 _YOUNG_S = 60.0
 
+_DATABASES = {DATABASE: "Pilothouse's database", MLFLOW_DATABASE: "MLflow's database"}
+
 Say = Callable[[str], None]
 
 
@@ -133,6 +135,7 @@ class BackupService:
             home=str(self._settings.home),
             with_secrets=with_secrets,
             settings=self._settings.public(),
+            absent=tuple(title for name, title in _DATABASES.items() if name not in copies),
             artifacts_elsewhere=artifacts_elsewhere(tracked) if tracked else (),
         )
 
@@ -171,16 +174,14 @@ class BackupService:
         in order: the worker carries out what was decided.
         """
         home = self._settings.home
-        sources = {
-            DATABASE: (sqlite_file(self._settings.database_url), "Pilothouse's database"),
-            MLFLOW_DATABASE: (home / MLFLOW_DATABASE, "MLflow's database"),
-        }
+        sources = {DATABASE: sqlite_file(self._settings.database_url)}
+        sources[MLFLOW_DATABASE] = home / MLFLOW_DATABASE
         copies: dict[str, Path] = {}
         with Turn(home / "decisions.lock").taken():
-            for name, (source, title) in sources.items():
+            for name, source in sources.items():
                 if source.exists():
                     copies[name] = work / Path(name).name
-                    copy_sqlite(source, copies[name], title)
+                    copy_sqlite(source, copies[name], _DATABASES[name])
         return copies
 
     def _add(self, writer: ArchiveWriter, store: Store) -> None:

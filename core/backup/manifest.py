@@ -33,6 +33,8 @@ class Description(Frozen):
     with_secrets: bool
     #: Settings of the time that are no secret.
     settings: Mapping[str, str] = Field(default_factory=dict)
+    #: Databases that were not in the home: another server's, or not yet made.
+    absent: tuple[str, ...] = ()
     #: Where MLflow says that artifacts lie, if not behind its own server; examples.
     artifacts_elsewhere: tuple[str, ...] = ()
 

@@ -171,6 +171,8 @@ class RestoreService:
                 f"The anchor {anchor} was left as it is: `pilothouse audit verify` finds the rows "
                 "since the backup missing, until `pilothouse audit anchor` sets it anew."
             )
+        if description.absent:
+            said.append(f"Not in the backup: {', '.join(description.absent)}.")
         if description.artifacts_elsewhere:
             said.append(
                 "Artifacts that do not lie behind MLflow's server are no part of the backup, "

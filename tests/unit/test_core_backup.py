@@ -250,6 +250,43 @@ class TestMaking:
         assert read.description.home == str(_settings(world).home)
         assert len(read.manifest.members) == made.files
 
+    def test_a_database_that_is_not_in_the_home_is_named(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        (_settings(world).home / "mlflow" / "mlflow.db").unlink()
+        made = _create(world, tmp_path / "b.tar.gz")
+        assert made.description.absent == ("MLflow's database",)
+        _lose(world)
+        done = _restore(_settings(world), made.file)
+        assert "Not in the backup: MLflow's database." in done.remarks
+
+    def test_what_is_written_once_files_are_copied_is_in_no_database(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A row that comes with its file while files are copied: the file may be there alone."""
+        audit, home = world.pilothouse.audit, _settings(world).home
+        add = archive.ArchiveWriter.add_file
+
+        def meanwhile(self: archive.ArchiveWriter, name: str, path: Path) -> bool:
+            if name.startswith("home/mlflow/artifacts"):
+                (home / "mlflow" / "artifacts" / "late").write_bytes(b"late")
+                (home / "training-data").mkdir(exist_ok=True)
+                (home / "training-data" / "late.parquet").write_bytes(b"late")
+                audit.record(Action.RUN_STARTED, actor="ann", object="run late")
+            return add(self, name, path)
+
+        monkeypatch.setattr(archive.ArchiveWriter, "add_file", meanwhile)
+        made = _create(world, tmp_path / "b.tar.gz")
+        _lose(world)
+        _restore(_settings(world), made.file)
+        assert (home / "training-data" / "late.parquet").exists()
+        again = connect(_settings(world))
+        try:
+            assert "run late" not in {row.entry.object for row in again.audit.list(None)}
+            assert again.audit.verify().is_whole
+        finally:
+            again.database.close()
+
     def test_no_file_is_replaced(self, world: World, tmp_path: Path) -> None:
         file = tmp_path / "b.tar.gz"
         file.write_text("precious")

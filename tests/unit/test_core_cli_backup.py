@@ -49,6 +49,7 @@ def test_by_itself_it_makes_one_in_the_home(world: World) -> None:
     (file,) = (world.pilothouse.settings.home / "backups").iterdir()
     assert str(file) in said
     assert "holds the keys" in said
+    assert "Not in it: MLflow's database" in said
     assert "copy it to another machine" in said
 
 
