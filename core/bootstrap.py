@@ -19,6 +19,7 @@ from core.adapters.mlflow import RunTracker, connected_client
 from core.adapters.mlflow_registry import ModelRegistry
 from core.adapters.nannyml import load_later, load_reference
 from core.adapters.ray import RayCluster
+from core.bootstrap_backup import open_database
 from core.bootstrap_deciding import assemble_deciding
 from core.bootstrap_engines import explain_by_fanova
 from core.bootstrap_rollouts import assemble_conductor
@@ -195,8 +196,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
     params = load_params(settings.params_file)
     problems = {name: load_problem(name, settings.packages) for name in params.problems}
     be_impatient()
-    database = Database(settings.database_address)
-    database.migrate()
+    database = open_database(settings)
     accounts = AccountRecords(database)
     tracking = connect_tracking(settings)
     adapters = Adapters(

@@ -10,6 +10,7 @@ import typer
 from core import (
     cli_alerts,
     cli_audit,
+    cli_backup,
     cli_batches,
     cli_compare,
     cli_drift,
@@ -48,6 +49,7 @@ cli_batches.register(app)
 cli_drift.register(app)
 cli_alerts.register(app)
 cli_audit.register(app)
+cli_backup.register(app)
 cli_retrain.register(app)
 cli_rollouts.register(app)
 cli_foreground.register(app, after_start=cli_models.ensure_served)

@@ -41,13 +41,23 @@ LEAST_ROLE: Mapping[Action, Role] = MappingProxyType(
         Action.TOKEN_ISSUED: Role.ADMIN,
         Action.KEY_MADE: Role.ADMIN,
         Action.KEY_REVOKED: Role.ADMIN,
+        Action.BACKUP_MADE: Role.ADMIN,
+        Action.BACKUP_RESTORED: Role.ADMIN,
     }
 )
 #: What somebody may do to their own account, whatever their role.
 OF_ONESELF = frozenset({Action.TOKEN_RENEWED})
 #: What whoever owns the files of an installation may do at its command line without a token:
-#: start it with its first models, and let an admin in again who has lost the token.
-OF_THE_HOST = frozenset({Action.RUN_STARTED, Action.ADMIN_RECOVERED})
+#: start it with its first models, let an admin in again who has lost the token, and back it up
+#: and restore it: by a schedule, and when nothing is left that could tell who somebody is.
+OF_THE_HOST = frozenset(
+    {
+        Action.RUN_STARTED,
+        Action.ADMIN_RECOVERED,
+        Action.BACKUP_MADE,
+        Action.BACKUP_RESTORED,
+    }
+)
 #: And this as well while there is no admin yet.
 UNTIL_AN_ADMIN_IS_THERE = frozenset(
     {
@@ -90,6 +100,7 @@ IN_WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
             {Action.KEY_MADE, Action.KEY_REVOKED}
         ),
         "set the anchor of the audit trail anew": frozenset({Action.TRAIL_ANCHORED}),
+        "make backups and restore them": frozenset({Action.BACKUP_MADE, Action.BACKUP_RESTORED}),
         "renew their own token": OF_ONESELF,
     }
 )

@@ -141,6 +141,12 @@ class SegmentStore:
                 files[0].parent.rmdir()
             return len(old)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps compaction and pruning away until the block ends, so that no file goes."""
+        with self._locked(exclusive=False):
+            yield
+
     def _closed_segments(self) -> list[Path]:
         remove_unborn(self.segments)
         chosen: list[Path] = []

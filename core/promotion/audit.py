@@ -62,6 +62,8 @@ class Action(StrEnum):
     TOKEN_ISSUED = "token issued"
     TOKEN_RENEWED = "token renewed"
     ADMIN_RECOVERED = "admin recovered"
+    BACKUP_MADE = "backup made"
+    BACKUP_RESTORED = "backup restored"
 
 
 class Outcome(StrEnum):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from enum import Enum
 
-from core.errors import ConflictError, SetupError
+from core.backup.swap import complete_restore
+from core.errors import SetupError
 from core.services import doctor, ports
+from core.services.alone import alone
 from core.services.checks import require
 from core.services.environment import service_environment
 from core.services.foreground import launch_at, make_launch, prepare_head
@@ -74,7 +74,8 @@ class ServiceManager:
             ConflictError: another command starts or stops services just now.
         """
         self._layout.prepare()
-        with _alone(self._layout):
+        with alone(self._layout):
+            complete_restore(self._layout.home)
             watch = self._repaired(say, on_wait)
             if watch is not None:
                 return watch
@@ -93,7 +94,7 @@ class ServiceManager:
         """
         if not self._layout.run.is_dir():
             return end_tagged(self._layout)
-        with _alone(self._layout):
+        with alone(self._layout):
             return self._stop()
 
     def _repaired(self, say: Callable[[str], None], on_wait: OnWait) -> Outcome | None:
@@ -186,17 +187,3 @@ class ServiceManager:
             return self._layout.fingerprint_file.read_text(encoding="utf-8") == wanted
         except OSError:
             return False
-
-
-@contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """Holds the lock of the one command that may start or stop services."""
-    with layout.lock_file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise ConflictError(
-                "Another command starts or stops the services just now.",
-                fix="Wait for it to finish, then try again.",
-            ) from exc
-        yield

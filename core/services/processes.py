@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import psutil
@@ -37,6 +37,19 @@ def tagged_processes(layout: Layout) -> Sequence[psutil.Process]:
             if child.pid not in spared:
                 found[child.pid] = child
     return tuple(found.values())
+
+
+def users_of(folder: Path, besides: Collection[str]) -> Sequence[int]:
+    """Pids of other processes of this user that have a file below a folder open.
+
+    ``besides`` are entries of the folder that anybody may have open.
+    """
+    me = psutil.Process().pid
+    return tuple(
+        process.pid
+        for process in psutil.process_iter()
+        if process.pid != me and _has_open(process, folder, besides)
+    )
 
 
 def end_tagged(
@@ -76,6 +89,17 @@ def _is_ours(process: psutil.Process, layout: Layout) -> bool:
         return mark == layout.installation and not _has_terminal(process.pid)
     except (psutil.Error, OSError):
         return False  # gone meanwhile, or another user's
+
+
+def _has_open(process: psutil.Process, folder: Path, besides: Collection[str]) -> bool:
+    try:
+        files = [Path(file.path) for file in process.open_files()]
+    except (psutil.Error, OSError):
+        return False  # gone meanwhile, or another user's
+    return any(
+        file.is_relative_to(folder) and file.relative_to(folder).parts[0] not in besides
+        for file in files
+    )
 
 
 def _has_terminal(pid: int) -> bool:

@@ -44,8 +44,14 @@ LEAST: Mapping[A, Role] = {
     A.TOKEN_ISSUED: ADMIN,
     A.KEY_MADE: ADMIN,
     A.KEY_REVOKED: ADMIN,
+    A.BACKUP_MADE: ADMIN,
+    A.BACKUP_RESTORED: ADMIN,
     A.TOKEN_RENEWED: VIEWER,
 }
+
+
+#: What whoever owns the files may as well, without a token.
+OR_THE_HOST = frozenset({A.BACKUP_MADE, A.BACKUP_RESTORED})
 
 
 class Door(Enum):
@@ -55,7 +61,8 @@ class Door(Enum):
     SIGNED_IN = "signed in"
     #: To own the files, and to have no token.
     HOST = "host"
-    #: Nothing: it tells of this machine's processes and touches no record of the installation.
+    #: Nothing: it tells of this machine's processes, or of a file that is given, and touches no
+    #: record of the installation.
     MACHINE = "machine"
 
 
@@ -69,7 +76,7 @@ def is_allowed(role: Role | None, needs: Needs) -> bool:
     if needs is Door.HOST:
         return role is None
     if role is None:
-        return False
+        return needs in OR_THE_HOST
     if needs is Door.SIGNED_IN:
         return True
     return LADDER.index(role) >= LADDER.index(LEAST[needs])
@@ -170,6 +177,9 @@ COMMANDS: Mapping[str, tuple[Visit, ...]] = {
     "keys make": (Visit("keys make plums --name shop", A.KEY_MADE),),
     "keys list": (Visit("keys list", READ),),
     "keys revoke": (Visit("keys revoke none", A.KEY_REVOKED),),
+    "backup create": (Visit("backup create", A.BACKUP_MADE),),
+    "backup show": (Visit("backup show {file}", Door.MACHINE),),
+    "backup restore": (Visit("backup restore {file}", A.BACKUP_RESTORED),),
 }
 
 #: Where the panel's code draws a button, and its label with … for what changes -> what it takes.

@@ -375,6 +375,7 @@ class TestServe:
             "detail": "[all] well",
             "failures": {},
             "beside": {},
+            "is_blank": False,
             "slo": {"plums": None},
             "last_repairs": {"plums": None},
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core.backup import swap
 from core.domain import Health
 from core.errors import ConflictError, PortTakenError, SetupError
 from core.services import doctor, foreground, layout, ports, waiting
@@ -267,3 +268,18 @@ def test_what_is_there_already_needs_neither_token_nor_proxy_here(tmp_path):
     assert not installation.layout.haproxy_launcher.exists()
     assert not installation.settings.ray_token_file.exists()
     assert ports.read_ports(installation.layout.ports_file)
+
+
+def test_a_start_completes_a_restore_that_was_killed(tmp_path):
+    installation = Installation(tmp_path)
+    installation.layout.prepare()
+    home = installation.layout.home
+    (home / "pilothouse.db").write_text("old")
+    (swap.begin(home) / "pilothouse.db").write_text("new")
+    journal = swap.Journal(aside="before", away=("pilothouse.db",), incoming=("pilothouse.db",))
+    (home / ".restore" / "journal.json").write_text(journal.model_dump_json())
+
+    installation.up()
+
+    assert (home / "pilothouse.db").read_text() == "new"
+    assert (home / "before" / "pilothouse.db").read_text() == "old"

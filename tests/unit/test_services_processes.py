@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from core.services.layout import TAG, Layout, layout_of
-from core.services.processes import end_tagged, tagged_processes
+from core.services.processes import end_tagged, tagged_processes, users_of
 
 SLEEP = "import time; time.sleep(60)"
 READY = f"print(1, flush=True); {SLEEP}"
@@ -84,3 +84,20 @@ def test_ends_also_what_ignores_the_polite_request(layout):
         assert end_tagged(layout, term_wait_s=0.2) == 1
         assert not psutil.pid_exists(process.pid)
     assert end_tagged(layout) == 0
+
+
+def test_finds_who_has_a_file_of_a_folder_open(tmp_path):
+    def opening(path: Path) -> str:
+        return f"kept = open({str(path)!r}, 'a'); {READY}"
+
+    (tmp_path / "logs").mkdir()
+    with (
+        running(opening(tmp_path / "pilothouse.db"), None) as holder,
+        running(opening(tmp_path / "logs" / "worker.log"), None) as reader,
+        (tmp_path / "ours").open("w"),
+    ):
+        for process in (holder, reader):
+            assert process.stdout is not None
+            process.stdout.readline()
+        assert users_of(tmp_path, besides=["logs"]) == (holder.pid,)
+        assert set(users_of(tmp_path, besides=[])) == {holder.pid, reader.pid}

@@ -1,0 +1,28 @@
+"""The lock of the one command that starts, stops or replaces an installation."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.errors import ConflictError
+from core.services.layout import Layout
+
+
+@contextmanager
+def alone(layout: Layout) -> Iterator[None]:
+    """Holds the lock until the block ends; the folder ``run`` has to be there.
+
+    Raises:
+        ConflictError: another command holds it.
+    """
+    with layout.lock_file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise ConflictError(
+                "Another command starts, stops or restores the installation just now.",
+                fix="Wait for it to finish, then try again.",
+            ) from exc
+        yield
