@@ -91,4 +91,4 @@ done
 step "Delivered"
 echo "The staging endpoint is http://localhost:$PILOTHOUSE_SERVING_PORT, its panel" \
     "http://localhost:$PILOTHOUSE_PANEL_PORT, the report $report/report.md."
-echo "To end it: scripts/deliver.sh --end"
+echo "To end it: sh scripts/deliver.sh --end"
