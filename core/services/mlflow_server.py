@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from core.errors import SetupError
 from core.settings import inherited_environment, load_settings
 
 
@@ -18,9 +19,15 @@ def main() -> None:
     """Becomes MLflow's server; what follows on the command line is for it.
 
     Raises:
-        SetupError: what was given is no address, or its file cannot be read.
+        SetupError: nothing was given, it is no address, or its file cannot be read.
     """
     address = load_settings().given_mlflow_database
+    if not address:
+        # MLflow would begin a store of its own wherever it stands.
+        raise SetupError(
+            "MLflow was given no database.",
+            fix="Give one in PILOTHOUSE_MLFLOW_DATABASE_URL, and run `make up`.",
+        )
     program = str(Path(sys.executable).with_name("mlflow"))
     os.execve(  # noqa: S606 - a program of this virtual environment
         sys.executable,

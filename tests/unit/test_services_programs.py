@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from core.errors import SetupError
-from core.services import haproxy
+from core.services import haproxy, mlflow_server
 from core.services.environment import Launch, declared_environment, service_environment
 from core.services.java import JavaRuntime
 from core.services.layout import TAG, layout_of
@@ -58,6 +58,20 @@ def test_mlflow_is_told_of_a_database_where_nobody_else_sees_it():
     assert "--backend-store-uri" not in given
     # All else is as it was.
     assert given[given.index("--serve-artifacts") :] == own[own.index("--serve-artifacts") :]
+
+
+def test_mlflow_does_not_start_on_a_store_that_nobody_chose(monkeypatch, tmp_path):
+    file = tmp_path / "address"
+    monkeypatch.setenv("PILOTHOUSE_MLFLOW_DATABASE_URL_FILE", str(file))
+    became: list[dict[str, str]] = []
+    monkeypatch.setattr("os.execve", lambda *given: became.append(given[2]))
+    file.write_text("")
+    with pytest.raises(SetupError, match="no database"):
+        mlflow_server.main()
+    assert became == []
+    file.write_text("postgres://us:pw@host/runs\n")
+    mlflow_server.main()
+    assert became[0]["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg://us:pw@host/runs"
 
 
 def test_only_the_panel_binds_another_address_than_the_loopback():
