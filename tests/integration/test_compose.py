@@ -58,7 +58,11 @@ class Engine:
             return
         for needed in ours()[name].get("depends_on", {}):
             self.start(needed)
-        with (self._logs / f"{name}.log").open("wb") as log:
+        self._spawn(name)
+        self._wait_until_healthy(name)
+
+    def _spawn(self, name: str) -> None:
+        with (self._logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 self._argv(name),
                 env=self.environment(name),
@@ -66,7 +70,6 @@ class Engine:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._wait_until_healthy(name)
 
     def run(self, name: str) -> None:
         """Runs a service that ends."""
@@ -113,8 +116,10 @@ class Engine:
             if done.returncode == 0:
                 return
             log = (self._logs / f"{name}.log").read_text(errors="replace")
-            assert self.running[name].poll() is None, log[-4000:]
             assert time.monotonic() < deadline, done.stderr[-500:] + log[-4000:]
+            if self.running[name].poll() is not None:
+                # As the file says: restart unless stopped.
+                self._spawn(name)
             time.sleep(1)
 
 
