@@ -8,7 +8,6 @@ from pathlib import Path
 from core.access.people import HOST, People
 from core.adapters.database import Database
 from core.adapters.database_accounts import AccountRecords
-from core.backup import swap
 from core.backup.deciding import STAYS
 from core.backup.making import BackupService
 from core.backup.releases import ours
@@ -17,7 +16,7 @@ from core.bootstrap_deciding import connect_trail
 from core.domain import Health
 from core.promotion.audit import Action
 from core.promotion.trail import AuditTrail, Verification
-from core.services.alone import alone
+from core.services.alone import complete_interrupted
 from core.services.health import http_client, worker_probe
 from core.services.layout import Layout, layout_of
 from core.services.processes import tagged_processes, users_of
@@ -69,24 +68,10 @@ def open_database(settings: Settings) -> Database:
         ConflictError: a restore is at work.
         UnavailableError: the database does not answer, or a restore cannot be completed.
     """
-    complete_interrupted(settings)
+    complete_interrupted(layout_of(settings.home))
     database = Database(settings.database_address)
     database.migrate()
     return database
-
-
-def complete_interrupted(settings: Settings) -> None:
-    """Completes a restore that was killed in the midst of changing places, if there was one.
-
-    Raises:
-        ConflictError: it is still at work.
-        UnavailableError: something cannot be moved.
-    """
-    if swap.is_incomplete(settings.home):
-        layout = layout_of(settings.home)
-        layout.run.mkdir(exist_ok=True)
-        with alone(layout):
-            swap.complete_restore(settings.home)
 
 
 def _running(layout: Layout) -> Sequence[str]:

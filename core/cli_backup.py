@@ -9,11 +9,13 @@ import typer
 
 from core.backup.archive_reading import Archive, OnlyLook, read_archive
 from core.backup.contents import DATABASE, below_home, store_of
-from core.bootstrap_backup import complete_interrupted, connect_backups, connect_restore
+from core.bootstrap_backup import connect_backups, connect_restore
 from core.cli_output import CONSOLE, ERRORS, Json, print_json, print_table
 from core.cli_session import host_session
 from core.errors import SetupError, UnavailableError
 from core.promotion.audit import Action
+from core.services.alone import complete_interrupted
+from core.services.layout import layout_of
 from core.settings import Settings, load_settings
 from core.wording import clock, count
 
@@ -135,7 +137,7 @@ def restore(
 
 def _who_may(settings: Settings, file: Path) -> str:
     """Who restores; empty where nothing is left that could tell."""
-    complete_interrupted(settings)
+    complete_interrupted(layout_of(settings.home))
     if not (settings.home / DATABASE).exists():
         return ""
     try:

@@ -19,7 +19,6 @@ from core.adapters.database_copy import (
     artifacts_elsewhere,
     copy_sqlite,
     revision_of,
-    sqlite_file,
 )
 from core.backup.archive import ArchiveWriter
 from core.backup.contents import (
@@ -34,6 +33,7 @@ from core.backup.contents import (
     chosen,
 )
 from core.backup.manifest import DESCRIPTION_FILE, FORMAT, Description
+from core.backup.places import databases
 from core.backup.releases import mlflow_version, pilothouse_version
 from core.data.segment_store import SegmentStore
 from core.errors import ConflictError, SetupError, UnavailableError
@@ -173,15 +173,12 @@ class BackupService:
         Else an alias in MLflow might be ahead of the promotion record. The other way round is
         in order: the worker carries out what was decided.
         """
-        home = self._settings.home
-        sources = {DATABASE: sqlite_file(self._settings.database_address)}
-        sources[MLFLOW_DATABASE] = home / MLFLOW_DATABASE
         copies: dict[str, Path] = {}
-        with Turn(home / "decisions.lock").taken():
+        sources = databases(self._settings)
+        with Turn(self._settings.home / "decisions.lock").taken():
             for name, source in sources.items():
-                if source.exists():
-                    copies[name] = work / Path(name).name
-                    copy_sqlite(source, copies[name], _DATABASES[name])
+                copies[name] = work / Path(name).name
+                copy_sqlite(source, copies[name], _DATABASES[name])
         return copies
 
     def _add(self, writer: ArchiveWriter, store: Store) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.adapters.database_copy import sqlite_file
 from core.backup import swap
 from core.backup.archive_reading import Archive, read_archive
 from core.backup.contents import ANCHOR, AUDIT_KEY, DATABASE
@@ -23,6 +22,7 @@ from core.backup.deciding import (
     objection_to_situation,
 )
 from core.backup.manifest import Description
+from core.backup.places import require_own_database
 from core.backup.unpacking import OLD_PARAMS, Unpacking
 from core.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
 from core.kept_files import write_durably
@@ -87,11 +87,12 @@ class RestoreService:
             ConflictError: services run, something is in the way, or the backup is not for here.
             InvalidInputError: the file is not a whole backup.
             NotFoundError: there is no such file.
-            SetupError: the database is none of SQLite, or the home cannot be written.
+            SetupError: the settings name another database than the home's, or the home cannot
+                be written.
             RefusedError: the key of the audit trail is missing, or is another one.
             UnavailableError: the disk is full, or something cannot be moved.
         """
-        sqlite_file(self._settings.database_address)
+        require_own_database(self._settings)
         self._layout.prepare()
         with alone(self._layout), _disk_errors():
             swap.complete_restore(self._home)

@@ -6,6 +6,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from core.backup.swap import complete_restore, is_incomplete
 from core.errors import ConflictError
 from core.services.layout import Layout
 
@@ -26,3 +27,16 @@ def alone(layout: Layout) -> Iterator[None]:
                 fix="Wait for it to finish, then try again.",
             ) from exc
         yield
+
+
+def complete_interrupted(layout: Layout) -> None:
+    """Completes a restore that was killed in the midst of changing places, if there was one.
+
+    Raises:
+        ConflictError: it is still at work, or another process completes it.
+        UnavailableError: something cannot be moved.
+    """
+    if is_incomplete(layout.home):
+        layout.run.mkdir(exist_ok=True)
+        with alone(layout):
+            complete_restore(layout.home)

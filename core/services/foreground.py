@@ -14,6 +14,7 @@ from dataclasses import replace
 from core.adapters.ray_token import keep_token
 from core.errors import SetupError
 from core.services import ports
+from core.services.alone import complete_interrupted
 from core.services.certificate import load_certificate
 from core.services.environment import Launch, service_environment
 from core.services.java import find_java
@@ -75,6 +76,7 @@ def become_service(
         SetupError: the machine is not fit, or the settings say that this service is elsewhere.
     """
     layout.prepare()
+    complete_interrupted(layout)
     launch = make_launch(settings, layout, environment)
     chosen = program(launch)
     elsewhere = {"ray": settings.ray_address, "mlflow": settings.mlflow_address}.get(chosen.name)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pydantic import SecretStr
 
 from core import bootstrap_backup
 from core.access.roles import Role
@@ -32,7 +33,7 @@ from core.backup.archive_reading import OnlyLook, read_archive
 from core.backup.making import BackupService, Made
 from core.backup.restoring import Restored
 from core.bootstrap import connect
-from core.bootstrap_backup import complete_interrupted, connect_restore
+from core.bootstrap_backup import connect_restore
 from core.data.segments import SegmentLimits, SegmentWriter
 from core.errors import (
     ConflictError,
@@ -43,7 +44,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.promotion.audit import Action
-from core.services.alone import alone
+from core.services.alone import alone, complete_interrupted
 from core.services.layout import layout_of
 from core.settings import Settings
 from tests.unit.core_fakes import World, make_trail, make_world
@@ -259,6 +260,22 @@ class TestMaking:
         _lose(world)
         done = _restore(_settings(world), made.file)
         assert "Not in the backup: MLflow's database." in done.remarks
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"mlflow_address": "http://127.0.0.1:9"},
+            {"mlflow_database_url": SecretStr("postgresql://ann@127.0.0.1:9/mlflow")},
+        ],
+    )
+    def test_a_database_that_is_in_force_no_more_is_not_taken_for_it(
+        self, world: World, tmp_path: Path, changed: dict[str, object]
+    ) -> None:
+        settings = _settings(world).model_copy(update=changed)
+        service = BackupService(settings, world.pilothouse.audit)
+        made = service.create(tmp_path / "b.tar.gz", with_secrets=True, actor="operator")
+        assert made.description.absent == ("MLflow's database",)
+        assert "127.0.0.1:9/mlflow" not in made.description.model_dump_json()
 
     def test_what_is_written_once_files_are_copied_is_in_no_database(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -480,6 +497,17 @@ class TestRefusing:
         with pytest.raises(SetupError, match="not a file of SQLite"):
             sqlite_file("postgresql://ann@db/pilothouse")
 
+    def test_where_another_database_than_the_homes_is_in_force(
+        self, world: World, made: Made, tmp_path: Path
+    ) -> None:
+        elsewhere = SecretStr(f"sqlite:///{tmp_path / 'elsewhere.db'}")
+        settings = _settings(world).model_copy(update={"database_url": elsewhere})
+        world.close()
+        with pytest.raises(SetupError, match="a database outside it"):
+            _restore(settings, made.file, replace=True)
+        assert not (tmp_path / "elsewhere.db").exists()
+        assert not list(settings.home.glob("before-restore-*"))
+
     def test_a_restore_that_fails_late_leaves_all_as_it_was(
         self, world: World, made: Made, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -653,7 +681,7 @@ class TestInterrupted:
         layout = layout_of(settings.home)
         with alone(layout), pytest.raises(ConflictError, match="just now"):
             # It is still at work.
-            complete_interrupted(settings)
+            complete_interrupted(layout)
         again = connect(settings)
         try:
             (newest,) = again.audit.list(1)

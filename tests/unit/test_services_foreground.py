@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core.backup import swap
 from core.errors import SetupError
 from core.services import foreground, layout, ports
 from core.services.foreground import address_towards, become_ray_node, become_service
@@ -126,3 +127,13 @@ def test_without_a_head_there_is_nothing_to_join(tmp_path: Path, became: Became)
     settings = settings_of(tmp_path)
     with pytest.raises(SetupError, match="no head"):
         become_ray_node(settings, layout_of(settings.home), {}, head="", address="")
+
+
+def test_a_service_does_not_start_on_half_a_restore(tmp_path: Path, became: Became) -> None:
+    settings = settings_of(tmp_path)
+    settings.home.mkdir()
+    (swap.begin(settings.home) / "pilothouse.db").write_text("restored")
+    journal = swap.Journal(aside="before", away=(), incoming=("pilothouse.db",))
+    (settings.home / ".restore" / "journal.json").write_text(journal.model_dump_json())
+    start(mlflow, settings)
+    assert (settings.home / "pilothouse.db").read_text() == "restored"
