@@ -6,6 +6,8 @@ docs/adr/0034-postgresql.md.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +22,7 @@ from core.errors import InvalidInputError, PilothouseError, SetupError, Unavaila
 
 #: How long a writer waits for the one before it.
 WAIT_MS = 15_000
+_POLL_S = 0.02
 _POSTGRESQL = "postgresql+psycopg"
 #: For libpq, unless the address says otherwise. Whoever does not answer, and whatever the
 #: network has swallowed, is given up.
@@ -196,9 +199,27 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.text_factory = _text
     cursor = connection.cursor()
     # Readers never wait for the one writer, and a writer waits its turn.
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA busy_timeout={WAIT_MS}")
+    _use_wal(cursor)
     cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Has the file keep a log of writes; it stays so, and asking again costs nothing.
+
+    The first who asks needs the file alone, and SQLite refuses at once where others have just
+    opened it: that timeout does not count here.
+    """
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 def _text(stored: bytes) -> str:
