@@ -162,6 +162,8 @@ class TestAbsent:
                 use(latin)
         postgres.drop(latin)
 
+    # It would wait for ever for a server that never comes.
+    @pytest.mark.timeout(60)
     def test_the_worker_waits_for_it(
         self, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -176,7 +178,7 @@ class TestAbsent:
             asked.append(url)
             return built(url if len(asked) < 3 else address)
 
-        monkeypatch.setattr("core.bootstrap.Database", as_it_comes_up)
+        monkeypatch.setattr("core.bootstrap_backup.Database", as_it_comes_up)
         settings = Settings(home=tmp_path, database_url=SecretStr(elsewhere))
         made = worker.connected(settings, threading.Event())
         assert made is not None
