@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
+from core.adapters.ray_token import keep_token
 from core.adapters.raydp import RayConnection, connect_ray, start_spark, stop_spark
 from core.params import Profile, SparkParams
+from core.settings import load_settings
 
 
 @contextmanager
@@ -28,6 +30,8 @@ def local_spark(master: str, configs: Mapping[str, str]) -> Iterator[SparkSessio
 @contextmanager
 def ray_spark(profile: Profile, params: SparkParams) -> Iterator[SparkSession]:
     """A session through RayDP, on a Ray that lives as long as this process."""
+    if (token := load_settings().ray_token_file) is not None:
+        keep_token(token)
     connect_ray(RayConnection("local", "benchmark"))
     try:
         yield start_spark("benchmark", profile, params)

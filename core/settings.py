@@ -21,13 +21,14 @@ from core.settings_addresses import AddressSettings
 from core.settings_databases import DatabaseSettings, sqlite_address
 from core.settings_login import LoginSettings
 from core.settings_secrets import read_secret
+from core.settings_store import StoreSettings
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
 #: Set by Ray in the processes of its jobs.
 _JOB_MARK = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
-class Settings(AddressSettings, DatabaseSettings, LoginSettings, BaseSettings):
+class Settings(AddressSettings, DatabaseSettings, LoginSettings, StoreSettings, BaseSettings):
     """One installation: where it keeps its state and where it listens."""
 
     model_config = SettingsConfigDict(

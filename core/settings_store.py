@@ -1,0 +1,122 @@
+"""The settings that say where an installation keeps its data: in the home or in an S3 store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr
+
+from core.errors import SetupError
+from core.settings_secrets import read_secret
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """A folder of a bucket, and how it is reached.
+
+    Attributes:
+        bucket: its name.
+        prefix: folder in it without slashes at its ends; empty for the bucket itself.
+        endpoint: address of the S3 API; empty for Amazon's.
+        region: name of the region.
+        key_id: name of the access key; empty where the vendors' own ways find one, such as
+            the role of the machine.
+        secret: what belongs to ``key_id``.
+    """
+
+    bucket: str
+    prefix: str
+    endpoint: str
+    region: str
+    key_id: str
+    secret: str = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        """Bucket and prefix, as file systems name it."""
+        return f"{self.bucket}/{self.prefix}" if self.prefix else self.bucket
+
+    def address_of(self, folder: str) -> str:
+        """Address of a folder of the store, for those who are told one."""
+        return f"s3://{self.path}/{folder}"
+
+    def variables(self) -> Mapping[str, str]:
+        """What tells boto3, and so MLflow and DVC, how to reach the store; holds the secret."""
+        told = {
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "MLFLOW_S3_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+        }
+        return {name: value for name, value in told.items() if value}
+
+
+class StoreSettings(BaseModel):
+    """Where data is kept; part of ``core.settings.Settings``."""
+
+    store_url: str = Field(
+        default="",
+        description="Where artifacts, data versions, the inference log and prepared data are "
+        "kept: `s3://bucket/folder`; empty means the home.",
+    )
+    s3_endpoint: str = Field(
+        default="",
+        description="Address of the S3 API, such as `http://store:8333`; empty means Amazon's.",
+    )
+    s3_region: str = Field(default="us-east-1", description="Region of the S3 store.")
+    s3_access_key_id: SecretStr = Field(
+        default=SecretStr(""),
+        description="Access key of the S3 store; empty means what the machine has, such as its "
+        "role. A secret.",
+    )
+    s3_access_key_id_file: str = Field(
+        default="", description="File that holds what `PILOTHOUSE_S3_ACCESS_KEY_ID` would."
+    )
+    s3_secret_access_key: SecretStr = Field(
+        default=SecretStr(""), description="What belongs to the access key. A secret."
+    )
+    s3_secret_access_key_file: str = Field(
+        default="", description="File that holds what `PILOTHOUSE_S3_SECRET_ACCESS_KEY` would."
+    )
+
+    @property
+    def store(self) -> S3Store | None:
+        """The S3 store that was given; ``None`` where data is kept in the home.
+
+        Raises:
+            SetupError: an address is none, half of the key is missing, or a file cannot be read.
+        """
+        if not self.store_url:
+            return None
+        given = urlsplit(self.store_url)
+        if given.scheme != "s3" or not given.netloc or "@" in given.netloc:
+            raise SetupError(
+                "PILOTHOUSE_STORE_URL is no address of an S3 store.",
+                fix="Give s3://BUCKET/FOLDER, or unset it to keep data in the home.",
+            )
+        if self.s3_endpoint and not self.s3_endpoint.startswith(("http://", "https://")):
+            raise SetupError(
+                "PILOTHOUSE_S3_ENDPOINT is no address of an S3 API.",
+                fix="Give http://HOST:PORT or https://HOST, or unset it for Amazon's.",
+            )
+        key_id = read_secret("S3_ACCESS_KEY_ID", self.s3_access_key_id, self.s3_access_key_id_file)
+        secret = read_secret(
+            "S3_SECRET_ACCESS_KEY", self.s3_secret_access_key, self.s3_secret_access_key_file
+        )
+        if bool(key_id) != bool(secret):
+            raise SetupError(
+                "Of the S3 store's key only one half is set.",
+                fix="Set both PILOTHOUSE_S3_ACCESS_KEY_ID and PILOTHOUSE_S3_SECRET_ACCESS_KEY, "
+                "or neither.",
+            )
+        return S3Store(
+            bucket=given.netloc,
+            prefix=given.path.strip("/"),
+            endpoint=self.s3_endpoint.rstrip("/"),
+            region=self.s3_region,
+            key_id=key_id,
+            secret=secret,
+        )
