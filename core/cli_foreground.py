@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from core.cli_services import AfterStart, require_safe_start
+from core.cli_services import AfterStart
 from core.services.foreground import become_ray_node, become_service
 from core.services.layout import layout_of
 from core.services.programs import mlflow, panel, ray, worker
 from core.settings import inherited_environment, load_settings
+from core.start_check import require_safe_start
 
 Head = Annotated[str, typer.Option(help="Host and port of the head; the home tells it.")]
 Address = Annotated[str, typer.Option(help="Address by which other nodes reach this one.")]

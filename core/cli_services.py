@@ -10,10 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from core.access.exposure import require_safe, unencrypted, without_login
-from core.access.login import login_of
 from core.adapters.supervisor import SupervisorDaemon
-from core.bootstrap import connect
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
 from core.domain import Health, ServiceStatus
 from core.services.checks import Check
@@ -23,6 +20,7 @@ from core.services.layout import layout_of
 from core.services.manager import Outcome, ServiceManager
 from core.services.waiting import Waiting
 from core.settings import Settings, inherited_environment, load_settings
+from core.start_check import require_safe_start
 
 #: Runs when every program is healthy: fills an empty store, waits until a model is served.
 AfterStart = Callable[[Settings], None]
@@ -102,21 +100,6 @@ def doctor(as_json: Json = False) -> None:
             _print_check(check)
     if not all(check.passed for check in checks):
         raise typer.Exit(FAILED)
-
-
-def require_safe_start(settings: Settings) -> tuple[str, ...]:
-    """Refuses a start that would let strangers in; returns what else should be said.
-
-    Raises:
-        SetupError: strangers could come in, or a login lacks something.
-    """
-    # What a login lacks is said before anything starts.
-    login_of(settings)
-    if settings.is_loopback and settings.is_one_machine:
-        return ()
-    exposure = connect(settings).exposure
-    require_safe(exposure)
-    return tuple(filter(None, (unencrypted(exposure), without_login(exposure))))
 
 
 class _StartDisplay:

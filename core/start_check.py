@@ -13,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.access.exposure import Exposure, require_safe
+from core.access.exposure import require_safe, unencrypted, without_login
+from core.access.login import login_of
 from core.errors import PilothouseError, SetupError
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 
 #: Stands in every example of a secret.
 PLACEHOLDER = "CHANGE-ME"
@@ -52,11 +53,22 @@ def _what_is_wrong(secret: str) -> str:
     return "begins or ends with a blank or a line break" if secret != secret.strip() else ""
 
 
-def _exposure() -> Exposure:
+def require_safe_start(settings: Settings) -> tuple[str, ...]:
+    """Refuses a start that would let strangers in; returns what else should be said.
+
+    Raises:
+        SetupError: strangers could come in, or a login lacks something.
+    """
+    # What a login lacks is said before anything starts.
+    login_of(settings)
+    if settings.is_loopback and settings.is_one_machine:
+        return ()
     # Brings every vendor with it, which takes seconds that secrets alone need not wait for.
     from core.bootstrap import connect
 
-    return connect(load_settings()).exposure
+    exposure = connect(settings).exposure
+    require_safe(exposure)
+    return tuple(filter(None, (unencrypted(exposure), without_login(exposure))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         require_filled(wanted.files)
         if wanted.door:
-            require_safe(_exposure())
+            require_safe_start(load_settings())
     except PilothouseError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1

@@ -11,7 +11,6 @@ cd "$(dirname "$0")/.."
 version=$(sed -nE 's/^version = "(.*)"$/\1/p' pyproject.toml)
 commit=$(git rev-parse HEAD)
 image="${IMAGE:-pilothouse}"
-# Without a target, the Dockerfile's last stage is all there is.
 targets=$(sed -nE 's/^ +target: *"?([A-Za-z0-9_-]+)"?.*$/\1/p' docker-compose.yml | sort -u)
 
 if [ "${PUSH:-no}" = yes ]; then
@@ -20,7 +19,7 @@ else
     set -- --load
 fi
 build() {
-    tag="$image$1:$version"
+    tag="$image-$1:$version"
     shift
     echo "Building $tag."
     docker buildx build "$@" --build-arg "BUILD_COMMIT=$commit" \
@@ -28,9 +27,6 @@ build() {
         --label "org.opencontainers.image.version=$version" --tag "$tag" .
 }
 
-if [ -z "$targets" ]; then
-    build "" "$@"
-fi
 for target in $targets; do
-    build "-$target" "$@" --target "$target"
+    build "$target" "$@" --target "$target"
 done

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.services import haproxy
 from core.services.environment import Launch, service_environment
 from core.services.java import JavaRuntime
 from core.services.layout import layout_of
 from core.services.ports import choose_ports, is_free
+from core.services.proxy_files import prepare_proxy
 from core.settings import Settings
 from tests.ray_head import RayHead, ray_head
 
@@ -28,14 +28,7 @@ def served_head(settings: Settings) -> Iterator[RayHead]:
     seed = int(layout.installation, 16)
     ports = choose_ports(None, seed, lambda port: port != settings.serving_port and is_free(port))
     launch = Launch(settings, layout, ports, JavaRuntime(Path("/usr"), 17, "none"))
-    door = haproxy.Door(settings.host, settings.serving_port)
-    haproxy.write_launcher(
-        layout.haproxy_launcher,
-        door,
-        ports.haproxy_metrics,
-        ports.haproxy_stats,
-        pages=layout.haproxy,
-    )
+    prepare_proxy(settings, layout, ports, None)
     try:
         with ray_head(environment=service_environment(launch, os.environ)) as head:
             yield head

@@ -53,13 +53,22 @@ class Replicas:
         except PilothouseError as exc:
             health = Health.STARTING if state.health is Health.STARTING else Health.DOWN
             detail = state.detail or exc.message
-            return ServingStatus(health, state.replicas, (), detail, is_blank=state.is_blank)
+            return ServingStatus(
+                health=health,
+                replicas=state.replicas,
+                served=(),
+                detail=detail,
+                is_blank=state.is_blank,
+            )
         said = [f"{name}: {failure}" for name, failure in ready.failures().items()]
-        detail = " ".join([*said, ready.inference_log.said()]).strip()
-        health = Health.HEALTHY if served else Health.DOWN
-        beside = self._beside(ready, state.replica_ids)
         return ServingStatus(
-            health, state.replicas, served, detail, ready.failures(), beside, state.is_blank
+            health=Health.HEALTHY if served else Health.DOWN,
+            replicas=state.replicas,
+            served=served,
+            detail=" ".join([*said, ready.inference_log.said()]).strip(),
+            failures=ready.failures(),
+            beside=self._beside(ready, state.replica_ids),
+            is_blank=state.is_blank,
         )
 
     def settled_version(self, problem: str) -> int:

@@ -109,6 +109,7 @@ def argv_of(settings: Settings) -> tuple[str, ...]:
     return panel(Launch(settings, layout_of(settings.home), InternalPorts(1), java)).argv
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_starter_cannot_approve_and_another_can(
     browser: Browser,

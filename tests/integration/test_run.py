@@ -169,6 +169,7 @@ def _experiment(base: str) -> str:
     return str(found.json()["experiment"]["experiment_id"])
 
 
+@pytest.mark.long
 def test_dvc_repro_gives_what_the_run_gave(installation: Installation, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(CODE_ROOT), str(clone)], check=True)
@@ -280,6 +281,7 @@ def _metrics(installation: Installation, run_id: str) -> dict[str, float]:
     return {metric["key"]: metric["value"] for metric in data["metrics"]}
 
 
+@pytest.mark.long
 def test_the_next_run_finds_spark_warm(installation: Installation) -> None:
     first = installation.ask("run", "titanic", *QUICK_LR, "--wait")
     driver = _spark_driver(installation)

@@ -84,6 +84,7 @@ def test_the_first_trees_of_a_boosted_model_are_the_shorter_model(
     assert not np.array_equal(probabilities(prefix), probabilities(whole))
 
 
+@pytest.mark.long
 def test_a_grid_gives_what_its_candidates_give_one_by_one(train: DataFrame) -> None:
     whole = run(train, strategy="grid", trials="7")
     alone = [
@@ -156,6 +157,7 @@ def test_the_skew_of_a_stage_is_its_longest_task_over_the_median(spark: SparkSes
     assert uneven.seconds > 0.9
 
 
+@pytest.mark.long
 def test_tpe_gives_the_same_candidates_again(train: DataFrame) -> None:
     first = run(train, strategy="tpe", trials="6", parallel_trials="2")
     again = run(train, strategy="tpe", trials="6", parallel_trials="2")

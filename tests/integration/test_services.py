@@ -110,6 +110,7 @@ def supervisor_pid(installation: Installation) -> int:
     return int(installation.layout.supervisor_pid.read_text())
 
 
+@pytest.mark.long
 def test_ray_and_mlflow_come_back_after_every_blow(home):
     # Neither is to be seen elsewhere, whatever the panel and the served models bind.
     installation = Installation(home, "ray", "mlflow", host="0.0.0.0")

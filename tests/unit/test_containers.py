@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
 import yaml
-from typer.core import TyperGroup
 
-from core import cli
+from core.services.ports import InternalPorts
 from core.settings import CODE_ROOT, Settings, variable_of
+from tests.command_line import every_command
 from tests.containers import command_of, compose, dockerfile, filled_in, ours
 
 TARGETS = ("ray", "ray-node", "mlflow", "worker", "panel")
@@ -29,7 +28,7 @@ def test_each_service_of_an_installation_has_a_target_and_runs_in_compose() -> N
 def test_it_starts_a_command_that_exists(name: str) -> None:
     program, *words = command_of(ours()[name])
     assert program == "pilothouse"
-    assert " ".join(words) in set(_commands(typer.main.get_command(cli.app)))
+    assert " ".join(words) in every_command()
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -132,9 +131,11 @@ def test_the_example_of_variables_is_read_as_yaml_would() -> None:
     assert filled_in("${X:-b}", {"X": "c"}) == "c"
 
 
-def _commands(group: object, above: tuple[str, ...] = ()) -> Iterator[str]:
-    if not isinstance(group, TyperGroup):
-        yield " ".join(above)
-        return
-    for name, command in group.commands.items():
-        yield from _commands(command, (*above, name))
+def test_the_health_check_asks_the_port_that_rays_agent_has() -> None:
+    source = (CODE_ROOT / "deploy" / "container" / "healthy.py").read_text(encoding="utf-8")
+    (offset,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "AGENT"
+    )
+    assert InternalPorts(1000).agent_http == 1000 + offset

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from core import cli, cli_session, cli_simulate
@@ -27,6 +25,7 @@ from core.bootstrap import Pilothouse
 from core.errors import ForbiddenError, SignInError
 from core.promotion.audit import Action, Outcome
 from core.settings import Settings
+from tests.command_line import every_command
 from tests.unit.core_fakes import World, make_world
 from tests.unit.rights_table import (
     COMMANDS,
@@ -129,7 +128,7 @@ def _in_order() -> list[Visit]:
 
 class TestCommands:
     def test_every_command_is_in_the_table(self) -> None:
-        assert set(_commands(typer.main.get_command(cli.app))) == set(COMMANDS)
+        assert every_command() == set(COMMANDS)
 
     @pytest.mark.parametrize(
         "visit",
@@ -172,14 +171,6 @@ def _be(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_simulate, "ensure_model", lambda *_, **__: None)
     # A check that may start is not waited for: nobody works here.
     monkeypatch.setattr("core.cli_drift._follow", lambda _, check: check)
-
-
-def _commands(group: object, above: tuple[str, ...] = ()) -> Iterator[str]:
-    if not isinstance(group, TyperGroup):
-        yield " ".join(above)
-        return
-    for name, command in group.commands.items():
-        yield from _commands(command, (*above, name))
 
 
 Call = Callable[[Pilothouse, str], object]
