@@ -482,7 +482,9 @@ class TestReading:
         bad = _tar(tmp_path / "bad.tar.gz", iter([(_info(DESCRIPTION_FILE), page.encode())]))
         assert "Install Pilothouse 9.0" in self._refused(bad, tmp_path)
 
-    @pytest.mark.parametrize("content", [b"", b"plums", gzip.compress(b"plums" * 1000)])
+    @pytest.mark.parametrize(
+        "content", [b"", b"plums", gzip.compress(b"plums" * 1000)], ids=["empty", "text", "gzip"]
+    )
     def test_another_file_is_no_backup(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "bad.tar.gz").write_bytes(content)
         assert "not a whole backup" in self._refused(tmp_path / "bad.tar.gz", tmp_path)

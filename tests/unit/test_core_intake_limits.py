@@ -221,7 +221,9 @@ ARCHIVES: list[tuple[str, bytes]] = [
 
 
 @pytest.mark.parametrize("name", ["monday.csv", "monday.parquet", "monday"])
-@pytest.mark.parametrize(("kind", "content"), ARCHIVES)
+@pytest.mark.parametrize(
+    ("kind", "content"), ARCHIVES, ids=[f"{kind}-{i}" for i, (kind, _) in enumerate(ARCHIVES)]
+)
 def test_what_is_packed_is_refused_whatever_it_is_called(
     tmp_path: Path, kind: str, content: bytes, name: str
 ) -> None:
