@@ -408,10 +408,16 @@ class FakeVersions:
         self.tracked[path] = file_md5(path)
         return self.tracked[path]
 
+    def knows(self, path: Path) -> bool:
+        return path in self.tracked and path.exists()
+
     def forget(self, path: Path) -> None:
         self.plug.check()
         self.tracked.pop(path, None)
         path.unlink(missing_ok=True)
+
+    def fetch(self, path: Path) -> None:
+        """There is no other place."""
 
 
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
