@@ -11,9 +11,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from core import cli
 from core.adapters.s3 import Bucket
-from core.errors import NotFoundError, UnavailableError
+from core.errors import NotFoundError, SetupError, UnavailableError
+from core.services.checks import require
+from core.services.doctor import store_check
+from core.settings import Settings, variable_of
 from core.settings_store import S3Store
 from tests.ray_head import free_ports
 from tests.s3 import S3Server
@@ -114,6 +119,40 @@ class TestLook:
             monkeypatch.delenv(name, raising=False)
         with pytest.raises(UnavailableError, match="gives a key"):
             Bucket(replace(store, key_id="", secret="")).look()
+
+
+class TestInstallation:
+    """What a start and a doctor say of the store, and the command that makes the bucket."""
+
+    def test_doctor_says_what_is_wrong(self, store: S3Store) -> None:
+        assert store_check(Settings()).found == "data is kept in the home"
+        given = S3Server.settings(store)
+        good = store_check(Settings(**given))
+        assert (good.passed, store.address in good.found) == (True, True)
+        gone = store_check(Settings(**given | {"store_url": "s3://none-of-this-name-either"}))
+        assert not gone.passed
+        assert "no bucket" in gone.found
+        with pytest.raises(SetupError, match=r"The check of store failed: .*no bucket"):
+            require([gone])
+        half = store_check(Settings(**given | {"s3_secret_access_key": ""}))
+        assert (half.passed, "one half" in half.found) == (False, True)
+        assert store.secret not in f"{good} {gone} {half}"
+
+    def test_a_command_makes_the_bucket(
+        self, store: S3Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runner = CliRunner()
+        monkeypatch.delenv("PILOTHOUSE_STORE_URL", raising=False)
+        refused = runner.invoke(cli.app, ["service", "bucket"])
+        assert isinstance(refused.exception, SetupError)
+        given = S3Server.settings(store) | {"store_url": "s3://made-by-the-command/folder"}
+        for name, value in given.items():
+            monkeypatch.setenv(variable_of(name), value)
+        for said in ("is made", "was there"):
+            done = runner.invoke(cli.app, ["service", "bucket"])
+            assert done.exit_code == 0, done.output
+            assert said in done.output
+        assert Bucket(replace(store, bucket="made-by-the-command")).look()
 
 
 @contextmanager
