@@ -340,6 +340,27 @@ class TestStore:
         assert TrainingDataStore(tmp_path, DataVersions(folder, store)).keep("plums", rows) == name
         assert s3.keys(store)[-1] == f"data-versions/{name}.dvc"
 
+    def test_a_repository_is_moved_by_copying_files(
+        self, s3: S3Server, store: S3Store, stored: Subject
+    ) -> None:
+        """As docs/object-store.md says."""
+        path = stored.write("a", b"plums")
+        DataVersions(stored.folder).add(path)
+        start = f"{store.prefix}/data-versions/batches"
+        cache = stored.folder / ".dvc" / "cache"
+        moved = {f"{start}/plums/a.dvc": path.with_name("a.dvc")}
+        moved |= {
+            f"{start}/{one.relative_to(cache)}": one
+            for one in (cache / "files").rglob("*")
+            if one.is_file()
+        }
+        for key, file in moved.items():
+            s3.client().upload_file(str(file), store.bucket, key)
+        shutil.rmtree(stored.folder)
+        stored.versions.fetch(path)
+        assert path.read_bytes() == b"plums"
+        assert stored.versions.knows(path)
+
     def test_the_key_is_in_no_file(self, store: S3Store, stored: Subject) -> None:
         stored.versions.add(stored.write("a", b"1"))
         files = [path for path in stored.folder.rglob("*") if path.is_file()]
