@@ -9,7 +9,10 @@ whole repository can be made anew from the store.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
+import time
 import uuid
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +32,8 @@ _NAME = "store"
 _FOLDER = "data-versions"
 _AT_ONCE = 8
 _MD5_DIGITS = 32
+#: No file takes so long to come.
+_ABANDONED_S = 24 * 3600.0
 ENTRY = ".dvc"
 
 
@@ -120,6 +125,7 @@ class Remote:
         if known is None or not md5:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         try:
             with self._bucket.fetched(self._object(md5), path) as unborn:
                 with unborn.open("rb") as content:
@@ -154,6 +160,16 @@ class Remote:
 
     def _object(self, md5: str) -> str:
         return f"{self._folder}/files/md5/{md5[:2]}/{md5[2:]}"
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes what processes left that were killed while they fetched the file."""
+    before = time.time() - _ABANDONED_S
+    for unborn in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(FileNotFoundError):
+            # Of somebody who fetches just now it is younger.
+            if unborn.stat().st_mtime < before:
+                unborn.unlink()
 
 
 def md5_of_entry(entry: Path) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -279,6 +281,18 @@ class TestStore:
                 done.result()
         assert path.read_bytes() == b"plums" * 100_000
         assert sorted(one.name for one in path.parent.iterdir()) == ["a", "a.dvc"]
+
+    def test_what_a_killed_process_left_goes_when_the_file_comes(self, stored: Subject) -> None:
+        path = stored.write("a", b"1")
+        stored.versions.add(path)
+        path.unlink()
+        old, new = (path.with_name(f".a.{name}") for name in ("old", "new"))
+        for one in (old, new):
+            one.write_bytes(b"half")
+        two_days_ago = time.time() - 2 * 86_400
+        os.utime(old, (two_days_ago, two_days_ago))
+        stored.versions.fetch(path)
+        assert (path.exists(), old.exists(), new.exists()) == (True, False, True)
 
     def test_what_nobody_has_does_not_come(self, stored: Subject) -> None:
         path = stored.folder / "plums" / "nothing"

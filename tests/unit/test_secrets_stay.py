@@ -24,7 +24,7 @@ from supervisor.datatypes import dict_of_key_value_pairs
 
 from core import cli
 from core.adapters.notification import Receivers
-from core.bootstrap import connect
+from core.bootstrap import connect, connect_cluster
 from core.data.batches import BatchService
 from core.errors import InvalidInputError, SetupError, UnavailableError
 from core.monitoring.messages import Message
@@ -38,6 +38,7 @@ from core.services.ports import InternalPorts
 from core.services.programs import default_programs
 from core.services.supervision import config_text
 from core.settings import CODE_ROOT, Settings, load_settings, variable_of
+from core.settings_store import STORE_KEY
 from tests.installation import PORTS
 from tests.planted import KEPT_IN, Planted, kept_openly, plant
 from tests.ray_head import free_ports
@@ -317,6 +318,20 @@ class TestServices:
         settings = self.LAUNCH.settings.without_secrets(keep=("mlflow_database_url",))
         known = str(declared_environment(replace(self.LAUNCH, settings=settings)))
         assert re.findall(r"T0ken-of-(\w+)", known) == ["mlflow"]
+
+    def test_jobs_of_somebody_elses_cluster_keep_the_key_that_its_nodes_have(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[dict[str, str]] = []
+        monkeypatch.setattr("core.bootstrap.RayCluster", lambda *given: told.append(given[2]))
+        settings = self.LAUNCH.settings.model_copy(update={"store_url": "s3://bucket"})
+        for address in ("", "http://head:8265"):
+            connect_cluster(settings.model_copy(update={"ray_address": address}))
+        assert told[0] == {}
+        assert told[1]["PILOTHOUSE_STORE_URL"] == "s3://bucket"
+        # A blank one would take the place of theirs.
+        assert not {variable_of(name) for name in STORE_KEY} & told[1].keys()
+        assert "T0ken" not in str(told)
 
     def test_the_token_of_whoever_starts_them_is_theirs(self) -> None:
         settings = self.LAUNCH.settings.model_copy(update={"token": SecretStr("Anna5")})
