@@ -135,10 +135,7 @@ class BackupService:
             home=str(self._settings.home),
             with_secrets=with_secrets,
             settings=self._settings.public(),
-            absent=(
-                *(title for name, title in _DATABASES.items() if name not in copies),
-                *(("what lies in the S3 store",) if self._settings.store_url else ()),
-            ),
+            absent=tuple(title for name, title in _DATABASES.items() if name not in copies),
             artifacts_elsewhere=artifacts_elsewhere(tracked) if tracked else (),
         )
 

@@ -277,15 +277,6 @@ class TestMaking:
         assert made.description.absent == ("MLflow's database",)
         assert "127.0.0.1:9/mlflow" not in made.description.model_dump_json()
 
-    def test_what_lies_in_a_store_is_said_to_be_missing(self, world: World, tmp_path: Path) -> None:
-        key = {"s3_access_key_id": SecretStr("K3y"), "s3_secret_access_key": SecretStr("S3cret")}
-        settings = _settings(world).model_copy(update={"store_url": "s3://bucket", **key})
-        service = BackupService(settings, world.pilothouse.audit)
-        made = service.create(tmp_path / "b.tar.gz", with_secrets=True, actor="operator")
-        assert made.description.absent == ("what lies in the S3 store",)
-        assert made.description.settings["store_url"] == "s3://bucket"
-        assert "S3cret" not in made.description.model_dump_json()
-
     def test_what_is_written_once_files_are_copied_is_in_no_database(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
