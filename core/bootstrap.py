@@ -24,14 +24,13 @@ from core.bootstrap_deciding import assemble_deciding
 from core.bootstrap_engines import explain_by_fanova
 from core.bootstrap_rollouts import assemble_conductor
 from core.bootstrap_serving import assemble_keys, connect_serving
+from core.bootstrap_store import connect_batch_versions, connect_fetch
 from core.bootstrap_watching import assemble_watching, connect_receivers
-from core.data.batch_files import batches_folder
 from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.data.labelled import ReadLabelled, read_labelled
 from core.data.labelling import LabelService
 from core.data.labels import LabelLog, labels_folder
-from core.data.training_data import TrainingDataStore, training_data_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.load_view import LoadService
 from core.deployment.load_watch import LoadWatch
@@ -63,7 +62,7 @@ from core.rollout.service import RolloutService
 from core.rollout.slo_watch import SloService, SloWatch
 from core.scoring.bundle import bundles_folder
 from core.services.health import HealthService
-from core.settings import Settings, be_impatient, load_settings
+from core.settings import STORE_KEY_VARIABLES, Settings, be_impatient, load_settings
 from core.training.experiments import ExperimentService
 from core.training.runs import RunService
 from core.training.sweeps import SweepService
@@ -141,32 +140,29 @@ def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arr
     """Builds the doors to what was answered and to late labels; both are files."""
     contracts = {name: problem.contract for name, problem in problems.items()}
     log = InferenceLog(inference_folder(settings.home), contracts)
-    return Arrivals(log, LateLabels(connect_labels(settings)))
+    return Arrivals(log, LateLabels(connect_labels(settings)), connect_fetch(settings))
 
 
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
-    # A cluster that we have not started knows nothing of this installation. It gets no secret.
-    told = settings.without_secrets().variables() if settings.ray_address else None
+    # A cluster that we have not started knows nothing of this installation. It gets no secret:
+    # its nodes have the key of the store by themselves, which a blank one would take from them.
+    told = settings.without_secrets().variables() if settings.ray_address else {}
+    told = {name: value for name, value in told.items() if name not in STORE_KEY_VARIABLES}
     return RayCluster(settings.ray_dashboard_url, settings.ray_token_file, told)
 
 
 def connect_labelled_rows(settings: Settings) -> ReadLabelled:
     """Builds the reader of the labelled rows of batches."""
-    return partial(read_labelled, settings.home, connect_labels(settings))
-
-
-def connect_training_data(settings: Settings) -> TrainingDataStore:
-    """Builds the door to what runs were trained on."""
-    folder = training_data_folder(settings.home)
-    return TrainingDataStore(settings.home, DataVersions(folder))
+    labels, fetch = connect_labels(settings), connect_fetch(settings)
+    return partial(read_labelled, settings.home, labels, fetch=fetch)
 
 
 def connect_trainable_rows(settings: Settings) -> TrainableRows:
     """Builds the counter of the rows of batches that may be learned from."""
-    late = LateLabels(connect_labels(settings))
+    late, fetch = LateLabels(connect_labels(settings)), connect_fetch(settings)
     return lambda problem, batch_id: (
-        open_batch(settings.home, problem, batch_id, late).trainable_rows
+        open_batch(settings.home, problem, batch_id, late, fetch).trainable_rows
     )
 
 
@@ -205,7 +201,7 @@ def connect(settings: Settings | None = None) -> Pilothouse:
         registry=tracking.registry,
         cluster=connect_cluster(settings),
         serving=connect_serving(settings, params.serving, problems, database),
-        versions=DataVersions(batches_folder(settings.home)),
+        versions=connect_batch_versions(settings),
         receiver=connect_receivers(settings, params),
         accounts=accounts,
         identities=People(accounts, has_login=settings.has_login),

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from core.bootstrap_store import connect_bucket
+from core.cli_output import CONSOLE
 from core.cli_services import AfterStart
+from core.errors import SetupError
 from core.services.foreground import become_ray_node, become_service
 from core.services.layout import layout_of
 from core.services.programs import mlflow, panel, ray, worker
@@ -37,7 +40,20 @@ def register(app: typer.Typer, after_start: AfterStart) -> None:
         """Trains what an empty store lacks, waits until all is served, and ends."""
         after_start(load_settings())
 
+    group.command("bucket")(bucket)
     app.add_typer(group, name="service")
+
+
+def bucket() -> None:
+    """Makes the bucket of the S3 store where it is missing, and ends."""
+    store = load_settings().store
+    if store is None:
+        raise SetupError(
+            "No S3 store is set: data is kept in the home.",
+            fix="Set PILOTHOUSE_STORE_URL (docs/object-store.md).",
+        )
+    made = connect_bucket(store).create()
+    CONSOLE.print(f"{store.place} {'is made' if made else 'was there'}.", highlight=False)
 
 
 def ray_node(head: Head = "", address: Address = "") -> None:

@@ -13,7 +13,8 @@ import typer
 from pydantic import TypeAdapter
 
 from core.adapters.dvc_pipeline import outdated_stages
-from core.bootstrap import connect_tracking, connect_training_data
+from core.bootstrap import connect_tracking
+from core.bootstrap_store import connect_training_data
 from core.cli_output import CONSOLE, Json, print_json
 from core.cli_session import sign_in
 from core.delivery.earlier import pipeline_workspace, present_report, report_of_commit

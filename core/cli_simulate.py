@@ -18,6 +18,7 @@ from core.settings import Settings, load_settings
 from core.settings_addresses import AddressSettings
 from core.settings_databases import DatabaseSettings
 from core.settings_login import LoginSettings
+from core.settings_store import StoreSettings
 from core.simulation.simulation import DayReport, simulate
 
 #: The home of simulations, in that of the installation.
@@ -83,10 +84,11 @@ def simulation_settings(settings: Settings) -> Settings:
         "audit_key_file": "",
         "audit_anchor_file": "",
     }
-    # Nobody but its one local operator has to reach it, and its records are not the real ones.
+    # Nobody but its one local operator has to reach it, and neither its records nor its data
+    # are the real ones.
     private = {
         name: Settings.model_fields[name].default
-        for group in (AddressSettings, DatabaseSettings, LoginSettings)
+        for group in (AddressSettings, DatabaseSettings, LoginSettings, StoreSettings)
         for name in group.model_fields
     }
     return settings.model_copy(update={**own, **private, **apart})

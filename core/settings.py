@@ -21,7 +21,7 @@ from core.settings_addresses import AddressSettings
 from core.settings_databases import DatabaseSettings, sqlite_address
 from core.settings_login import LoginSettings
 from core.settings_secrets import read_secret
-from core.settings_store import StoreSettings
+from core.settings_store import STORE_KEY, StoreSettings
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
 #: Set by Ray in the processes of its jobs.
@@ -203,6 +203,10 @@ class Settings(AddressSettings, DatabaseSettings, LoginSettings, StoreSettings, 
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
     return f"PILOTHOUSE_{name.upper()}"
+
+
+#: The variables of the key of the S3 store.
+STORE_KEY_VARIABLES = tuple(map(variable_of, STORE_KEY))
 
 
 def load_settings() -> Settings:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, Field, SecretStr
 from core.errors import SetupError
 from core.settings_secrets import read_secret
 
+#: The secret settings of a store's key.
+STORE_KEY = ("s3_access_key_id", "s3_secret_access_key")
+
 
 @dataclass(frozen=True)
 class S3Store:
@@ -38,6 +41,16 @@ class S3Store:
         """Bucket and prefix, as file systems name it."""
         return f"{self.bucket}/{self.prefix}" if self.prefix else self.bucket
 
+    @property
+    def address(self) -> str:
+        """Where everything lies, as people write it."""
+        return f"s3://{self.path}"
+
+    @property
+    def place(self) -> str:
+        """The same, and who is asked for it."""
+        return f"{self.address} at {self.endpoint}" if self.endpoint else self.address
+
     def address_of(self, folder: str) -> str:
         """Address of a folder of the store, for those who are told one."""
         return f"s3://{self.path}/{folder}"
@@ -50,6 +63,9 @@ class S3Store:
             "MLFLOW_S3_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret,
+            # Not every store that speaks S3 knows the checksums that Amazon has added.
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         }
         return {name: value for name, value in told.items() if value}
 
@@ -81,6 +97,11 @@ class StoreSettings(BaseModel):
     s3_secret_access_key_file: str = Field(
         default="", description="File that holds what `PILOTHOUSE_S3_SECRET_ACCESS_KEY` would."
     )
+
+    @property
+    def store_secrets(self) -> tuple[str, ...]:
+        """The secret settings that whoever reads or writes data needs; none without a store."""
+        return STORE_KEY if self.store_url else ()
 
     @property
     def store(self) -> S3Store | None:

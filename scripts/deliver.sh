@@ -67,10 +67,22 @@ end_staging
 mkdir -p "$PILOTHOUSE_HOME"
 touch "$mark"
 
+# What others have made, if somebody has set up a remote for it; nothing depends on it.
+remote=$(dvc config core.remote || true)
+if [ -n "$remote" ]; then
+    step "Fetch what is known from the remote $remote"
+    dvc fetch --run-cache || echo "Not all of it can be fetched: what is missing is made anew."
+fi
+
 step "Ingest, validate, preprocess, train and evaluate: $problems"
 for problem in $problems; do
     dvc repro "evaluate@$problem"
 done
+
+if [ -n "$remote" ]; then
+    step "Push to the remote $remote"
+    dvc push --run-cache || echo "It cannot be pushed: the next delivery makes it anew."
+fi
 
 step "Hold the metrics against the thresholds"
 # shellcheck disable=SC2086 # names of problems are identifiers

@@ -23,7 +23,7 @@ Rule = Callable[[Installation], Iterator[str]]
 
 CODE_IN_IMAGE = PurePosixPath("/srv/pilothouse")
 #: Programs of the images' own that a command or a probe may name.
-PROGRAMS = {"streamlit", "mlflow", "ray", "/bin/sh", "pg_isready"}
+PROGRAMS = {"streamlit", "mlflow", "pilothouse", "ray", "weed", "/bin/sh", "pg_isready"}
 #: Images that start their program by themselves; KubeRay writes the command of Ray's pods.
 WITH_ENTRYPOINT = {"postgres"}
 RAY_CONTAINERS = {"ray-head", "ray-worker"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ class S3Server:
 
     endpoint: str
 
-    def create_bucket(self, name: str) -> S3Store:
-        """An empty bucket, seen from a folder in it."""
+    def create_bucket(self, name: str = "") -> S3Store:
+        """An empty bucket, seen from a folder in it; of a name that nobody has taken."""
+        name = name or f"bucket-{uuid.uuid4().hex[:12]}"
         self.client().create_bucket(Bucket=name)
         return S3Store(name, "pilothouse", self.endpoint, REGION, KEY_ID, SECRET)
 

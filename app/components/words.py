@@ -27,7 +27,7 @@ from core.wording import utc as utc
 
 #: Search strategies of ``params.yaml`` in words.
 STRATEGIES = {"grid": "Grid", "tpe": "Adaptive (TPE)"}
-_SERVICES = {"mlflow": "MLflow"}
+_SERVICES = {"mlflow": "MLflow", "store": "S3 store"}
 
 
 def family_short(family: str) -> str:

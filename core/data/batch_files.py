@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+#: Brings a file that is missing in the home from where a copy of it lies.
+Fetch = Callable[[Path], None]
 
 #: When a row happened: timestamp in microseconds, UTC.
 AT = "at"
@@ -22,3 +26,18 @@ def batch_file(home: Path, problem: str, batch_id: str) -> Path:
     a timestamp. Numbers are float64, categories text, null where missing.
     """
     return batches_folder(home) / problem / f"{batch_id}.parquet"
+
+
+def only_here(file: Path) -> None:
+    """The ``Fetch`` of an installation whose home has the only copy."""
+
+
+def local_batch_file(home: Path, problem: str, batch_id: str, fetch: Fetch = only_here) -> Path:
+    """The same file, brought into the home where it is missing; it may be nowhere.
+
+    Raises:
+        UnavailableError: the copy cannot be had.
+    """
+    file = batch_file(home, problem, batch_id)
+    fetch(file)
+    return file

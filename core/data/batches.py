@@ -101,7 +101,7 @@ class BatchService:
             InvalidInputError: the file cannot be used, or is beyond one of the limits.
             DataContractError: its columns or values break the contract.
             ConflictError: as many files as may be are being taken in.
-            UnavailableError: the database or DVC does not take it.
+            UnavailableError: the database, DVC or the store does not take it.
         """
         shown = shown_name(name)
         with self._trail.act(
@@ -179,11 +179,12 @@ class BatchService:
 
         Raises:
             NotFoundError: there is no such batch, or its file is gone.
+            UnavailableError: its file is missing and the store that has it does not answer.
         """
         return self._stored(self._records.get(batch_id)).table(columns)
 
     def _stored(self, batch: Batch) -> StoredRows:
-        return StoredRows(self._home, batch.problem, batch.id)
+        return StoredRows(self._home, batch.problem, batch.id, self._versions.fetch)
 
     def compare(self, batch_id: str, other: str) -> BatchComparison:
         """Holds a batch against another one, or against the ``reference``, column by column.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from core.data.batch_files import AT, LABEL, batch_file
+from core.data.batch_files import AT, LABEL, Fetch, local_batch_file, only_here
 from core.data.held_back import held_back, training_row_ids
 from core.data.label_join import join
 from core.data.labels import LabelLog
@@ -50,13 +50,16 @@ class LabelledBatch:
 ReadLabelled = Callable[[str, str], LabelledBatch]
 
 
-def read_labelled(home: Path, labels: LabelLog, problem: str, batch_id: str) -> LabelledBatch:
+def read_labelled(
+    home: Path, labels: LabelLog, problem: str, batch_id: str, fetch: Fetch = only_here
+) -> LabelledBatch:
     """Reads the rows of a stored batch whose label came with it or later.
 
     Raises:
         NotFoundError: there is no such batch.
+        UnavailableError: its file is missing and the store that has it does not answer.
     """
-    rows = read_table(batch_file(home, problem, batch_id))
+    rows = read_table(local_batch_file(home, problem, batch_id, fetch))
     table = join(rows, labels.labels_of(problem, batch_id), source=batch_id).table
     return LabelledBatch(batch_id, table.filter(table.column(LABEL).is_valid()))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.data.batch_files import batch_file, batches_folder
+from core.data.batch_files import Fetch, batches_folder, local_batch_file, only_here
 from core.errors import NotFoundError
 
 
@@ -18,11 +18,12 @@ class StoredRows:
 
     Raises:
         NotFoundError: the batch's file is gone; so do its methods.
+        UnavailableError: the file is missing and the store that has it does not answer.
     """
 
-    def __init__(self, home: Path, problem: str, batch_id: str) -> None:
+    def __init__(self, home: Path, problem: str, batch_id: str, fetch: Fetch = only_here) -> None:
         self._home, self._batch_id = home, batch_id
-        self._path = batch_file(home, problem, batch_id)
+        self._path = local_batch_file(home, problem, batch_id, fetch)
         with self._opened() as file:
             self.num_rows: int = file.metadata.num_rows
             self.schema: pa.Schema = file.schema_arrow

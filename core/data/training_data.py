@@ -27,6 +27,9 @@ class Versions(Protocol):
     def add(self, path: Path) -> str:
         """Takes a file into the cache and returns the MD5 that names it."""
 
+    def knows(self, path: Path) -> bool:
+        """Whether a file is in place and was taken, wherever it has to be."""
+
 
 def training_data_folder(home: Path) -> Path:
     """The DVC repository, without Git, of what runs were trained on."""
@@ -47,12 +50,13 @@ class TrainingDataStore:
         does not reach DVC's cache.
 
         Raises:
-            UnavailableError: the disk is full, or DVC is kept busy by another process.
+            UnavailableError: the disk is full, the store does not take them, or DVC is kept
+                busy by another process.
             OSError: the rows cannot be copied.
         """
         place = training_data_folder(self._home) / problem / f"{file_md5(rows)}.parquet"
         _remove_abandoned(place.parent)
-        if not (place.exists() and place.with_name(f"{place.name}.dvc").exists()):
+        if not self._versions.knows(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             unborn = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
             try:

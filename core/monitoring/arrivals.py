@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from core.data.batch_files import AT, batch_file
+from core.data.batch_files import AT, Fetch, local_batch_file, only_here
 from core.data.label_join import join
 from core.data.labels import LabelLog
 from core.data.tables import ROW_ID, contract_columns, read_table
@@ -56,6 +56,8 @@ class Arrivals:
 
     log: InferenceLog
     labels: LateLabels
+    #: Brings the file of a batch that is missing in the home.
+    fetch: Fetch = only_here
 
 
 def require_window(window: str) -> str:
@@ -82,13 +84,14 @@ def require_window(window: str) -> str:
     return window
 
 
-def require_batch_file(home: Path, problem: str, batch_id: str) -> Path:
+def require_batch_file(home: Path, problem: str, batch_id: str, fetch: Fetch = only_here) -> Path:
     """Returns the file of a batch.
 
     Raises:
         NotFoundError: it is gone.
+        UnavailableError: it is missing and the store that has it does not answer.
     """
-    path = batch_file(home, problem, batch_id)
+    path = local_batch_file(home, problem, batch_id, fetch)
     if not path.is_file():
         raise NotFoundError(
             f"The rows of batch {batch_id} are not on this machine.",
@@ -97,13 +100,16 @@ def require_batch_file(home: Path, problem: str, batch_id: str) -> Path:
     return path
 
 
-def batch_rows(home: Path, problem: str, batch_id: str, labels: LateLabels) -> pa.Table:
+def batch_rows(
+    home: Path, problem: str, batch_id: str, labels: LateLabels, fetch: Fetch = only_here
+) -> pa.Table:
     """Rows of a batch in order of time, with every label that is known by now.
 
     Raises:
         NotFoundError: the batch's file is gone.
+        UnavailableError: it is missing and the store that has it does not answer.
     """
-    path = require_batch_file(home, problem, batch_id)
+    path = require_batch_file(home, problem, batch_id, fetch)
     return in_order_of_time(labels.join(problem, read_table(path), batch_id))
 
 

@@ -166,10 +166,10 @@ def _arrived(
         window = spec.window or spec.monitoring.window
         rows = window_rows(arrivals.log, spec.problem, window, spec.started_at, arrivals.labels)
     elif count is None:
-        rows = batch_rows(home, spec.problem, spec.batch_id, arrivals.labels)
+        rows = batch_rows(home, spec.problem, spec.batch_id, arrivals.labels, arrivals.fetch)
     else:
         begin, end = COUNTING
-        batch = open_batch(home, spec.problem, spec.batch_id, arrivals.labels)
+        batch = open_batch(home, spec.problem, spec.batch_id, arrivals.labels, arrivals.fetch)
         return ArrivedPieces(
             batch=batch,
             problem=problem,
@@ -188,7 +188,7 @@ def _labelled(
     spec: CheckSpec, home: Path, arrivals: Arrivals, version: _Version, batch_id: str
 ) -> pa.Table:
     """Labelled rows of an earlier batch with their probability, a sample where it has many."""
-    batch = open_batch(home, spec.problem, batch_id, arrivals.labels)
+    batch = open_batch(home, spec.problem, batch_id, arrivals.labels, arrivals.fetch)
     rows = batch.labelled_sample(spec.monitoring.sample_rows, spec.monitoring.seed)
     return version.told(rows)[0]
 

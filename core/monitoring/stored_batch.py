@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.data.batch_files import AT, LABEL
+from core.data.batch_files import AT, LABEL, Fetch, only_here
 from core.data.batch_pieces import Piece, cut_pieces, read_piece, read_pieces
 from core.data.held_back import held_back
 from core.data.tables import ROW_ID
@@ -95,13 +95,16 @@ class StoredBatch:
             yield ids[among[ids]]
 
 
-def open_batch(home: Path, problem: str, batch_id: str, labels: LateLabels) -> StoredBatch:
+def open_batch(
+    home: Path, problem: str, batch_id: str, labels: LateLabels, fetch: Fetch = only_here
+) -> StoredBatch:
     """Opens a batch; its rows are read when they are asked for.
 
     Raises:
         NotFoundError: the batch's file is gone.
+        UnavailableError: it is missing and the store that has it does not answer.
     """
-    path = require_batch_file(home, problem, batch_id)
+    path = require_batch_file(home, problem, batch_id, fetch)
     return StoredBatch(path, problem, batch_id, labels, cut_pieces(path))
 
 

@@ -122,6 +122,14 @@ def check_apart(are_apart: bool) -> Check:
     )
 
 
+def check_store(looked_at: str | PilothouseError) -> Check:
+    """A place for data that can be used: what it is, or why it cannot."""
+    if isinstance(looked_at, PilothouseError):
+        fix = looked_at.fix or "See docs/object-store.md."
+        return Check("store", False, looked_at.message.rstrip("."), fix)
+    return Check("store", True, looked_at)
+
+
 def check_tls(certificate: Certificate | SetupError | None) -> Check:
     """A certificate that can be shown, or none."""
     if isinstance(certificate, SetupError):

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from core.adapters.database_engine import look_at, same_place
 from core.adapters.openmp import bundled_openmp, has_openmp
+from core.adapters.s3 import Bucket
 from core.errors import PilothouseError, SetupError
 from core.services import checks, machine, ports
 from core.services.certificate import Certificate, load_certificate
@@ -26,6 +27,7 @@ def machine_checks(settings: Settings, layout: Layout, services_run: bool) -> Se
         checks.check_memory(machine.available_memory_mb(), services_run),
         checks.check_disk(machine.free_disk_mb(layout.home), layout.home),
         *database_checks(settings),
+        store_check(settings),
     )
 
 
@@ -40,6 +42,15 @@ def database_checks(settings: Settings) -> Sequence[Check]:
     if isinstance(own, str) and isinstance(other, str) and all(one.passed for one in found):
         found.append(checks.check_apart(not same_place(own, other)))
     return found
+
+
+def store_check(settings: Settings) -> Check:
+    """Asks the S3 store that was given; the home needs no question."""
+    try:
+        store = settings.store
+        return checks.check_store(Bucket(store).look() if store else "data is kept in the home")
+    except PilothouseError as exc:
+        return checks.check_store(exc)
 
 
 def diagnose(settings: Settings, layout: Layout) -> Sequence[Check]:

@@ -116,7 +116,7 @@ def become_ray_node(
     where = head or f"{settings.cluster_host}:{kept.gcs}"
     own = address or address_towards(where)
     launch = replace(launch_at(kept, settings, layout, environment), address=own)
-    _become(launch, ray_node(launch, where, own), environment)
+    _become(launch, ray_node(launch, where, own), environment, settings.store_secrets)
 
 
 def address_towards(head: str) -> str:

@@ -12,12 +12,15 @@ from typing import Protocol
 
 import httpx
 
+from core.adapters.s3 import Bucket
 from core.domain import Health, ServiceStatus
+from core.errors import PilothouseError
 from core.hosts import address_of
 from core.services.certificate import own_clients
 from core.services.layout import Layout, layout_of
 from core.services.ports import InternalPorts, read_ports
 from core.settings import Settings
+from core.settings_store import S3Store
 
 TIMEOUT_S = 3.0
 #: The worker beats at least every 5 s.
@@ -106,6 +109,26 @@ class HeartbeatProbe:
         return HEALTHY
 
 
+@dataclass(frozen=True)
+class StoreProbe:
+    """The S3 store: healthy when its bucket can be used."""
+
+    store: S3Store
+
+    @property
+    def address(self) -> str:
+        """Bucket and folder."""
+        return self.store.address
+
+    def look(self, http: httpx.Client) -> Finding:
+        """Asks for the bucket, by the store's own client."""
+        try:
+            Bucket(self.store).look()
+        except PilothouseError as exc:
+            return Finding(Health.DOWN, str(exc))
+        return HEALTHY
+
+
 def panel_probe(settings: Settings) -> Probe:
     """The Streamlit panel."""
     return HttpProbe(settings.panel_url, (f"{settings.panel_url}/_stcore/health",))
@@ -164,6 +187,7 @@ class HealthService:
             ("mlflow", mlflow_probe(settings)),
             ("ray", ray_probe(settings, ports)),
             ("worker", worker_probe(layout)),
+            *((("store", StoreProbe(settings.store)),) if settings.store else ()),
         )
 
 

@@ -25,7 +25,8 @@ class Program:
 
     ``ready_after_s`` is how long it must live to count as started; ``stop_wait_s`` is the
     time it gets to end by itself. ``secrets`` are the settings whose secret it needs: it sees
-    no other. Ray needs none, and so whatever runs in a job sees none.
+    no other. Ray needs the key of the S3 store alone, where there is one, because jobs read and
+    write data; whatever runs in it sees that key and nothing else.
     """
 
     name: str
@@ -84,7 +85,14 @@ def ray(launch: Launch) -> Program:
     if not settings.telemetry:
         argv.append("--disable-usage-stats")
     probe = ray_probe(settings, ports)
-    return Program("ray", tuple(argv), probe, ready_after_s=5, stop_wait_s=30)
+    return Program(
+        "ray",
+        tuple(argv),
+        probe,
+        ready_after_s=5,
+        stop_wait_s=30,
+        secrets=settings.store_secrets,
+    )
 
 
 def ray_node(launch: Launch, head: str, address: str) -> tuple[str, ...]:
@@ -117,26 +125,33 @@ def ray_node(launch: Launch, head: str, address: str) -> tuple[str, ...]:
 
 
 def mlflow(launch: Launch) -> Program:
-    """MLflow's server: SQLite or the database that was given, artifacts that pass through it."""
-    settings, folder = launch.settings, launch.layout.mlflow
-    # An address with a password has no place on a command line, which everybody can read.
-    given = (sys.executable, "-m", "core.services.mlflow_server")
+    """MLflow's server: SQLite or the database that was given, artifacts that pass through it.
+
+    Nobody else has to reach the artifacts, so no client of MLflow needs the store's key.
+    """
+    settings, folder, store = launch.settings, launch.layout.mlflow, launch.settings.store
     own = ("--backend-store-uri", sqlite_address(folder / "mlflow.db"))
+    # A password or a key has no place on a command line, which everybody can read.
+    hidden = (sys.executable, "-m", "core.services.mlflow_server")
+    has_secret = bool(settings.given_mlflow_database or store)
     argv = (
-        *(given if settings.given_mlflow_database else (*_tool("mlflow"), "server", *own)),
+        *(hidden if has_secret else (*_tool("mlflow"), "server")),
+        *(() if settings.given_mlflow_database else own),
         "--serve-artifacts",
-        *("--artifacts-destination", str(folder / "artifacts")),
+        "--artifacts-destination",
+        store.address_of("artifacts") if store else str(folder / "artifacts"),
         *("--host", settings.cluster_host),
         *("--port", str(settings.mlflow_port)),
         *("--workers", "1"),
     )
-    return Program("mlflow", argv, mlflow_probe(settings), secrets=("mlflow_database_url",))
+    secrets = ("mlflow_database_url", *settings.store_secrets)
+    return Program("mlflow", argv, mlflow_probe(settings), secrets=secrets)
 
 
 def worker(launch: Launch) -> Program:
     """The background worker."""
     argv = (sys.executable, "-m", "core.worker")
-    secrets = ("alert_url", "database_url")
+    secrets = ("alert_url", "database_url", *launch.settings.store_secrets)
     return Program("worker", argv, worker_probe(launch.layout), secrets=secrets)
 
 
@@ -155,7 +170,7 @@ def panel(launch: Launch) -> Program:
         *("--browser.gatherUsageStats", "true" if settings.telemetry else "false"),
         *(_panel_tls(settings) if settings.tls_cert_file else ()),
     )
-    secrets = ("oidc_client_secret", "database_url")
+    secrets = ("oidc_client_secret", "database_url", *settings.store_secrets)
     return Program("panel", argv, panel_probe(settings), secrets=secrets)
 
 

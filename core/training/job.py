@@ -21,8 +21,8 @@ from core.bootstrap import (
     Tracking,
     connect_labelled_rows,
     connect_tracking,
-    connect_training_data,
 )
+from core.bootstrap_store import connect_training_data
 from core.data.labelled import ReadLabelled
 from core.data.training_data import TrainingDataStore
 from core.domain import Progress, Stage

@@ -41,7 +41,7 @@ def tracking_server(settings: Settings) -> Iterator[None]:
     if settings.mlflow_address or _answers(settings):
         yield
         return
-    launch = launch_of(settings, keep=("mlflow_database_url",))
+    launch = launch_of(settings, keep=("mlflow_database_url", *settings.store_secrets))
     server = _start_server(launch)
     try:
         deadline = time.monotonic() + settings.start_timeout_s

@@ -23,12 +23,13 @@ from hypothesis import strategies as st
 
 from core.adapters.database import Database
 from core.adapters.database_batches import BatchRecords
-from core.adapters.dvc import DataVersions
+from core.bootstrap_store import connect_batch_versions
 from core.data.batch_files import batches_folder
 from core.data.batches import Added, BatchService
 from core.errors import InvalidInputError
 from core.problems.titanic import PROBLEM
-from core.settings import CODE_ROOT
+from core.settings import CODE_ROOT, Settings, variable_of
+from tests.s3 import S3Server
 from tests.unit.core_fakes import INTAKE, make_trail
 
 pytestmark = pytest.mark.timeout(300)
@@ -58,7 +59,8 @@ class House:
         self.batches = BatchService(
             {PROBLEM.name: PROBLEM},
             BatchRecords(self.database),
-            DataVersions(batches_folder(home)),
+            # A process of its own is told of the store by the environment as well.
+            connect_batch_versions(Settings(home=home)),
             home,
             make_trail(self.database, home),
             INTAKE,
@@ -89,6 +91,20 @@ def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path / "home")
     yield made
     made.database.close()
+
+
+@pytest.fixture(params=["home", "s3"])
+def bucket(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], list[str]]:
+    """Where batches are kept; gives the names of the files of rows in the store, if it is one."""
+    if request.param == "home":
+        return list
+    server: S3Server = request.getfixturevalue("s3")
+    store = server.create_bucket()
+    for name, value in server.settings(store).items():
+        monkeypatch.setenv(variable_of(name), value)
+    return lambda: [key for key in server.keys(store) if not key.endswith(".dvc")]
 
 
 def csv_of(rows: list[Row], names: list[str] | None = None, sign: str = ",") -> bytes:
@@ -317,7 +333,9 @@ def _start(house: House, path: Path, at: str = "never") -> subprocess.Popen[str]
 
 
 @pytest.mark.parametrize("at", ["checking", "storing", "recording"])
-def test_a_killed_process_leaves_nothing_that_lasts(house: House, tmp_path: Path, at: str) -> None:
+def test_a_killed_process_leaves_nothing_that_lasts(
+    bucket: Callable[[], list[str]], house: House, tmp_path: Path, at: str
+) -> None:
     path = tmp_path / "given.csv"
     path.write_bytes(csv_of([ROW]))
     process = _start(house, path, at)
@@ -334,9 +352,14 @@ def test_a_killed_process_leaves_nothing_that_lasts(house: House, tmp_path: Path
     assert not list((batches_folder(house.home) / "incoming").iterdir())
     cached = list((batches_folder(house.home) / ".dvc/cache/files/md5").glob("*/*"))
     assert len(cached) == 1
+    md5 = batch.data_version.removeprefix("md5:")
+    named = f"data-versions/batches/files/md5/{md5[:2]}/{md5[2:]}"
+    assert bucket() in ([named], [])
 
 
-def test_processes_that_add_at_once_do_not_break_each_other(house: House, tmp_path: Path) -> None:
+def test_processes_that_add_at_once_do_not_break_each_other(
+    bucket: Callable[[], list[str]], house: House, tmp_path: Path
+) -> None:
     paths = []
     for index in range(3):
         paths.append(tmp_path / f"{index}.csv")
@@ -352,6 +375,7 @@ def test_processes_that_add_at_once_do_not_break_each_other(house: House, tmp_pa
     assert {one.id for one in batches} == {*ids}
     for one in batches:
         assert house.batches.rows(one.id).num_rows == 50
+    assert len(bucket()) in (0, 2)
 
 
 def test_a_passenger_list_comes_back_reduced(house: House) -> None:

@@ -1,6 +1,7 @@
 """The Compose file's services as processes: its commands, its environment, its order.
 
-What an engine adds (images, users, cgroups) is left out; PostgreSQL is the tests' own.
+What an engine adds (images, users, cgroups) is left out. PostgreSQL is the tests' own; moto's
+server stands in for the S3 store.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -23,6 +25,7 @@ from core.settings import CODE_ROOT
 from tests.containers import command_of, compose, dockerfile, filled_in, ours
 from tests.installation import Installation, prepare
 from tests.postgres import postgres_server
+from tests.s3 import KEY_ID, SECRET, S3Server, s3_server
 from tests.serving_support import RECORD
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
@@ -56,8 +59,9 @@ class Engine:
         """Starts what a service waits for, then it, and returns once it is healthy."""
         if name in self.running or "build" not in compose()["services"][name]:
             return
-        for needed in ours()[name].get("depends_on", {}):
-            self.start(needed)
+        for needed, how in ours()[name].get("depends_on", {}).items():
+            ends = how["condition"] == "service_completed_successfully"
+            self.run(needed) if ends else self.start(needed)
         self._spawn(name)
         self._wait_until_healthy(name)
 
@@ -124,7 +128,7 @@ class Engine:
 
 
 @contextmanager
-def engine(folder: Path) -> Iterator[tuple[Engine, Installation]]:
+def engine(folder: Path) -> Iterator[tuple[Engine, Installation, S3Server]]:
     made = prepare(folder)
     with ExitStack() as stack:
         server = stack.enter_context(postgres_server())
@@ -144,16 +148,22 @@ def engine(folder: Path) -> Iterator[tuple[Engine, Installation]]:
         }
         logs = folder / "logs"
         logs.mkdir()
+        store = stack.enter_context(s3_server(logs / "store.log"))
+        variables |= {
+            "STORE_KEY_ID": KEY_ID,
+            "STORE_SECRET": SECRET,
+            "STORE_PORT": str(urlsplit(store.endpoint).port),
+        }
         started = Engine(made, variables, logs)
         try:
-            yield started, made
+            yield started, made, store
         finally:
             for name in reversed(list(started.running)):
                 started.stop(name)
 
 
 def test_its_services_come_to_the_state_that_up_comes_to(tmp_path: Path) -> None:
-    with engine(tmp_path) as (containers, made):
+    with engine(tmp_path) as (containers, made, store):
         for name in ("panel", "ray-node"):
             containers.start(name)
         assert set(containers.running) == {"mlflow", "ray", "worker", "panel", "ray-node"}
@@ -173,6 +183,10 @@ def test_its_services_come_to_the_state_that_up_comes_to(tmp_path: Path) -> None
         # Both databases are PostgreSQL's; DVC keeps files of its own.
         for file in ("pilothouse.db", "mlflow/mlflow.db"):
             assert not (made.settings.home / file).exists()
+        # The bucket was made by the file's own command, and holds the artifacts.
+        assert not (made.settings.home / "mlflow" / "artifacts").exists()
+        kept = store.client().list_objects_v2(Bucket="pilothouse", Prefix="artifacts/")
+        assert [one for one in kept["Contents"] if one["Key"].endswith("/model.onnx")]
     for process in psutil.process_iter(["pid"]):
         try:
             assert process.environ().get("PILOTHOUSE_HOME") != str(made.settings.home), process

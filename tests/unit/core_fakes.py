@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -408,10 +408,16 @@ class FakeVersions:
         self.tracked[path] = file_md5(path)
         return self.tracked[path]
 
+    def knows(self, path: Path) -> bool:
+        return path in self.tracked and path.exists()
+
     def forget(self, path: Path) -> None:
         self.plug.check()
         self.tracked.pop(path, None)
         path.unlink(missing_ok=True)
+
+    def fetch(self, path: Path) -> None:
+        """There is no other place."""
 
 
 def facts_of(run_id: str, problem: Problem = PROBLEM, **changed: object) -> BundleFacts:
@@ -631,9 +637,11 @@ def make_world(
     approvals_required: int = 1,
     intake: IntakeParams = INTAKE,
     slo: dict[str, SloParams] | None = None,
+    versions: Callable[[Settings], Any] = lambda settings: FakeVersions(),
+    **changed: object,
 ) -> World:
-    """An empty installation below ``folder``."""
-    settings = Settings(home=folder / "home")
+    """An empty installation below ``folder``; ``changed`` are settings."""
+    settings = Settings(home=folder / "home", **changed)
     params = load_params(CODE_ROOT / "params.yaml").model_copy(
         update={
             "problems": (PROBLEM.name,),
@@ -659,7 +667,7 @@ def make_world(
         registry=registry,
         cluster=cluster,
         serving=serving,
-        versions=FakeVersions(),
+        versions=versions(settings),
         receiver=receiver,
         accounts=AccountRecords(database),
         identities=identities or People(AccountRecords(database), has_login=False),

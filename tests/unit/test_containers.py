@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.containers import command_of, compose, dockerfile, filled_in, ours
 TARGETS = ("ray", "ray-node", "mlflow", "worker", "panel")
 VARIABLES = {variable_of(name) for name in Settings.model_fields}
 OURS = sorted(ours())
+#: What an operator has to choose.
+CHOSEN = {"POSTGRES_PASSWORD": "x", "STORE_KEY_ID": "y", "STORE_SECRET": "z"}
 
 
 def test_each_service_of_an_installation_has_a_target_and_runs_in_compose() -> None:
@@ -63,13 +66,47 @@ def test_secrets_reach_the_services_that_need_them_alone() -> None:
     assert [n for n in told if "PILOTHOUSE_OIDC_CLIENT_SECRET" in told[n]] == ["panel"]
 
 
-def test_nothing_starts_without_a_password_and_none_is_known() -> None:
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("POSTGRES_PASSWORD", "PILOTHOUSE_DATABASE_URL"),
+        ("STORE_KEY_ID", "PILOTHOUSE_S3_ACCESS_KEY_ID"),
+        ("STORE_SECRET", "PILOTHOUSE_S3_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_nothing_starts_without_a_secret_and_none_is_known(name: str, setting: str) -> None:
     text = (CODE_ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{POSTGRES_PASSWORD([^}]*)\}", text)) == {":?set it in .env"}
+    assert set(re.findall(rf"\$\{{{name}([^}}]*)\}}", text)) == {":?set it in .env"}
     example = (CODE_ROOT / "deploy/container/env.example").read_text(encoding="utf-8")
-    assert "POSTGRES_PASSWORD=\n" in example
-    with pytest.raises(KeyError, match="POSTGRES_PASSWORD"):
-        filled_in(ours()["worker"]["environment"]["PILOTHOUSE_DATABASE_URL"], {})
+    assert f"{name}=\n" in example
+    given = ours()["worker"]["environment"][setting]
+    assert CHOSEN[name] in filled_in(given, CHOSEN)
+    with pytest.raises(KeyError, match=name):
+        filled_in(given, {key: value for key, value in CHOSEN.items() if key != name})
+
+
+def test_the_store_knows_the_one_key_that_services_are_told() -> None:
+    document = compose()
+    (config,) = document["services"]["store"]["configs"]
+    keys = json.loads(filled_in(document["configs"][config["source"]]["content"], CHOSEN))
+    (identity,) = keys["identities"]
+    assert identity["credentials"] == [{"accessKey": "y", "secretKey": "z"}]
+    assert f"-s3.config={config['target']}" in document["services"]["store"]["command"]
+    (port,) = document["services"]["store"]["ports"]
+    for service in ours().values():
+        told = {k: filled_in(str(v), CHOSEN) for k, v in service["environment"].items()}
+        names = {k.removeprefix("PILOTHOUSE_").lower(): v for k, v in told.items()}
+        store = Settings(**names).store
+        assert store is not None
+        assert (store.key_id, store.secret) == ("y", "z")
+        assert filled_in(port, {}).startswith(store.endpoint.removeprefix("http://"))
+
+
+def test_no_other_container_is_in_the_network_of_the_store() -> None:
+    # Its filer asks nobody for a key.
+    services = compose()["services"]
+    assert [n for n, one in services.items() if "objects" in one.get("networks", ())] == ["store"]
+    assert set(services["store"]["networks"]) <= set(compose()["networks"])
 
 
 @pytest.mark.parametrize("name", sorted(compose()["services"]))
@@ -89,10 +126,7 @@ def test_on_the_hosts_network_everything_binds_the_loopback(name: str) -> None:
     service = ours()[name]
     assert service["network_mode"] == "host"
     assert service["cap_drop"] == ["ALL"]
-    settings = {
-        key: filled_in(str(value), {"POSTGRES_PASSWORD": "x"})
-        for key, value in service["environment"].items()
-    }
+    settings = {key: filled_in(str(value), CHOSEN) for key, value in service["environment"].items()}
     assert settings["PILOTHOUSE_HOST"] == "127.0.0.1"
     assert "PILOTHOUSE_CLUSTER_HOST" not in settings
     assert settings["PILOTHOUSE_TELEMETRY"] == "false"
@@ -101,8 +135,12 @@ def test_on_the_hosts_network_everything_binds_the_loopback(name: str) -> None:
 def test_what_a_service_waits_for_exists_and_can_be_healthy() -> None:
     services = compose()["services"]
     for one in services.values():
-        for needed in one.get("depends_on", {}):
+        for needed, how in one.get("depends_on", {}).items():
             target = services[needed].get("build", {}).get("target")
+            if how["condition"] == "service_completed_successfully":
+                assert services[needed]["restart"] == "no"
+                continue
+            assert how["condition"] == "service_healthy"
             assert "healthcheck" in services[needed] or dockerfile()[target].all("HEALTHCHECK")
 
 

@@ -21,6 +21,8 @@ def test_it_is_one_operators_own_whoever_uses_the_real_one(tmp_path: Path) -> No
         audit_anchor_file="/elsewhere/anchor",
         database_url="postgresql://host/real",
         mlflow_database_url_file="/run/secrets/mlflow",
+        store_url="s3://real/data",
+        s3_secret_access_key_file="/run/secrets/s3",
     )
     own = simulation_settings(real)
     assert own.home == tmp_path / "simulation"
@@ -30,3 +32,4 @@ def test_it_is_one_operators_own_whoever_uses_the_real_one(tmp_path: Path) -> No
     assert (own.tls_cert_file, own.audit_anchor_file) == ("", "")
     assert own.database_address == f"sqlite:///{own.home}/pilothouse.db"
     assert own.given_mlflow_database == ""
+    assert own.store is None

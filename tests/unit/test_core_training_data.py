@@ -14,15 +14,6 @@ from core.errors import UnavailableError
 from tests.unit.core_fakes import FakeVersions
 
 
-class _Dvc(FakeVersions):
-    """Leaves an entry beside a file, as DVC does."""
-
-    def add(self, path: Path) -> str:
-        md5 = super().add(path)
-        path.with_name(f"{path.name}.dvc").write_text(md5)
-        return md5
-
-
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     path = tmp_path / "raw.parquet"
@@ -31,14 +22,14 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_known_data_is_not_added_again(rows: Path, tmp_path: Path) -> None:
-    versions = _Dvc()
+    versions = FakeVersions()
     store = TrainingDataStore(tmp_path, versions)
     kept = store.keep("plums", rows)
     assert versions.tracked == {tmp_path / kept: file_md5(rows)}
     versions.plug.pulled = True
     assert store.keep("plums", rows) == kept
     # What a process left that died before DVC knew of it is added by the next.
-    (tmp_path / f"{kept}.dvc").unlink()
+    versions.tracked.clear()
     with pytest.raises(UnavailableError):
         store.keep("plums", rows)
 
@@ -46,7 +37,7 @@ def test_known_data_is_not_added_again(rows: Path, tmp_path: Path) -> None:
 def test_a_failure_loses_no_run(
     rows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    versions = _Dvc()
+    versions = FakeVersions()
     versions.plug.pulled = True
     store = TrainingDataStore(tmp_path, versions)
     assert store.try_to_keep("plums", rows) == ""
@@ -63,7 +54,7 @@ def test_copies_that_a_killed_process_left_are_removed(rows: Path, tmp_path: Pat
         one.write_bytes(b"half")
     two_days_ago = time.time() - 2 * 86_400
     os.utime(old, (two_days_ago, two_days_ago))
-    TrainingDataStore(tmp_path, _Dvc()).keep("plums", rows)
+    TrainingDataStore(tmp_path, FakeVersions()).keep("plums", rows)
     assert not old.exists()
     # Another run may be at it.
     assert new.exists()

@@ -137,9 +137,27 @@ class TestDeliver:
         done = desk.run("deliver.sh", "plums", **given)
         assert done.returncode == 42
         assert desk.calls == [
+            "dvc config core.remote",
             "dvc repro evaluate@plums",
             "pilothouse pipeline report plums --base main --out out",
         ]
+
+    @pytest.mark.parametrize("answers", [True, False])
+    def test_a_remote_of_dvc_gives_and_takes_and_is_not_needed(
+        self, desk: Desk, answers: bool
+    ) -> None:
+        fails = "exit 0" if answers else "exit 1"
+        desk.stand_in("dvc", f'case "$1" in config) echo shared ;; fetch | push) {fails} ;; esac')
+        desk.stand_in("pilothouse", '[ "$2" = report ] && exit 42; exit 0')
+        done = desk.run("deliver.sh", "plums", STAGING_HOME=str(desk.folder / "home"))
+        assert done.returncode == 42
+        assert desk.calls[:4] == [
+            "dvc config core.remote",
+            "dvc fetch --run-cache",
+            "dvc repro evaluate@plums",
+            "dvc push --run-cache",
+        ]
+        assert ("is made anew" in done.stdout) is not answers
 
     def test_no_setting_of_another_installation_gets_in(self, desk: Desk) -> None:
         desk.stand_in("dvc")

@@ -25,6 +25,7 @@ from core.services.layout import layout_of
 from core.services.programs import default_programs
 from core.services.proxy_files import POD_PORTS
 from core.settings import CODE_ROOT, Settings, vendor_privacy
+from core.settings_store import STORE_KEY
 from tests.manifest_rules import RULES, offences
 from tests.manifests import (
     EXAMPLE,
@@ -249,7 +250,7 @@ def changed(installation: Installation, broken: Break) -> Installation:
 
 @pytest.mark.parametrize("found", [INSTALLATION, WITH_SERVICE], ids=["cluster", "service"])
 def test_everything_hangs_together(found: Installation) -> None:
-    assert len(found.pods) == 6
+    assert len(found.pods) == 7
     assert offences(found) == []
 
 
@@ -316,8 +317,9 @@ def map_of(name: str) -> dict[str, str]:
 def argv_of(program: str) -> list[str]:
     """A program as ``up`` starts it, without the path of this machine's Python."""
     given = launch()
-    # In the pod of MLflow nothing says that it is elsewhere.
-    here = given.settings.model_copy(update={"mlflow_address": ""})
+    # In the pod of MLflow nothing says that it is elsewhere. The key is mounted nowhere here.
+    gone = dict.fromkeys(("mlflow_address", *(f"{name}_file" for name in STORE_KEY)), "")
+    here = given.settings.model_copy(update=gone)
     programs = default_programs(replace(given, settings=here))
     (argv,) = (one.argv for one in programs if one.name == program)
     return list(argv)
@@ -346,7 +348,7 @@ def test_the_panel_is_started_as_up_starts_it() -> None:
 
 def test_mlflow_is_started_as_up_starts_it_but_for_what_it_stores_in_and_who_may_ask() -> None:
     given, wanted = container_of("mlflow")["args"], argv_of("mlflow")[2:]
-    others = {"--backend-store-uri", "--artifacts-destination", "--host", "--allowed-hosts"}
+    others = {"--backend-store-uri", "--host", "--allowed-hosts"}
 
     assert [pair for pair in _pairs(given) if pair[0] not in others] == [
         pair for pair in _pairs(wanted) if pair[0] not in others
@@ -354,6 +356,27 @@ def test_mlflow_is_started_as_up_starts_it_but_for_what_it_stores_in_and_who_may
     environment = {one["name"]: one.get("value") for one in container_of("mlflow")["env"]}
     same = declared_environment(launch()).items() & environment.items()
     assert {name for name, _ in same} >= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION"}
+
+
+def test_everybody_who_reads_or_writes_data_has_the_key_of_the_one_store() -> None:
+    settings = map_of("settings")
+    told = {one["name"]: one.get("value") for one in container_of("mlflow")["env"]}
+    assert told["MLFLOW_S3_ENDPOINT_URL"] == settings["PILOTHOUSE_S3_ENDPOINT"]
+    place = urlsplit(settings["PILOTHOUSE_S3_ENDPOINT"])
+    (port,) = INSTALLATION.get("Service", str(place.hostname))["spec"]["ports"]
+    assert port["port"] == place.port
+    files = {settings[f"PILOTHOUSE_{name.upper()}_FILE"] for name in STORE_KEY}
+    assert files == {f"/run/secrets/pilothouse/store/{key}" for key in ("key-id", "secret")}
+    mounting = {
+        container["name"]
+        for pod in INSTALLATION.pods
+        for container in pod.containers
+        for mount in container.get("volumeMounts", ())
+        if mount["mountPath"] == "/run/secrets/pilothouse/store"
+    }
+    # MLflow is told by its environment, which is all that it reads.
+    assert mounting == {"panel", "worker", "ray-head", "ray-worker"}
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= told.keys()
 
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:

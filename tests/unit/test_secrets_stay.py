@@ -24,7 +24,7 @@ from supervisor.datatypes import dict_of_key_value_pairs
 
 from core import cli
 from core.adapters.notification import Receivers
-from core.bootstrap import connect
+from core.bootstrap import connect, connect_cluster
 from core.data.batches import BatchService
 from core.errors import InvalidInputError, SetupError, UnavailableError
 from core.monitoring.messages import Message
@@ -38,6 +38,7 @@ from core.services.ports import InternalPorts
 from core.services.programs import default_programs
 from core.services.supervision import config_text
 from core.settings import CODE_ROOT, Settings, load_settings, variable_of
+from core.settings_store import STORE_KEY
 from tests.installation import PORTS
 from tests.planted import KEPT_IN, Planted, kept_openly, plant
 from tests.ray_head import free_ports
@@ -76,6 +77,8 @@ SERVICE_SECRETS = {
     "alert_url": SecretStr("json://host/T0ken-of-alerts"),
     "database_url": SecretStr("postgresql://us:T0ken-of-records@host/one"),
     "mlflow_database_url": SecretStr("postgresql://us:T0ken-of-mlflow@host/two"),
+    "s3_access_key_id": SecretStr("T0ken-of-key"),
+    "s3_secret_access_key": SecretStr("T0ken-of-store"),
 }
 #: Which of them each program sees.
 KNOWN = {
@@ -83,6 +86,8 @@ KNOWN = {
     "panel": {"records"},
     "mlflow": {"mlflow"},
 }
+#: And where data is in a store: jobs read and write it.
+OF_STORE = {"key", "store"}
 
 
 @pytest.fixture
@@ -276,12 +281,15 @@ class TestServices:
         JavaRuntime(Path("/java17"), 17, "system"),
     )
 
-    def test_a_program_sees_the_secrets_that_it_needs_and_no_other(self) -> None:
-        programs = default_programs(self.LAUNCH)
+    @pytest.mark.parametrize("store_url", ["", "s3://bucket"])
+    def test_a_program_sees_the_secrets_that_it_needs_and_no_other(self, store_url: str) -> None:
+        settings = self.LAUNCH.settings.model_copy(update={"store_url": store_url})
+        launch = replace(self.LAUNCH, settings=settings)
+        programs = default_programs(launch)
         parser = configparser.RawConfigParser()
-        parser.read_string(config_text(self.LAUNCH, programs))
-        inherited = service_environment(self.LAUNCH, {})
-        secret = self.LAUNCH.settings.secret_variables()
+        parser.read_string(config_text(launch, programs))
+        inherited = service_environment(launch, {})
+        secret = settings.secret_variables()
         assert "PILOTHOUSE_ALERT_URL" in secret
         for program in programs:
             told = dict_of_key_value_pairs(parser[f"program:{program.name}"]["environment"])
@@ -290,10 +298,11 @@ class TestServices:
             assert needed <= set(secret)
             assert {name for name in secret if name not in told} == needed
             known = set(re.findall(r"T0ken-of-(\w+)", str(seen)))
-            assert known == KNOWN.get(program.name, set())
+            assert known == KNOWN.get(program.name, set()) | (OF_STORE if store_url else set())
 
     def test_no_secret_is_in_what_is_written_for_the_manager_or_on_its_command_lines(self) -> None:
-        programs = default_programs(self.LAUNCH)
+        settings = self.LAUNCH.settings.model_copy(update={"store_url": "s3://bucket"})
+        programs = default_programs(replace(self.LAUNCH, settings=settings))
         assert "T0ken" not in config_text(self.LAUNCH, programs)
         assert "T0ken" not in str([program.argv for program in programs])
         assert "T0ken" not in str(in_force(self.LAUNCH.settings, load_params(_PARAMS)))
@@ -309,6 +318,20 @@ class TestServices:
         settings = self.LAUNCH.settings.without_secrets(keep=("mlflow_database_url",))
         known = str(declared_environment(replace(self.LAUNCH, settings=settings)))
         assert re.findall(r"T0ken-of-(\w+)", known) == ["mlflow"]
+
+    def test_jobs_of_somebody_elses_cluster_keep_the_key_that_its_nodes_have(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[dict[str, str]] = []
+        monkeypatch.setattr("core.bootstrap.RayCluster", lambda *given: told.append(given[2]))
+        settings = self.LAUNCH.settings.model_copy(update={"store_url": "s3://bucket"})
+        for address in ("", "http://head:8265"):
+            connect_cluster(settings.model_copy(update={"ray_address": address}))
+        assert told[0] == {}
+        assert told[1]["PILOTHOUSE_STORE_URL"] == "s3://bucket"
+        # A blank one would take the place of theirs.
+        assert not {variable_of(name) for name in STORE_KEY} & told[1].keys()
+        assert "T0ken" not in str(told)
 
     def test_the_token_of_whoever_starts_them_is_theirs(self) -> None:
         settings = self.LAUNCH.settings.model_copy(update={"token": SecretStr("Anna5")})

@@ -40,6 +40,8 @@ PANEL = PublishedPort("panel", 8501, "PILOTHOUSE_PANEL_PORT")
         (checks.check_database("database", "X", UnavailableError("It is down.")), False),
         (checks.check_apart(True), True),
         (checks.check_apart(False), False),
+        (checks.check_store("data is kept in the home"), True),
+        (checks.check_store(UnavailableError("It is down.")), False),
         (checks.check_proxy("haproxy"), True),
         (checks.check_proxy("python"), True),
         (checks.check_port(PortUse(PANEL, "", is_ours=False)), True),

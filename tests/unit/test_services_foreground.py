@@ -75,6 +75,22 @@ def test_a_service_sees_the_secrets_it_needs_and_no_other(tmp_path: Path, became
     assert "hush" not in became.environment.values()
 
 
+def test_every_node_sees_the_key_of_the_store_and_nothing_else(
+    tmp_path: Path, became: Became
+) -> None:
+    store = {"store_url": "s3://b", "s3_access_key_id": "K3y", "s3_secret_access_key": "S3cret"}
+    settings = settings_of(tmp_path, alert_url="json://hush", **store)
+    start(ray, settings)
+    places = layout_of(settings.home)
+    for join in (False, True):
+        if join:
+            became.environment = {}
+            become_ray_node(settings, places, {}, head="", address="10.0.0.6")
+        assert became.environment["PILOTHOUSE_S3_SECRET_ACCESS_KEY"] == "S3cret"
+        assert "json://hush" not in became.environment.values()
+        assert "S3cret" not in " ".join(became.argv)
+
+
 def test_the_head_has_its_token_and_its_proxy_and_tells_its_ports(
     tmp_path: Path, became: Became
 ) -> None:

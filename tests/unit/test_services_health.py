@@ -11,6 +11,7 @@ from core.services.health import HealthService, HeartbeatProbe, HttpProbe, Servi
 from core.services.layout import layout_of
 from core.services.ports import InternalPorts, keep_ports
 from core.settings import Settings
+from tests.ray_head import free_ports
 
 BASE = "http://127.0.0.1:9"
 
@@ -97,3 +98,21 @@ def test_names_every_service_and_asks_rays_node_once_its_port_is_known(tmp_path)
     ]
     node = [url for url in answers.asked if "raylet" in url]
     assert node == [f"http://127.0.0.1:{InternalPorts(21000).agent_http}/api/local_raylet_healthz"]
+
+
+def test_the_store_is_looked_at_where_there_is_one(tmp_path):
+    (port,) = free_ports(1)
+    store = {"store_url": "s3://bucket/folder", "s3_endpoint": f"http://127.0.0.1:{port}"}
+    key = {"s3_access_key_id": "K3y", "s3_secret_access_key": "S3cret"}
+    service = HealthService(Settings(home=tmp_path, **store, **key), httpx.MockTransport(Answers()))
+
+    found = service.check()[-1]
+    service.close()
+
+    assert (found.name, found.address, found.health) == (
+        "store",
+        "s3://bucket/folder",
+        Health.DOWN,
+    )
+    assert "does not answer. Start it" in found.detail
+    assert "S3cret" not in found.detail

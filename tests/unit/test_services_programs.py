@@ -60,6 +60,44 @@ def test_mlflow_is_told_of_a_database_where_nobody_else_sees_it():
     assert given[given.index("--serve-artifacts") :] == own[own.index("--serve-artifacts") :]
 
 
+STORE = {
+    "store_url": "s3://bucket/folder",
+    "s3_endpoint": "http://store:8333",
+    "s3_access_key_id": "K3y",
+    "s3_secret_access_key": "S3cret",
+}
+
+
+@pytest.mark.parametrize("database", [{}, {"mlflow_database_url": "postgresql://us@host/runs"}])
+def test_mlflow_keeps_artifacts_in_the_store_and_hides_its_key(database):
+    own, given = argv_of("mlflow", **database), argv_of("mlflow", **database, **STORE)
+    assert after(own, "--artifacts-destination") == f"{HOME}/mlflow/artifacts"
+    assert after(given, "--artifacts-destination") == "s3://bucket/folder/artifacts"
+    # Clients go through it: nobody else needs the key.
+    assert "--serve-artifacts" in given
+    assert "core.services.mlflow_server" in given
+    assert not any(secret in str(given) for secret in ("K3y", "S3cret"))
+    assert ("--backend-store-uri" in given) is not bool(database)
+
+
+def test_mlflow_is_told_the_key_in_its_environment_and_no_other(monkeypatch, tmp_path):
+    for name, value in STORE.items():
+        monkeypatch.setenv(f"PILOTHOUSE_{name.upper()}", value)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of another key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    monkeypatch.setattr("sys.argv", ["x", "--backend-store-uri", f"sqlite:///{tmp_path}/m.db"])
+    became: list[tuple[tuple[str, ...], dict[str, str]]] = []
+    monkeypatch.setattr("os.execve", lambda *given: became.append(given[1:]))
+    mlflow_server.main()
+    ((argv, environment),) = became
+    assert argv[2:] == ("server", "--backend-store-uri", f"sqlite:///{tmp_path}/m.db")
+    assert environment["MLFLOW_S3_ENDPOINT_URL"] == "http://store:8333"
+    assert environment["AWS_ACCESS_KEY_ID"] == "K3y"
+    assert environment["AWS_SECRET_ACCESS_KEY"] == "S3cret"
+    assert "AWS_SESSION_TOKEN" not in environment
+    assert "MLFLOW_BACKEND_STORE_URI" not in environment
+
+
 def test_mlflow_does_not_start_on_a_store_that_nobody_chose(monkeypatch, tmp_path):
     file = tmp_path / "address"
     monkeypatch.setenv("PILOTHOUSE_MLFLOW_DATABASE_URL_FILE", str(file))

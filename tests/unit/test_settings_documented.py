@@ -22,6 +22,7 @@ DECLARED = [
         "settings_addresses.py",
         "settings_databases.py",
         "settings_login.py",
+        "settings_store.py",
     )
 ]
 
