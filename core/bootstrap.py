@@ -22,6 +22,7 @@ from core.adapters.ray import RayCluster
 from core.bootstrap_backup import open_database
 from core.bootstrap_deciding import assemble_deciding
 from core.bootstrap_engines import explain_by_fanova
+from core.bootstrap_logs import connect_arrivals, connect_labels
 from core.bootstrap_rollouts import assemble_conductor
 from core.bootstrap_serving import assemble_keys, connect_serving
 from core.bootstrap_watching import assemble_watching, connect_receivers
@@ -30,9 +31,7 @@ from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.data.labelled import ReadLabelled, read_labelled
 from core.data.labelling import LabelService
-from core.data.labels import LabelLog, labels_folder
 from core.data.training_data import TrainingDataStore, training_data_folder
-from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.load_view import LoadService
 from core.deployment.load_watch import LoadWatch
 from core.deployment.metrics import metrics_folder
@@ -42,7 +41,7 @@ from core.deployment.serving_watch import ServingWatch
 from core.deployment.tracing import TracingService, build_scorer
 from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
-from core.monitoring.arrivals import Arrivals, LateLabels
+from core.monitoring.arrivals import LateLabels
 from core.monitoring.checks import MonitoringService
 from core.monitoring.reference import References
 from core.monitoring.retrains import RetrainingService, TrainableRows
@@ -130,18 +129,6 @@ def connect_tracking(settings: Settings) -> Tracking:
     """Builds the doors to MLflow; the server need not be up for it."""
     client = connected_client(settings.mlflow_url)
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
-
-
-def connect_labels(settings: Settings) -> LabelLog:
-    """Builds the door to late labels, which are files."""
-    return LabelLog(labels_folder(settings.home))
-
-
-def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
-    """Builds the doors to what was answered and to late labels; both are files."""
-    contracts = {name: problem.contract for name, problem in problems.items()}
-    log = InferenceLog(inference_folder(settings.home), contracts)
-    return Arrivals(log, LateLabels(connect_labels(settings)))
 
 
 def connect_cluster(settings: Settings) -> RayCluster:

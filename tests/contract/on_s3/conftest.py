@@ -1,0 +1,38 @@
+"""Puts an S3 store where tests of tests/unit have a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from core.adapters.object_store import open_store
+from core.settings_store import S3Store
+from tests.s3 import S3Server, s3_server
+from tests.unit import finished
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server for these tests."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "log") as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def store(server: S3Server) -> S3Store:
+    """A bucket for these tests."""
+    return server.create_bucket("logs")
+
+
+@pytest.fixture(autouse=True)
+def _in_s3(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the bucket for each folder that a test asks for."""
+
+    def choice(folder: Path) -> fs.FileSystem:
+        return open_store(replace(store, prefix=folder.as_posix().strip("/")), Path("unused"))
+
+    monkeypatch.setattr(finished, "choice", choice)
