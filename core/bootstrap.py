@@ -22,7 +22,7 @@ from core.adapters.ray import RayCluster
 from core.bootstrap_backup import open_database
 from core.bootstrap_deciding import assemble_deciding
 from core.bootstrap_engines import explain_by_fanova
-from core.bootstrap_logs import connect_arrivals, connect_labels
+from core.bootstrap_logs import connect_labels, connect_log
 from core.bootstrap_rollouts import assemble_conductor
 from core.bootstrap_serving import assemble_keys, connect_serving
 from core.bootstrap_watching import assemble_watching, connect_receivers
@@ -41,7 +41,7 @@ from core.deployment.serving_watch import ServingWatch
 from core.deployment.tracing import TracingService, build_scorer
 from core.deployment.upkeep import LogUpkeep
 from core.monitoring.alerts import AlertService, Receiver
-from core.monitoring.arrivals import LateLabels
+from core.monitoring.arrivals import Arrivals, LateLabels
 from core.monitoring.checks import MonitoringService
 from core.monitoring.reference import References
 from core.monitoring.retrains import RetrainingService, TrainableRows
@@ -129,6 +129,13 @@ def connect_tracking(settings: Settings) -> Tracking:
     """Builds the doors to MLflow; the server need not be up for it."""
     client = connected_client(settings.mlflow_url)
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
+
+
+def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
+    """Builds the doors to what was answered and to late labels; both are files."""
+    contracts = {name: problem.contract for name, problem in problems.items()}
+    log = connect_log(settings, contracts)
+    return Arrivals(log, LateLabels(connect_labels(settings)))
 
 
 def connect_cluster(settings: Settings) -> RayCluster:

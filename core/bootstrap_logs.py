@@ -9,8 +9,7 @@ from pyarrow import fs
 from core.adapters.object_store import open_store
 from core.data.labels import LabelLog, labels_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
-from core.monitoring.arrivals import Arrivals, LateLabels
-from core.problems.contract import Problem
+from core.problems.contract import Contract
 from core.settings import Settings
 
 
@@ -20,12 +19,10 @@ def connect_labels(settings: Settings) -> LabelLog:
     return LabelLog(folder, finished=_finished(settings, folder.name))
 
 
-def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
-    """Builds the doors to what was answered and to late labels."""
-    contracts = {name: problem.contract for name, problem in problems.items()}
+def connect_log(settings: Settings, contracts: Mapping[str, Contract]) -> InferenceLog:
+    """Builds the door to what was answered; ``contracts`` are those of the problems by name."""
     folder = inference_folder(settings.home)
-    log = InferenceLog(folder, contracts, _finished(settings, folder.name))
-    return Arrivals(log, LateLabels(connect_labels(settings)))
+    return InferenceLog(folder, contracts, _finished(settings, folder.name))
 
 
 def _finished(settings: Settings, name: str) -> fs.FileSystem:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.installation import Installation, installation_in
 from tests.postgres import PostgresServer, postgres_server
+from tests.s3 import S3Server, s3_server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +33,13 @@ def installation() -> Iterator[Installation]:
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server; one for the whole session, with databases for who asks."""
     with postgres_server() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server; one for the whole session, with buckets for who asks."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "server.log") as made:
         yield made
 
 

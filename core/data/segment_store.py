@@ -112,8 +112,7 @@ class SegmentStore:
         wanted = {*columns, AT}
         with self._locked(exclusive=False):
             manifest = read_manifest(self._folder)
-            for table in self._segment_tables(manifest, wanted):
-                yield table.filter(where)
+            yield from (t.filter(where) for t in self._segment_tables(manifest, wanted))
             for _, files in self._days(manifest):
                 for name in files:
                     yield self._daily.read(name, wanted).filter(where)
@@ -141,7 +140,7 @@ class SegmentStore:
 
     def prune(self, before: date) -> int:
         """Removes the files of the days before a day; returns how many days it removed."""
-        # The days may be in a store while the home is new; the lock is needed all the same.
+        # The days may be in a store while the home is new.
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._locked(exclusive=True, wait=False) as held:
             if not held:

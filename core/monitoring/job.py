@@ -17,9 +17,8 @@ import pyarrow as pa
 
 from core.adapters.mlflow import RunTracker
 from core.adapters.mlflow_registry import ModelRegistry
-from core.bootstrap import Tracking, connect_tracking
+from core.bootstrap import Tracking, connect_arrivals, connect_tracking
 from core.bootstrap_engines import build_detector
-from core.bootstrap_logs import connect_arrivals
 from core.domain import Progress, Stage
 from core.errors import NotFoundError
 from core.monitoring.arrivals import Arrivals, batch_rows, window_rows, with_probability

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.bootstrap import Tracking
-from core.bootstrap_logs import connect_arrivals
+from core.bootstrap import Tracking, connect_arrivals
 from core.data.batch_files import batch_file
 from core.data.batch_pieces import Piece, cut_pieces
 from core.data.labels import GIVEN_SCHEMA, LabelLog, labels_folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,21 +10,14 @@ from pyarrow import fs
 
 from core.adapters.object_store import open_store
 from core.settings_store import S3Store
-from tests.s3 import S3Server, s3_server
+from tests.s3 import S3Server
 from tests.unit import finished
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A server for these tests."""
-    with s3_server(tmp_path_factory.mktemp("s3") / "log") as made:
-        yield made
-
-
-@pytest.fixture(scope="package")
-def store(server: S3Server) -> S3Store:
+def store(s3: S3Server) -> S3Store:
     """A bucket for these tests."""
-    return server.create_bucket("logs")
+    return s3.create_bucket("logs")
 
 
 @pytest.fixture(autouse=True)

@@ -24,11 +24,11 @@ from tests.unit.test_core_inference_log import (
 )
 
 
-def test_these_tests_are_on_s3(tmp_path: Path, server: S3Server, store: S3Store) -> None:
+def test_these_tests_are_on_s3(tmp_path: Path, s3: S3Server, store: S3Store) -> None:
     write(tmp_path, rows([1]))
     assert log_in(tmp_path).compact() == 1
     (path,) = paths_in(tmp_path)
-    keys = server.client().list_objects_v2(Bucket=store.bucket, Prefix=str(tmp_path)[1:])
+    keys = s3.client().list_objects_v2(Bucket=store.bucket, Prefix=str(tmp_path)[1:])
     assert [one["Key"] for one in keys["Contents"] if not one["Key"].endswith("/")] == [
         f"{str(tmp_path)[1:]}/{path}"
     ]
