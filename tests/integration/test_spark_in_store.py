@@ -87,7 +87,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*.*"))}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_run_through_the_store_is_the_run_in_a_folder(
     spark: SparkSession, source: Workspace, tmp_path: Path, s3: S3Server, store: S3Store
 ) -> None:
