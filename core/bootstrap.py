@@ -22,6 +22,7 @@ from core.adapters.ray import RayCluster
 from core.bootstrap_backup import open_database
 from core.bootstrap_deciding import assemble_deciding
 from core.bootstrap_engines import explain_by_fanova
+from core.bootstrap_logs import connect_labels, connect_log
 from core.bootstrap_rollouts import assemble_conductor
 from core.bootstrap_serving import assemble_keys, connect_serving
 from core.bootstrap_store import connect_batch_versions, connect_fetch
@@ -30,8 +31,6 @@ from core.data.batches import BatchService
 from core.data.ingest import Providers, read_file_source
 from core.data.labelled import ReadLabelled, read_labelled
 from core.data.labelling import LabelService
-from core.data.labels import LabelLog, labels_folder
-from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.load_view import LoadService
 from core.deployment.load_watch import LoadWatch
 from core.deployment.metrics import metrics_folder
@@ -131,15 +130,10 @@ def connect_tracking(settings: Settings) -> Tracking:
     return Tracking(RunTracker(client), ModelRegistry(client, settings.mlflow_url))
 
 
-def connect_labels(settings: Settings) -> LabelLog:
-    """Builds the door to late labels, which are files."""
-    return LabelLog(labels_folder(settings.home))
-
-
 def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arrivals:
     """Builds the doors to what was answered and to late labels; both are files."""
     contracts = {name: problem.contract for name, problem in problems.items()}
-    log = InferenceLog(inference_folder(settings.home), contracts)
+    log = connect_log(settings, contracts)
     return Arrivals(log, LateLabels(connect_labels(settings)), connect_fetch(settings))
 
 

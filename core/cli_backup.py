@@ -69,6 +69,7 @@ def create(
     )
     for absent in made.description.absent:
         _say(f"Not in it: {absent}, which is not in the home.")
+    _say_of_store(made.description.store)
     if without_secrets:
         _say("It holds no keys: keep secrets/ of the home elsewhere, for a restore needs them.")
     else:
@@ -104,6 +105,7 @@ def show(file: File, as_json: Json = False) -> None:
     )
     for absent in about.absent:
         _say(f"Not in it: {absent}, which was not in the home.")
+    _say_of_store(about.store)
     rows = [(title, files, _mib(size)) for title, (files, size) in parts.items()]
     print_table("What is in it", ("part", "files", "size"), rows)
 
@@ -151,6 +153,14 @@ def _who_may(settings: Settings, file: Path) -> str:
     finally:
         pilothouse.database.close()
     return actor
+
+
+def _say_of_store(store: str) -> None:
+    if store:
+        _say(
+            f"Not in it: what lies in the S3 store {store}, which are artifacts, data versions, "
+            "answered predictions and late labels. Keep copies of the store by its own means."
+        )
 
 
 def _parts_of(archive: Archive) -> dict[str, tuple[int, int]]:

@@ -3,13 +3,14 @@
 Taken is what nothing else can make again. Left are copies (``bundles``, ``good-models``,
 ``references``), workspaces of runs, what is measured anew within minutes (``metrics``,
 ``key-use``, most of ``load``), and what belongs to the processes of one machine (``run``,
-``logs``, ``ports.json``, locks, files that are being written).
+``logs``, ``ports.json``, locks, files that are being written). What lies in an S3 store is not
+in the home, and so in no backup.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import PurePosixPath
 
@@ -88,6 +89,11 @@ def _log_of_answers(parts: Parts) -> bool:
     return is_file and not parts[-1].startswith(".new-")
 
 
+def _days_in_home(parts: Parts) -> bool:
+    """Finished days of the time before there was an S3 store."""
+    return _log_of_answers(parts) and parts[1] == "daily"
+
+
 #: In the order in which they are copied. The anchor comes before the trail that it is set on,
 #: because a trail may be ahead of its anchor and not behind it. Pilothouse's database comes
 #: before MLflow's, and both before all files: whoever writes puts the file in place first,
@@ -111,10 +117,18 @@ STORES: tuple[Store, ...] = (
 )
 
 
-def chosen(*, with_secrets: bool) -> tuple[Store, ...]:
-    """Stores that are copied file by file, in this order; databases have come before them."""
+def chosen(*, with_secrets: bool, with_store: bool = False) -> tuple[Store, ...]:
+    """Stores that are copied file by file, in this order; databases have come before them.
+
+    With an S3 store no segment of a log is taken: its rows are in the store minutes later, and
+    if it were brought back they would be in the log twice.
+    """
     left = {Kind.DATABASE} if with_secrets else {Kind.DATABASE, Kind.SECRETS}
-    return tuple(store for store in STORES if store.kind not in left)
+    return tuple(
+        replace(store, takes=_days_in_home) if with_store and store.kind is Kind.LOG else store
+        for store in STORES
+        if store.kind not in left
+    )
 
 
 def store_of(name: str) -> Store | None:

@@ -33,7 +33,7 @@ from core.backup.contents import (
     chosen,
 )
 from core.backup.manifest import DESCRIPTION_FILE, FORMAT, Description
-from core.backup.places import databases
+from core.backup.places import address_of_store, databases
 from core.backup.releases import mlflow_version, pilothouse_version
 from core.data.segment_store import SegmentStore
 from core.errors import ConflictError, SetupError, UnavailableError
@@ -135,6 +135,7 @@ class BackupService:
             home=str(self._settings.home),
             with_secrets=with_secrets,
             settings=self._settings.public(),
+            store=address_of_store(self._settings),
             absent=tuple(title for name, title in _DATABASES.items() if name not in copies),
             artifacts_elsewhere=artifacts_elsewhere(tracked) if tracked else (),
         )
@@ -159,7 +160,10 @@ class BackupService:
             for name, copy in copies.items():
                 writer.add_file(f"{HOME}/{name}", copy)
                 copy.unlink()
-            for store in chosen(with_secrets=description.with_secrets):
+            taken = chosen(
+                with_secrets=description.with_secrets, with_store=bool(description.store)
+            )
+            for store in taken:
                 say(f"copying {store.title}")
                 self._add(writer, store)
             writer.add_file(PARAMS, self._settings.params_file)

@@ -35,6 +35,8 @@ class Description(Frozen):
     settings: Mapping[str, str] = Field(default_factory=dict)
     #: Databases that were not in the home: another server's, or not yet made.
     absent: tuple[str, ...] = ()
+    #: The S3 store of the time, of which nothing is in the archive; empty where there was none.
+    store: str = ""
     #: Where MLflow says that artifacts lie, if not behind its own server; examples.
     artifacts_elsewhere: tuple[str, ...] = ()
 

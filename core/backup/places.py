@@ -24,6 +24,11 @@ def databases(settings: Settings) -> dict[str, Path]:
     return {name: file for name, file in found.items() if file.exists()}
 
 
+def address_of_store(settings: Settings) -> str:
+    """The S3 store in which data lies that is not in the home; empty where there is none."""
+    return f"s3://{settings.store.path}" if settings.store is not None else ""
+
+
 def require_own_database(settings: Settings) -> None:
     """Refuses to restore where the database that would be in force is not the restored one.
 

@@ -22,7 +22,7 @@ from core.backup.deciding import (
     objection_to_situation,
 )
 from core.backup.manifest import Description
-from core.backup.places import require_own_database
+from core.backup.places import address_of_store, require_own_database
 from core.backup.unpacking import OLD_PARAMS, Unpacking
 from core.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
 from core.kept_files import write_durably
@@ -174,6 +174,7 @@ class RestoreService:
             )
         if description.absent:
             said.append(f"Not in the backup: {', '.join(description.absent)}.")
+        said += _told_of_store(description.store, address_of_store(self._settings))
         if description.artifacts_elsewhere:
             said.append(
                 "Artifacts that do not lie behind MLflow's server are no part of the backup, "
@@ -230,6 +231,17 @@ def _key_for(settings: Settings, new: Path) -> Path:
             fix="Name the right file with PILOTHOUSE_AUDIT_KEY_FILE, or none.",
         )
     return place
+
+
+def _told_of_store(theirs: str, ours: str) -> list[str]:
+    """What is to be known of the S3 store of a backup and of the one that is set."""
+    if theirs == ours:
+        kept = f"What lies in the S3 store {theirs} is no part of the backup and is as it was."
+        return [kept] if theirs else []
+    now = f"PILOTHOUSE_STORE_URL names {ours}" if ours else "PILOTHOUSE_STORE_URL is not set"
+    if not theirs:
+        return [f"The backup was made without an S3 store, and {now}: unset it, or move the data."]
+    return [f"Artifacts and data of the backup lie in the S3 store {theirs}, and {now}."]
 
 
 def _is_outside(settings: Settings, file: Path) -> bool:

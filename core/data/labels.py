@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import fs
 
 from core.data.batch_files import AT, LABEL
+from core.data.day_files import DayFiles, in_folder
 from core.data.log_tables import AT_TYPE, Span
-from core.data.segment_store import SegmentStore
+from core.data.segment_store import DAILY, SegmentStore
 from core.data.segments import SegmentLimits, SegmentWriter
 from core.data.tables import ROW_ID
 from core.errors import UnavailableError
@@ -43,10 +45,18 @@ def labels_folder(home: Path) -> Path:
 
 
 class LabelLog:
-    """Labels in ``folder``; ``owner`` names this process among those that append."""
+    """Labels in ``folder``; ``owner`` names this process among those that append.
 
-    def __init__(self, folder: Path, owner: str = "") -> None:
+    Finished days are in ``finished``, one folder a problem; without it they are in ``folder``
+    too, and whoever only appends needs none. Reading raises ``UnavailableError`` where the
+    files cannot be read.
+    """
+
+    def __init__(
+        self, folder: Path, owner: str = "", finished: fs.FileSystem | None = None
+    ) -> None:
         self._folder = folder
+        self._finished = finished or in_folder(folder)
         self._owner = owner or uuid.uuid4().hex
         self._writing = threading.Lock()
         self._writers: dict[str, SegmentWriter] = {}
@@ -133,4 +143,5 @@ class LabelLog:
         return self._writers[problem]
 
     def _store(self, problem: str) -> SegmentStore:
-        return SegmentStore(self._folder / problem, _STEM)
+        daily = DayFiles(self._finished, f"{problem}/{DAILY}", "the labels")
+        return SegmentStore(self._folder / problem, _STEM, daily=daily)

@@ -1,19 +1,16 @@
-"""Tables of a log: put together whatever their columns are, read and written as Parquet."""
+"""Tables of a log: put together whatever their columns are, and read from Parquet."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.data.batch_files import AT
-from core.data.tables import check_rows
 
 #: Type of ``at``, which every log has: when a row came.
 AT_TYPE = pa.timestamp("us", tz="UTC")
@@ -72,18 +69,17 @@ def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(kept, schema=schema)
 
 
-def read_parquet(path: Path, columns: set[str] | None, span: Span = ALWAYS) -> pa.Table:
-    """Reads those of ``columns`` that the file has; all of them for ``None``.
+def read_groups(file: pq.ParquetFile, columns: set[str] | None, span: Span = ALWAYS) -> pa.Table:
+    """Reads those of ``columns`` that a file has; all of them for ``None``.
 
     Groups of rows that lie outside ``span`` are left out; of the others every row is read.
     """
-    with pq.ParquetFile(path) as file:
-        groups = [
-            number
-            for number in range(file.num_row_groups)
-            if span == ALWAYS or _meets(file.metadata.row_group(number), span)
-        ]
-        return file.read_row_groups(groups, columns=chosen(file.schema_arrow.names, columns))
+    groups = [
+        number
+        for number in range(file.num_row_groups)
+        if span == ALWAYS or _meets(file.metadata.row_group(number), span)
+    ]
+    return file.read_row_groups(groups, columns=chosen(file.schema_arrow.names, columns))
 
 
 def _meets(group: pq.RowGroupMetaData, span: Span) -> bool:
@@ -97,18 +93,3 @@ def _meets(group: pq.RowGroupMetaData, span: Span) -> bool:
 def chosen(names: Iterable[str], columns: set[str] | None) -> list[str]:
     """The names that are among ``columns``; all of them for ``None``."""
     return [name for name in names if columns is None or name in columns]
-
-
-def write_parquet_durably(table: pa.Table, path: Path) -> None:
-    """Writes a file, counts its rows, and waits until the disk has it.
-
-    Raises:
-        RowCountError: the file holds another number of rows than the table.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        plain = table.replace_schema_metadata(None)
-        pq.write_table(plain, file, compression="zstd", row_group_size=GROUP_ROWS)
-        file.flush()
-        os.fsync(file.fileno())
-    check_rows(path, table.num_rows)

@@ -4,17 +4,17 @@ Compaction writes Parquet files under hidden names, then a manifest that says wh
 are to appear and which files they replace. The manifest is the moment at which it happens:
 without it nothing has changed, with it the rest can be done by whoever comes next, and
 readers take it as done.
+
+Segments, lock and manifest are in the home; Parquet files there or in an S3 store (ADR 40).
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -22,37 +22,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.data.batch_files import AT
-from core.data.log_tables import ALWAYS, Span, chosen, combine, read_parquet, write_parquet_durably
+from core.data.compaction_manifest import (
+    Manifest,
+    has_manifest,
+    read_manifest,
+    remove_manifest,
+    write_manifest,
+)
+from core.data.day_files import DayFiles, hidden, in_folder, is_hidden, is_of, number_of
+from core.data.log_tables import ALWAYS, Span, chosen, combine
 from core.data.segments import is_live, read_segment, remove_unborn, segments_in
 
 LOG = logging.getLogger(__name__)
 SEGMENTS, DAILY = "segments", "daily"
-_MANIFEST, _LOCK = "compaction.json", "lock"
+_LOCK = "lock"
 #: Segments of one round of compaction, in bytes: what is held in memory.
 ROUND_BYTES = 64 << 20
 #: A Parquet file below this takes in what comes later for the same day.
 FULL_BYTES = 32 << 20
 
 
-@dataclass(frozen=True)
-class _Manifest:
-    """Names relative to the log's folder."""
-
-    publish: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-
-
 class SegmentStore:
     """The files of one log. ``split_by`` names an integer column that splits a day's rows.
 
     The files of a day are ``daily/<day>/<stem>-<number>.parquet``; the stem is ``stem``, with
-    the value of ``split_by`` after it where there is one.
+    the value of ``split_by`` after it where there is one. ``daily`` holds them; without it
+    they are in ``folder`` too.
     """
 
-    def __init__(self, folder: Path, stem: str, split_by: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, stem: str, split_by: str | None = None, daily: DayFiles | None = None
+    ) -> None:
         self._folder = folder
         self._stem = stem
         self._split_by = split_by
+        self._daily = daily or DayFiles(in_folder(folder), DAILY)
 
     @property
     def segments(self) -> Path:
@@ -77,18 +81,22 @@ class SegmentStore:
         """
         conditions = [*span.conditions, *(() if where is None else (where,))]
         wanted = None if columns is None else {*columns, AT}
+
+        def rows_of(name: str) -> pa.Table:
+            return _kept(self._daily.read(name, wanted, span), conditions)
+
         with self._locked(exclusive=False):
-            manifest = self._manifest()
+            manifest = read_manifest(self._folder)
             tables = [_kept(table, conditions) for table in self._segment_tables(manifest, wanted)]
-            for day, files in self._days(manifest):
-                if last_rows is not None and _rows_after(day, tables) >= last_rows:
-                    break
-                if not span.meets(*_ends_of(day)):
-                    continue
-                tables = [
-                    *(_kept(read_parquet(file, wanted, span), conditions) for file in files),
-                    *tables,
-                ]
+            days = [day for day in self._days(manifest) if span.meets(*_ends_of(day[0]))]
+            if last_rows is None:
+                names = [name for _, files in reversed(days) for name in files]
+                tables = [*self._daily.each(names, rows_of), *tables]
+            else:
+                for day, files in days:
+                    if _rows_after(day, tables) >= last_rows:
+                        break
+                    tables = [*self._daily.each(files, rows_of), *tables]
         if not any(table.num_rows for table in tables):
             return None
         merged = combine(tables).sort_by(AT)
@@ -103,17 +111,19 @@ class SegmentStore:
         """
         wanted = {*columns, AT}
         with self._locked(exclusive=False):
-            manifest = self._manifest()
-            for table in self._segment_tables(manifest, wanted):
-                yield table.filter(where)
+            manifest = read_manifest(self._folder)
+            yield from (t.filter(where) for t in self._segment_tables(manifest, wanted))
             for _, files in self._days(manifest):
-                for file in files:
-                    yield read_parquet(file, wanted).filter(where)
+                for name in files:
+                    yield self._daily.read(name, wanted).filter(where)
 
     def compact(self) -> int:
         """Moves closed segments into Parquet files; returns how many it moved.
 
         Does nothing while somebody reads, and completes what an earlier one has left.
+
+        Raises:
+            UnavailableError: disk or store have failed; every row is still in the log once.
         """
         moved = 0
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +131,7 @@ class SegmentStore:
             with self._locked(exclusive=True, wait=False) as held:
                 if not held:
                     return moved
-                self._finish(self._manifest())
+                self._complete()
                 closed = self._closed_segments()
                 if not closed:
                     return moved
@@ -130,15 +140,15 @@ class SegmentStore:
 
     def prune(self, before: date) -> int:
         """Removes the files of the days before a day; returns how many days it removed."""
+        # The days may be in a store while the home is new.
+        self._folder.mkdir(parents=True, exist_ok=True)
         with self._locked(exclusive=True, wait=False) as held:
             if not held:
                 return 0
-            self._finish(self._manifest())
-            old = [(day, files) for day, files in self._days(_Manifest()) if day < before]
-            for _, files in old:
-                for file in files:
-                    file.unlink()
-                files[0].parent.rmdir()
+            self._complete()
+            old = [day for day, _ in self._days(Manifest()) if day < before]
+            for day in old:
+                self._daily.remove_day(day.isoformat())
             return len(old)
 
     @contextmanager
@@ -160,21 +170,22 @@ class SegmentStore:
             chosen.append(segment)
         return chosen
 
-    def _write_days(self, closed: Sequence[Path]) -> _Manifest:
+    def _write_days(self, closed: Sequence[Path]) -> Manifest:
         tables = [table for segment in closed if (table := _whole_rows(segment)) is not None]
         publish: list[str] = []
         remove = [self._relative(segment) for segment in closed]
+        sizes = self._daily.sizes() if tables else {}
         for day, stem, rows in self._parts(combine(tables)) if tables else ():
-            folder = self._folder / DAILY / day
-            files = sorted(folder.glob(f"{stem}-*.parquet"), key=_number_of)
-            small = [file for file in files if file.stat().st_size < FULL_BYTES]
-            merged = combine([*(read_parquet(file, None) for file in small), rows]).sort_by(AT)
-            number = 1 + max((_number_of(file) for file in files), default=0)
-            file = folder / f"{stem}-{number}.parquet"
-            write_parquet_durably(merged, _hidden(file))
-            publish.append(self._relative(file))
-            remove += [self._relative(old) for old in small]
-        return _Manifest(tuple(publish), tuple(remove))
+            files = sorted((n for n in sizes if is_of(n, day, stem)), key=number_of)
+            small = [name for name in files if sizes[name] < FULL_BYTES]
+            earlier = self._daily.each(small, lambda name: self._daily.read(name, None))
+            merged = combine([*earlier, rows]).sort_by(AT)
+            number = 1 + max((number_of(name) for name in files), default=0)
+            name = f"{day}/{stem}-{number}.parquet"
+            self._daily.write(hidden(name), merged)
+            publish.append(f"{DAILY}/{name}")
+            remove += [f"{DAILY}/{old}" for old in small]
+        return Manifest(tuple(publish), tuple(remove))
 
     def _parts(self, rows: pa.Table) -> Iterator[tuple[str, str, pa.Table]]:
         days = pc.strftime(rows[AT], format="%Y-%m-%d")
@@ -187,38 +198,34 @@ class SegmentStore:
                 part = of_day.filter(pc.equal(of_day[self._split_by], value))
                 yield day, f"{self._stem}{value}", part
 
-    def _commit(self, manifest: _Manifest) -> None:
-        path = self._folder / _MANIFEST
-        unborn = _hidden(path)
-        text = json.dumps({"publish": manifest.publish, "remove": manifest.remove})
-        with unborn.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unborn.rename(path)
+    def _commit(self, manifest: Manifest) -> None:
+        write_manifest(self._folder, manifest)
         self._finish(manifest)
 
-    def _finish(self, manifest: _Manifest) -> None:
+    def _complete(self) -> None:
+        """Does what is left of a compaction that has happened."""
+        if has_manifest(self._folder):
+            self._finish(read_manifest(self._folder))
+
+    def _finish(self, manifest: Manifest) -> None:
         """Does what a manifest says; each step may be repeated."""
-        for name in manifest.publish:
-            file = self._folder / name
-            if _hidden(file).exists():
-                _hidden(file).rename(file)
+        waiting = {name for name in self._daily.sizes() if is_hidden(name)}
+        for name in map(_below_daily, manifest.publish):
+            # In a store the copy may be there already, beside what it was made from.
+            if hidden(name) in waiting:
+                self._daily.move(hidden(name), name)
+                waiting.discard(hidden(name))
         for name in manifest.remove:
-            (self._folder / name).unlink(missing_ok=True)
-        (self._folder / _MANIFEST).unlink(missing_ok=True)
-        for stray in (self._folder / DAILY).glob("*/.*"):
-            stray.unlink()
+            if name.startswith(f"{DAILY}/"):
+                self._daily.remove(_below_daily(name))
+            else:
+                (self._folder / name).unlink(missing_ok=True)
+        # What a compaction has left that was killed before its manifest.
+        for stray in waiting:
+            self._daily.remove(stray)
+        remove_manifest(self._folder)
 
-    def _manifest(self) -> _Manifest:
-        try:
-            text = (self._folder / _MANIFEST).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return _Manifest()
-        read = json.loads(text)
-        return _Manifest(tuple(read["publish"]), tuple(read["remove"]))
-
-    def _segment_tables(self, manifest: _Manifest, wanted: set[str] | None) -> Iterator[pa.Table]:
+    def _segment_tables(self, manifest: Manifest, wanted: set[str] | None) -> Iterator[pa.Table]:
         for segment in segments_in(self.segments):
             if self._relative(segment) in manifest.remove:
                 continue
@@ -226,20 +233,17 @@ class SegmentStore:
             if table is not None:
                 yield table.select(chosen(table.column_names, wanted))
 
-    def _days(self, manifest: _Manifest) -> list[tuple[date, list[Path]]]:
-        """Days with their files, the latest day first."""
-        files = {
-            path
-            for path in (self._folder / DAILY).glob("*/*.parquet")
-            if path.name[0] != "." and self._relative(path) not in manifest.remove
-        }
-        for name in manifest.publish:
-            path = self._folder / name
-            files.discard(path)
-            files.add(_hidden(path) if _hidden(path).exists() else path)
-        days: dict[date, list[Path]] = {}
-        for path in sorted(files, key=_number_of):
-            days.setdefault(date.fromisoformat(path.parent.name), []).append(path)
+    def _days(self, manifest: Manifest) -> list[tuple[date, list[str]]]:
+        """Days with the names of their files, the latest day first."""
+        there = set(self._daily.sizes())
+        gone = {_below_daily(name) for name in manifest.remove if name.startswith(f"{DAILY}/")}
+        files = {name for name in there if not is_hidden(name)} - gone
+        for name in map(_below_daily, manifest.publish):
+            files.discard(name)
+            files.add(hidden(name) if hidden(name) in there else name)
+        days: dict[date, list[str]] = {}
+        for name in sorted(files, key=number_of):
+            days.setdefault(date.fromisoformat(name.partition("/")[0]), []).append(name)
         return sorted(days.items(), reverse=True)
 
     def _relative(self, path: Path) -> str:
@@ -292,9 +296,5 @@ def _whole_rows(segment: Path) -> pa.Table | None:
     return read.table
 
 
-def _hidden(path: Path) -> Path:
-    return path.with_name(f".{path.name}")
-
-
-def _number_of(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
+def _below_daily(name: str) -> str:
+    return name.removeprefix(f"{DAILY}/")

@@ -13,15 +13,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import fs
 
 from core.data.batch_files import AT
+from core.data.day_files import DayFiles, folders_in, in_folder
 from core.data.log_tables import AT_TYPE, Span, fit
-from core.data.segment_store import SEGMENTS, SegmentStore
+from core.data.segment_store import DAILY, SEGMENTS, SegmentStore
 from core.data.tables import ROW_ID
 from core.deployment.request_ids import RESOLUTION, made_at
 from core.problems.contract import Contract
 
 REQUEST_ID, VERSION, PROBABILITY = "request_id", "version", "probability"
+_WHAT = "the inference log"
 
 
 def inference_folder(home: Path) -> Path:
@@ -68,12 +71,21 @@ class InferenceLog:
 
     ``contracts`` are those of the problems by name: a window has exactly the fields of the
     problem's contract, whatever the contract was when a row came. Of a problem that is not
-    among them it has what was logged.
+    among them it has what was logged. Finished days are in ``finished``, one folder a problem;
+    without it they are in ``folder`` too.
+
+    Every method raises ``UnavailableError`` where the files cannot be read or written.
     """
 
-    def __init__(self, folder: Path, contracts: Mapping[str, Contract] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        contracts: Mapping[str, Contract] | None = None,
+        finished: fs.FileSystem | None = None,
+    ) -> None:
         self._folder = folder
         self._contracts = dict(contracts or {})
+        self._finished = finished or in_folder(folder)
 
     def window(
         self,
@@ -120,7 +132,7 @@ class InferenceLog:
         """
         its_rows = pc.field(REQUEST_ID) == request_id
         made = made_at(request_id)
-        for problem in self._logged():
+        for problem in self._kept():
             store = self._store(problem)
             since = made or _time_of(store.read(columns=(REQUEST_ID,), where=its_rows))
             if since is None:
@@ -137,19 +149,24 @@ class InferenceLog:
     def prune(self, now: datetime, keep_days: int) -> int:
         """Removes days that ended more than ``keep_days`` ago; returns how many."""
         before = (now.astimezone(UTC) - timedelta(days=keep_days)).date()
-        return sum(self._store(name).prune(before) for name in self._logged())
+        return sum(self._store(name).prune(before) for name in self._kept())
 
     def _schema(self, problem: str) -> pa.Schema:
         contract = self._contracts.get(problem)
         return schema_of(contract) if contract else row_schema({})
 
     def _store(self, problem: str) -> SegmentStore:
-        return SegmentStore(self._folder / problem, "v", VERSION)
+        daily = DayFiles(self._finished, f"{problem}/{DAILY}", _WHAT)
+        return SegmentStore(self._folder / problem, "v", VERSION, daily)
 
     def _logged(self) -> Iterator[str]:
-        """Names of the problems that have a log, served or not."""
+        """Names of the problems that have a log in the home, served or not."""
         if self._folder.is_dir():
             yield from sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+
+    def _kept(self) -> list[str]:
+        """Names of all that have a log; of some a store may know that a new home does not."""
+        return sorted({*self._logged(), *folders_in(self._finished, _WHAT)})
 
 
 def _time_of(rows: pa.Table | None) -> datetime | None:

@@ -28,7 +28,7 @@ from core.data.training_data import TrainingDataStore
 from core.domain import Progress, Stage
 from core.problems import load_problem
 from core.problems.contract import Problem
-from core.settings import load_settings, silence_vendors
+from core.settings import Settings, load_settings, silence_vendors
 from core.training import pipeline
 from core.training.job_spec import LOG_FILE, RunSpec, run_folder
 from core.training.provenance import (
@@ -70,7 +70,7 @@ def main() -> int:
         problem = load_problem(spec.problem, settings.packages)
         labelled_rows = connect_labelled_rows(settings)
         store = connect_training_data(settings)
-        _execute(spec, problem, settings.packages, ws, tracking, labelled_rows, store)
+        _execute(spec, problem, settings, ws, tracking, labelled_rows, store)
 
     log = folder / LOG_FILE
     return do_recorded(tracking.tracker, spec.run_id, log, settings.log_level, "run", work)
@@ -79,13 +79,13 @@ def main() -> int:
 def _execute(
     spec: RunSpec,
     problem: Problem,
-    packages: tuple[str, ...],
+    settings: Settings,
     ws: Workspace,
     tracking: Tracking,
     labelled_rows: ReadLabelled,
     store: TrainingDataStore,
 ) -> None:
-    tracker = tracking.tracker
+    tracker, packages = tracking.tracker, settings.packages
     tell = _Teller(spec.run_id, tracker)
     connect_ray(RayConnection("auto", f"run-{spec.run_id}"))
     digest = code_digest(packages)
@@ -101,7 +101,14 @@ def _execute(
         # DVC takes seconds to wake up, while this process only waits for Spark.
         kept = beside.submit(store.try_to_keep, spec.problem, ws.raw)
         tell(Stage.START, message=f"profile {spec.profile.name}")
-        task = SparkTask(spec.problem, packages, spec.training, ws.root, spec.profile.cores)
+        task = SparkTask(
+            spec.problem,
+            packages,
+            spec.training,
+            ws.root,
+            spec.profile.cores,
+            store=settings.store,
+        )
         usage = lease.run(run_stages, task, tell)
     if usage is not None:
         track_resources(tracker, spec.run_id, usage, ws)

@@ -21,6 +21,7 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from core.adapters.spark_files import SharedFolder, SparkFiles, parts_of
 from core.data.batch_files import AT
 from core.data.ingest import Providers, ingest
 from core.data.labelled import LabelledBatch
@@ -62,6 +63,8 @@ LOG = logging.getLogger(__name__)
 _COLUMNS = TypeAdapter(tuple[ColumnSummary, ...])
 #: Hears the share of the stage that is done, 0 to 1, and what is going on.
 OnProgress = Callable[[float, str], None]
+#: Executors see the workspace.
+SHARED = SharedFolder()
 
 
 def ingest_stage(
@@ -88,7 +91,11 @@ def validate_stage(problem: Problem, ws: Workspace) -> None:
 
 
 def preprocess_stage(
-    spark: SparkSession, problem: Problem, params: TrainingParams, ws: Workspace
+    spark: SparkSession,
+    problem: Problem,
+    params: TrainingParams,
+    ws: Workspace,
+    files: SparkFiles = SHARED,
 ) -> None:
     """``validated.parquet`` -> holdout and training part with folds and derived features.
 
@@ -98,43 +105,29 @@ def preprocess_stage(
     spark.sparkContext.setJobDescription("preprocess")
     rows = pq.read_metadata(ws.validated).num_rows
     partitions = partitions_for(rows, params.spark.rows_per_partition)
-    source = spark.read.parquet(f"file://{ws.validated}")
+    source = files.read_frame(spark, ws.validated)
     frame = pin_partitions(add_derived(assign_folds(source, params.split), problem), partitions)
     frame = frame.cache()
     train = frame.where(F.col(FOLD) != HOLDOUT_FOLD)
     holdout = frame.where(F.col(FOLD) == HOLDOUT_FOLD)
-    _write_frame(train, ws.train)
-    _write_frame(holdout, ws.holdout)
+    files.write_frame(train, ws.train)
+    files.write_frame(holdout, ws.holdout)
     summaries = column_summaries(train, problem, fit_features(train, problem))
     write_json(ws.columns, [s.model_dump(mode="json") for s in summaries])
     frame.unpersist()
-    check_rows(ws.train, rows - sum(pq.read_metadata(f).num_rows for f in _parts(ws.holdout)))
+    check_rows(ws.train, rows - _rows_in(ws.holdout))
 
 
-def _write_frame(frame: DataFrame, folder: Path) -> None:
-    """Writes Parquet under fixed names and counts the rows."""
-    expected = frame.count()
-    frame.write.mode("overwrite").parquet(f"file://{folder}")
-    for index, path in enumerate(_parts(folder)):
-        # Spark's writer lists a column's encodings in the order of a JVM's hash set, which
-        # differs from one JVM to the next; rewritten, equal rows are equal bytes.
-        # Spark writes times as INT96, and reads none that count nanoseconds.
-        table = pq.read_table(path, coerce_int96_timestamp_unit="us")
-        path.unlink()
-        write_table(table, folder / f"part-{index:05d}.parquet")
-    for leftover in [*folder.glob(".*.crc"), *folder.glob("_SUCCESS")]:
-        leftover.unlink()
-    check_rows(folder, expected)
+def _rows_in(folder: Path) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in parts_of(folder))
 
 
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.parquet"))
-
-
-def training_frame(spark: SparkSession, params: TrainingParams, ws: Workspace) -> DataFrame:
+def training_frame(
+    spark: SparkSession, params: TrainingParams, ws: Workspace, files: SparkFiles = SHARED
+) -> DataFrame:
     """The training part as it is fitted on: pinned to its partitions and cached."""
-    frame = spark.read.parquet(f"file://{ws.train}")
-    partitions = partitions_for(frame.count(), params.spark.rows_per_partition)
+    frame = files.read_frame(spark, ws.train)
+    partitions = partitions_for(_rows_in(ws.train), params.spark.rows_per_partition)
     return pin_partitions(frame, partitions).cache()
 
 
@@ -145,6 +138,7 @@ def train_stage(
     ws: Workspace,
     on_progress: OnProgress,
     propose: Proposers,
+    files: SparkFiles = SHARED,
 ) -> None:
     """Training part -> the chosen model as ONNX beside Spark's, and the reference.
 
@@ -152,7 +146,7 @@ def train_stage(
         ParityError: the export disagrees with Spark by more than the tolerance.
     """
     spark.sparkContext.setJobDescription("read the training rows")
-    train = training_frame(spark, params, ws)
+    train = training_frame(spark, params, ws, files)
     result = search(
         train,
         problem,
@@ -168,7 +162,7 @@ def train_stage(
     estimator = build_estimator(result.best.family, result.best.params, params.split.seed, features)
     classifier = estimator.fit(features.transform(train))
     model = join_stages(features, classifier)
-    model.write().overwrite().save(f"file://{ws.spark_model}")
+    files.save_model(model, ws.spark_model)
     onnx = export_onnx(ws.spark_model, problem)
     ws.onnx.parent.mkdir(parents=True, exist_ok=True)
     ws.onnx.write_bytes(onnx)
@@ -222,7 +216,7 @@ def _parity(
 
 
 def _read_parts(folder: Path) -> pa.Table:
-    return pa.concat_tables([pq.read_table(path) for path in _parts(folder)])
+    return pa.concat_tables([pq.read_table(path) for path in parts_of(folder)])
 
 
 def _write_reference(ws: Workspace, problem: Problem, oof: OutOfFold) -> None:

@@ -60,7 +60,7 @@ def main() -> int:
         if given.stage in _PLAIN:
             _PLAIN[given.stage](settings, params, problem, ws)
         elif given.ray:
-            _run_on_spark(given.stage, given.ray, settings.packages, params, problem, ws)
+            _run_on_spark(given.stage, given.ray, settings, params, problem, ws)
         else:
             _hand_over(given.stage, settings, problem)
     except PilothouseError as exc:
@@ -98,13 +98,14 @@ _ON_SPARK = {"preprocess": Stage.PREPROCESS, "train": Stage.TRAIN}
 
 
 def _run_on_spark(
-    stage: str, ray: str, packages: tuple[str, ...], params: Params, problem: Problem, ws: Workspace
+    stage: str, ray: str, settings: Settings, params: Params, problem: Problem, ws: Workspace
 ) -> None:
     owner = f"dvc-{uuid.uuid4().hex[:8]}"
     connect_ray(RayConnection("auto" if ray == JOINED else "local", owner))
     profile = params.profile_named(params.profile)
-    stages = (_ON_SPARK[stage],)
-    task = SparkTask(problem.name, packages, params.training, ws.root, profile.cores, stages)
+    packages, stages = settings.packages, (_ON_SPARK[stage],)
+    where = (ws.root, profile.cores, stages, settings.store)
+    task = SparkTask(problem.name, packages, params.training, *where)
     told = ""
 
     def tell(_: Stage, _share: float, message: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core.domain import Progress, Stage
 from core.params import Profile, TrainingParams
+from core.settings_store import S3Store
 from core.training.sweep_report import BoostingPoint, SweepMeasurement, SweepReport
 
 LOG = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class SweepPlan:
     repeat: int
     git_commit: str
     physical_cores: int
+    #: Through which executors get their data; without one they see the scratch folder.
+    store: S3Store | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class SessionTask:
     validated: Path
     #: A folder for the models, which are thrown away.
     scratch: Path
+    store: S3Store | None = None
 
     @property
     def turn(self) -> str:
@@ -129,6 +133,7 @@ def _tasks(plan: SweepPlan, validated: Path, scratch: Path) -> list[SessionTask]
             with_boosting=BOOSTED in plan.families and index == len(sessions),
             validated=validated,
             scratch=scratch,
+            store=plan.store,
         )
         for index, (profile, number) in enumerate(sessions, start=1)
     ]

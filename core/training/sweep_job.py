@@ -20,7 +20,7 @@ from core.domain import Progress, Stage
 from core.problems import load_problem
 from core.problems.contract import Problem
 from core.services.machine import usable_cores
-from core.settings import load_settings, silence_vendors
+from core.settings import Settings, load_settings, silence_vendors
 from core.training import pipeline
 from core.training.advice import advise
 from core.training.profile_means import profile_means
@@ -52,7 +52,7 @@ def main() -> int:
 
     def work() -> None:
         problem = load_problem(spec.problem, settings.packages)
-        report = _execute(spec, problem, settings.packages, folder, tracker)
+        report = _execute(spec, problem, settings, folder, tracker)
         _track(tracker, spec.sweep_id, report, advise(report), folder)
 
     log = folder / LOG_FILE
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _execute(
-    spec: SweepSpec, problem: Problem, packages: tuple[str, ...], folder: Path, tracker: RunTracker
+    spec: SweepSpec, problem: Problem, settings: Settings, folder: Path, tracker: RunTracker
 ) -> SweepReport:
     scratch = folder / "scratch"
     source = Workspace(scratch / "source")
@@ -70,15 +70,16 @@ def _execute(
     connect_ray(RayConnection("auto", f"sweep-{spec.sweep_id}"))
     plan = SweepPlan(
         problem=spec.problem,
-        packages=packages,
+        packages=settings.packages,
         training=spec.training,
         profiles=spec.profiles,
         families=spec.families,
         repeat=spec.repeat,
         git_commit=spec.git_commit,
         physical_cores=usable_cores(),
+        store=settings.store,
     )
-    code = code_digest(packages)
+    code = code_digest(settings.packages)
     try:
         return run_sweep(
             plan,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from core.adapters.spark_files import SparkFiles, spark_files
 from core.adapters.spark_holder import OnProgress
 from core.adapters.spark_meter import SparkMeter
 from core.bootstrap_engines import propose_by_tpe
@@ -44,26 +45,32 @@ def measure_session(
     Raises:
         TrainingError: a measurement has no bill, or a model could not be trained.
     """
-    with checkpoints(spark, Workspace(task.scratch).checkpoints):
-        result = _measure_all(spark, task, on_progress)
+    folder = Workspace(task.scratch).checkpoints
+    with (
+        spark_files(task.store) as files,
+        checkpoints(spark, folder if files.is_shared else None),
+    ):
+        result = _measure_all(spark, task, on_progress, files)
     shutil.rmtree(task.scratch, ignore_errors=True)
     return result
 
 
-def _measure_all(spark: SparkSession, task: SessionTask, on_progress: OnProgress) -> SessionResult:
+def _measure_all(
+    spark: SparkSession, task: SessionTask, on_progress: OnProgress, files: SparkFiles
+) -> SessionResult:
     problem = load_problem(task.problem, task.packages)
     steps = len(task.families) + 1 + task.with_boosting
     on_progress(Stage.PREPROCESS, 0.0, f"{task.profile.name}, warming up, {task.turn}")
-    _warm_up(spark, problem, task)
+    _warm_up(spark, problem, task, files)
     measured = []
     for done, family in enumerate(task.families, start=1):
         on_progress(Stage.TRAIN, done / steps, f"{task.profile.name}, {family}, {task.turn}")
-        measured.append(_measure(spark, problem, task, family))
+        measured.append(_measure(spark, problem, task, family, files))
     boosting: tuple[BoostingPoint, ...] = ()
     if task.with_boosting:
         on_progress(Stage.TRAIN, 1 - 1 / steps, "boosting by depth and iterations")
         best = next(m.fit for m in measured if m.fit.family == BOOSTED)
-        boosting = _curve(spark, problem, task, best)
+        boosting = _curve(spark, problem, task, best, files)
     return SessionResult(
         measurements=tuple(m.value for m in measured),
         train_rows=measured[0].fit.train_rows,
@@ -79,7 +86,7 @@ def _workspace(task: SessionTask, name: str) -> Workspace:
     return ws
 
 
-def _warm_up(spark: SparkSession, problem: Problem, task: SessionTask) -> None:
+def _warm_up(spark: SparkSession, problem: Problem, task: SessionTask, files: SparkFiles) -> None:
     """One candidate a family on few folds and records, not counted.
 
     The first work on a session loads classes and is interpreted until the JVMs have
@@ -89,23 +96,25 @@ def _warm_up(spark: SparkSession, problem: Problem, task: SessionTask) -> None:
     few_folds = training.split.model_copy(update={"folds": WARM_UP_FOLDS})
     few_records = training.evaluation.model_copy(update={"parity_records": WARM_UP_RECORDS})
     changes = {"split": few_folds, "evaluation": few_records}
-    pipeline.preprocess_stage(spark, problem, training.model_copy(update=changes), ws)
+    pipeline.preprocess_stage(spark, problem, training.model_copy(update=changes), ws, files)
     for family in task.families:
         one = training.search.model_copy(update={"families": (family,), "trials": 1})
         small = training.model_copy(update={**changes, "search": one})
-        pipeline.train_stage(spark, problem, small, ws, _silent, propose_by_tpe)
+        pipeline.train_stage(spark, problem, small, ws, _silent, propose_by_tpe, files)
 
 
-def _measure(spark: SparkSession, problem: Problem, task: SessionTask, family: str) -> _Measured:
+def _measure(
+    spark: SparkSession, problem: Problem, task: SessionTask, family: str, files: SparkFiles
+) -> _Measured:
     ws, profile = _workspace(task, family), task.profile
     alone = task.training.search.model_copy(update={"families": (family,)})
     training = task.training.model_copy(update={"search": alone})
     before = time.perf_counter()
     with SparkMeter(spark) as meter:
         with meter.phase("preprocess"):
-            pipeline.preprocess_stage(spark, problem, training, ws)
+            pipeline.preprocess_stage(spark, problem, training, ws, files)
         with meter.phase("train"):
-            pipeline.train_stage(spark, problem, training, ws, _silent, propose_by_tpe)
+            pipeline.train_stage(spark, problem, training, ws, _silent, propose_by_tpe, files)
         seconds = time.perf_counter() - before
     usage = meter.usage(profile.cores)
     if usage is None:
@@ -132,11 +141,11 @@ def _measure(spark: SparkSession, problem: Problem, task: SessionTask, family: s
 
 
 def _curve(
-    spark: SparkSession, problem: Problem, task: SessionTask, best: FitResult
+    spark: SparkSession, problem: Problem, task: SessionTask, best: FitResult, files: SparkFiles
 ) -> tuple[BoostingPoint, ...]:
     ws = _workspace(task, "boosting")
-    pipeline.preprocess_stage(spark, problem, task.training, ws)
-    train = pipeline.training_frame(spark, task.training, ws)
+    pipeline.preprocess_stage(spark, problem, task.training, ws, files)
+    train = pipeline.training_frame(spark, task.training, ws, files)
     return boosting_curve(train, problem, task.training, best.params)
 
 

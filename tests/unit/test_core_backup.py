@@ -277,6 +277,28 @@ class TestMaking:
         assert made.description.absent == ("MLflow's database",)
         assert "127.0.0.1:9/mlflow" not in made.description.model_dump_json()
 
+    def test_what_lies_in_a_store_is_named_and_no_segment_is_taken(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        store = {"store_url": "s3://bucket/one", "s3_endpoint": "http://127.0.0.1:9"}
+        settings = _settings(world).model_copy(update=store)
+        log = settings.home / "inference" / "plums"
+        for name in ("segments/a.arrow", "compaction.json", "daily/2026-01-31/v1-1.parquet"):
+            (log / name).parent.mkdir(parents=True, exist_ok=True)
+            (log / name).write_bytes(b"{}")
+        service = BackupService(settings, world.pilothouse.audit)
+        made = service.create(tmp_path / "b.tar.gz", with_secrets=True, actor="operator")
+        assert made.description.store == "s3://bucket/one"
+        members = read_archive(made.file, OnlyLook()).manifest.members
+        ours = [one.name for one in members if "/plums/" in one.name and "inference" in one.name]
+        assert ours == ["home/inference/plums/daily/2026-01-31/v1-1.parquet"]
+        _lose(world)
+        done = _restore(settings, made.file)
+        assert any("s3://bucket/one is no part of the backup" in one for one in done.remarks)
+        _lose(world)
+        done = _restore(_settings(world), made.file)
+        assert any("PILOTHOUSE_STORE_URL is not set" in one for one in done.remarks)
+
     def test_what_is_written_once_files_are_copied_is_in_no_database(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.data.log_tables import AT_TYPE, Span, read_parquet, write_parquet_durably
+from core.data.day_files import DayFiles
+from core.data.log_tables import AT_TYPE, Span
 from core.data.segments import SegmentLimits, SegmentWriter, segments_in
 from core.deployment.inference_log import InferenceLog, row_schema, segments_folder
 from core.deployment.request_ids import new_request_id
 from core.problems.contract import Contract, Field, FieldType, Label
 from tests.unit.core_fakes import PROBLEM
+from tests.unit.finished import finished_in, names_in, paths_in
 
 DAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LARGE = SegmentLimits(max_bytes=1 << 20, max_age_s=1e9)
@@ -49,6 +51,10 @@ def rows(numbers: list[int], *, days: int = 0, version: int = 1) -> pa.RecordBat
     )
 
 
+def log_in(folder: Path, contracts: Mapping[str, Contract] | None = None) -> InferenceLog:
+    return InferenceLog(folder, contracts, finished_in(folder))
+
+
 def write(folder: Path, *batches: pa.RecordBatch, close: bool = True) -> SegmentWriter:
     writer = SegmentWriter(segments_folder(folder, "plums"), os.urandom(4).hex(), LARGE)
     for batch in batches:
@@ -63,17 +69,17 @@ def numbers_in(log: InferenceLog, **asked: Any) -> list[int]:
 
 
 def test_live_segments_and_compacted_files_are_one_log(tmp_path: Path) -> None:
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     write(tmp_path, rows([2, 0]), rows([1], version=2))
     live = write(tmp_path, rows([3, 4]), close=False)
     assert numbers_in(log) == [0, 1, 2, 3, 4]
     assert log.compact() == 1
     assert len(segments_in(segments_folder(tmp_path, "plums"))) == 1
-    assert sorted(p.name for p in tmp_path.rglob("*.parquet")) == ["v1-1.parquet", "v2-1.parquet"]
+    assert names_in(tmp_path) == ["v1-1.parquet", "v2-1.parquet"]
     assert numbers_in(log) == [0, 1, 2, 3, 4]
     live.close()
     assert log.compact() == 1
-    assert sorted(p.name for p in tmp_path.rglob("*.parquet")) == ["v1-2.parquet", "v2-1.parquet"]
+    assert names_in(tmp_path) == ["v1-2.parquet", "v2-1.parquet"]
     table = log.window("plums")
     assert table.schema.equals(SCHEMA)
     assert table["weight"].to_pylist() == [0, 1, 2, 3, 4]
@@ -83,7 +89,7 @@ def test_live_segments_and_compacted_files_are_one_log(tmp_path: Path) -> None:
 
 
 def test_a_window_is_by_time_or_by_number(tmp_path: Path) -> None:
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     for day in range(4):
         write(tmp_path, rows(list(range(10 * day, 10 * day + 10)), days=day))
     assert log.compact() == 4
@@ -105,7 +111,7 @@ def test_a_window_is_by_time_or_by_number(tmp_path: Path) -> None:
 def test_the_last_rows_are_the_latest_although_an_older_segment_is_not_compacted(
     tmp_path: Path,
 ) -> None:
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     write(tmp_path, rows([10, 11], days=1))
     log.compact()
     write(tmp_path, rows([1, 2, 3]))
@@ -114,10 +120,10 @@ def test_the_last_rows_are_the_latest_although_an_older_segment_is_not_compacted
 
 
 def test_nothing_logged_is_an_empty_window(tmp_path: Path) -> None:
-    log = InferenceLog(tmp_path / "none", PLUMS)
+    log = log_in(tmp_path / "none", PLUMS)
     assert log.window("plums").schema.equals(SCHEMA)
     assert log.window("plums").num_rows == 0
-    assert InferenceLog(tmp_path / "none").window("pears").num_rows == 0
+    assert log_in(tmp_path / "none").window("pears").num_rows == 0
     assert (log.compact(), log.prune(DAY, 1)) == (0, 0)
 
 
@@ -130,23 +136,23 @@ def test_columns_of_another_contract_do_not_break_reading(tmp_path: Path) -> Non
         Field("pits", FieldType.NUMBER, "P", 1),
     )
     new = Contract(fields=fields, label=Label("taste", "sweet", "sour", "sweet", "sour"))
-    for step in (lambda: None, InferenceLog(tmp_path).compact):
+    for step in (lambda: None, log_in(tmp_path).compact):
         write(tmp_path, renamed)
         write(tmp_path, texts)
         step()
-        old = InferenceLog(tmp_path, PLUMS).window("plums")
+        old = log_in(tmp_path, PLUMS).window("plums")
         assert old.schema.equals(SCHEMA)
         assert set(old["weight"].to_pylist()) <= {1.0, 2.0, None}
-        found = InferenceLog(tmp_path, {"plums": new}).window("plums")
+        found = log_in(tmp_path, {"plums": new}).window("plums")
         assert found.column_names[4:-1] == ["weight", "pits"]
         assert "heavy" in found["weight"].to_pylist()
         assert found.num_rows == old.num_rows
-    bare = InferenceLog(tmp_path).window("plums")
+    bare = log_in(tmp_path).window("plums")
     assert {"weight", "stones", "pits", "colour"} < set(bare.column_names)
 
 
 def test_old_days_are_pruned(tmp_path: Path) -> None:
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     for day in range(4):
         write(tmp_path, rows([day], days=day))
     log.compact()
@@ -154,7 +160,7 @@ def test_old_days_are_pruned(tmp_path: Path) -> None:
     assert log.prune(now, 90) == 2
     assert numbers_in(log) == [2, 3]
     assert log.prune(now, 90) == 0
-    assert len(list((tmp_path / "plums" / "daily").iterdir())) == 2
+    assert [path.split("/")[2] for path in paths_in(tmp_path)] == ["2026-11-22", "2026-11-23"]
 
 
 def test_a_torn_segment_of_a_dead_replica_is_compacted(
@@ -163,14 +169,14 @@ def test_a_torn_segment_of_a_dead_replica_is_compacted(
     write(tmp_path, rows([1]), rows([2]))
     (segment,) = segments_in(segments_folder(tmp_path, "plums"))
     segment.write_bytes(segment.read_bytes()[:-7])
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     assert (numbers_in(log), log.compact(), numbers_in(log)) == ([1], 1, [1])
     assert "bytes that are no rows" in caplog.text
 
 
 def test_compaction_waits_for_readers(tmp_path: Path) -> None:
     write(tmp_path, rows([1]))
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     assert numbers_in(log) == [1]
     with (tmp_path / "plums" / "lock").open("r+") as reader:
         fcntl.flock(reader, fcntl.LOCK_SH)
@@ -201,18 +207,26 @@ class Killer:
 
 def compact_until_killed(log: InferenceLog, survives: int) -> None:
     kill = Killer(survives)
+
+    def move(daily: DayFiles, name: str, to: str) -> None:
+        """As a store does it, in two steps."""
+        for step in (daily._files.copy_file, lambda old, _: daily._files.delete_file(old)):
+            kill(step)(daily._path(name), daily._path(to))
+
     with (
         patch.object(Path, "rename", kill(Path.rename)),
         patch.object(Path, "unlink", kill(Path.unlink)),
         patch.object(pq, "write_table", kill(pq.write_table)),
+        patch.object(DayFiles, "move", move),
+        patch.object(DayFiles, "remove", kill(DayFiles.remove)),
         contextlib.suppress(Killed),
     ):
         log.compact()
 
 
-@pytest.mark.parametrize("survives", range(10))
+@pytest.mark.parametrize("survives", range(13))
 def test_a_file_that_takes_in_another_is_read_once(tmp_path: Path, survives: int) -> None:
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     write(tmp_path, rows([0, 1]))
     log.compact()
     write(tmp_path, rows([2]), rows([3], version=2))
@@ -220,7 +234,7 @@ def test_a_file_that_takes_in_another_is_read_once(tmp_path: Path, survives: int
     assert numbers_in(log) == [0, 1, 2, 3]
     log.compact()
     assert numbers_in(log) == [0, 1, 2, 3]
-    assert sorted(p.name for p in tmp_path.rglob("*.parquet")) == ["v1-2.parquet", "v2-1.parquet"]
+    assert names_in(tmp_path) == ["v1-2.parquet", "v2-1.parquet"]
 
 
 @settings(max_examples=30, deadline=None)
@@ -230,7 +244,7 @@ def test_a_file_that_takes_in_another_is_read_once(tmp_path: Path, survives: int
         min_size=1,
         max_size=4,
     ),
-    kills=st.lists(st.integers(0, 14), max_size=4),
+    kills=st.lists(st.integers(0, 20), max_size=4),
     reads_between=st.booleans(),
 )
 def test_compaction_neither_loses_nor_doubles_rows(
@@ -240,7 +254,7 @@ def test_compaction_neither_loses_nor_doubles_rows(
     reads_between: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
-    log = InferenceLog(folder, PLUMS)
+    log = log_in(folder, PLUMS)
     number = 0
     for index, batches in enumerate(segments):
         made = []
@@ -257,11 +271,12 @@ def test_compaction_neither_loses_nor_doubles_rows(
     assert segments_in(segments_folder(folder, "plums")) == ()
     left = {path.name for path in folder.rglob("*") if path.is_file()}
     assert {name for name in left if not name.endswith(".parquet")} == {"lock"}
-    assert not any(name.startswith(".") for name in left)
-    for path in folder.rglob("*.parquet"):
-        table = pq.read_table(path)
-        assert set(table["version"].to_pylist()) == {int(path.stem[1:].split("-")[0])}
-        assert {str(at.date()) for at in table["at"].to_pylist()} == {path.parent.name}
+    assert not any(name.startswith(".") for name in names_in(folder))
+    for path in paths_in(folder):
+        _, _, day, name = path.split("/")
+        table = pq.read_table(path, filesystem=finished_in(folder), partitioning=None)
+        assert set(table["version"].to_pylist()) == {int(name[1:].split("-")[0])}
+        assert {str(at.date()) for at in table["at"].to_pylist()} == {day}
 
 
 def asked(
@@ -278,7 +293,7 @@ def asked(
 
 @pytest.mark.parametrize("old", [False, True], ids=["telling its time", "random"])
 def test_a_request_is_found_by_its_id_wherever_it_lies(tmp_path: Path, *, old: bool) -> None:
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     random = "0123456789ab4cdef0123456789abcde" if old else ""
     wanted = asked(7, DAY + timedelta(days=1), problem_rows=3, request_id=random)
     request_id = wanted["request_id"][0].as_py()
@@ -304,32 +319,51 @@ def test_a_request_is_found_by_its_id_wherever_it_lies(tmp_path: Path, *, old: b
 
 
 def test_no_day_is_read_but_that_of_the_request(tmp_path: Path) -> None:
-    log = InferenceLog(tmp_path, PLUMS)
+    log = log_in(tmp_path, PLUMS)
     wanted = asked(5, DAY + timedelta(days=2))
     write(tmp_path, *(asked(day, DAY + timedelta(days=day, minutes=1)) for day in range(5)), wanted)
     log.compact()
-    for file in tmp_path.rglob("*.parquet"):
-        if file.parent.name != f"{DAY + timedelta(days=2):%Y-%m-%d}":
-            file.write_bytes(b"whoever reads this fails")
+    for path in paths_in(tmp_path):
+        if f"/{DAY + timedelta(days=2):%Y-%m-%d}/" not in path:
+            with finished_in(tmp_path).open_output_stream(path) as file:
+                file.write(b"whoever reads this fails")
     found = log.find(wanted["request_id"][0].as_py())
     assert found is not None
     assert found.rows["weight"].to_pylist() == [5.0, 5.0]
 
 
+def test_a_finished_day_is_on_the_disk_before_its_segment_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def spy(file: int) -> None:
+        synced.append(os.fstat(file).st_ino)
+        sync(file)
+
+    write(tmp_path, rows([1]))
+    monkeypatch.setattr(os, "fsync", spy)
+    assert InferenceLog(tmp_path).compact() == 1
+    (day,) = tmp_path.rglob("*.parquet")
+    assert synced[0] == day.stat().st_ino
+    assert len(synced) == 2
+
+
 @pytest.mark.parametrize("group", [1, 3, 100])
 def test_groups_of_rows_outside_a_span_are_left_out(tmp_path: Path, group: int) -> None:
-    file = tmp_path / "rows.parquet"
-    with patch("core.data.log_tables.GROUP_ROWS", group):
-        write_parquet_durably(pa.table(rows(list(range(10)))), file)
+    files, file = DayFiles(finished_in(tmp_path), "daily"), "2026-11-20/rows.parquet"
+    with patch("core.data.day_files.GROUP_ROWS", group):
+        files.write(file, pa.table(rows(list(range(10)))))
     every = {
-        number: read_parquet(file, None, Span(since=at(number), until=at(number + 1)))
+        number: files.read(file, None, Span(since=at(number), until=at(number + 1)))
         for number in range(10)
     }
     assert all(number in table["weight"].to_pylist() for number, table in every.items())
     assert [table.num_rows for table in every.values()][:9] == [min(group, 10)] * 9
-    assert read_parquet(file, None, Span(until=at(0))).num_rows == 0
-    assert read_parquet(file, None, Span(since=at(10))).num_rows == 0
-    assert read_parquet(file, {"weight"}).num_rows == 10
+    assert files.read(file, None, Span(until=at(0))).num_rows == 0
+    assert files.read(file, None, Span(since=at(10))).num_rows == 0
+    assert files.read(file, {"weight"}).num_rows == 10
 
 
 def at(number: int) -> datetime:

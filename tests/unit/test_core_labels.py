@@ -21,6 +21,7 @@ from core.data.log_tables import AT_TYPE
 from core.errors import DataContractError, InvalidInputError, NotFoundError, UnavailableError
 from core.problems.contract import Contract
 from tests.unit.core_fakes import INTAKE, PROBLEM
+from tests.unit.finished import finished_in, names_in
 
 Given = tuple[str, int, float]
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -28,6 +29,10 @@ START = datetime(2026, 11, 20, tzinfo=UTC)
 
 def _read(file: Path, contract: Contract) -> pa.Table:
     return read_labels(file, file.name, contract, INTAKE)
+
+
+def log_in(folder: Path) -> LabelLog:
+    return LabelLog(folder, finished=finished_in(folder))
 
 
 def given_labels(*labels: Given) -> pa.Table:
@@ -53,7 +58,7 @@ def request_rows(*keys: tuple[str, int]) -> pa.Table:
 
 
 def test_labels_are_kept_in_order_and_found_by_source(tmp_path: Path) -> None:
-    log = LabelLog(tmp_path)
+    log = log_in(tmp_path)
     assert log.labels("plums").schema.equals(LABEL_SCHEMA)
     assert log.labels_of("plums", "a").num_rows == 0
     before = datetime.now(UTC)
@@ -61,8 +66,8 @@ def test_labels_are_kept_in_order_and_found_by_source(tmp_path: Path) -> None:
     log.append("plums", given_labels(("a", 0, 0.0)), by="http")
     log.append("plums", given_labels(), by="http")
     log.append("pears", given_labels(("a", 7, 1.0)), by="http")
-    other = LabelLog(tmp_path)
-    for step in (lambda: None, log.close, other.compact, LabelLog(tmp_path).compact):
+    other = log_in(tmp_path)
+    for step in (lambda: None, log.close, other.compact, log_in(tmp_path).compact):
         step()
         found = other.labels_of("plums", "a")
         assert found.schema.equals(LABEL_SCHEMA)
@@ -73,16 +78,16 @@ def test_labels_are_kept_in_order_and_found_by_source(tmp_path: Path) -> None:
         assert before <= found["at"][0].as_py() <= datetime.now(UTC)
         assert other.labels("plums").num_rows == 3
         assert other.labels("plums", since=datetime.now(UTC)).num_rows == 0
-    assert len(list(tmp_path.glob("plums/daily/*/labels-1.parquet"))) == 1
+    assert names_in(tmp_path) == ["labels-1.parquet"] * 2
     assert list(tmp_path.glob("plums/segments/*")) == []
     log.append("plums", given_labels(("c", 0, 1.0)), by="ann")
-    assert LabelLog(tmp_path).labels_of("plums", "c").num_rows == 1
+    assert log_in(tmp_path).labels_of("plums", "c").num_rows == 1
     log.close()
 
 
 def test_labels_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     (tmp_path / "plums").write_text("a file where a folder should be")
-    log = LabelLog(tmp_path)
+    log = log_in(tmp_path)
     with pytest.raises(UnavailableError, match="cannot be written"):
         log.append("plums", given_labels(("a", 1, 1.0)), by="ann")
     (tmp_path / "plums").unlink()
@@ -102,7 +107,7 @@ def test_labels_are_on_disk_before_it_returns(
         sync(file)
 
     monkeypatch.setattr(os, "fsync", spy)
-    log = LabelLog(tmp_path)
+    log = log_in(tmp_path)
     log.append("plums", given_labels(("a", 1, 1.0)), by="ann")
     (segment,) = tmp_path.glob("plums/segments/*.arrow")
     assert synced[-1] == segment.stat().st_size
