@@ -267,6 +267,10 @@ def silence_vendors() -> None:
     # A line on standard output for every run that is closed, also for each candidate.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    # With artifacts in an S3 store its server would send clients there, by signed addresses. They
+    # need not reach the store, so everything passes through the server.
+    os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
+    os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
 
 
 def be_impatient() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -16,14 +17,16 @@ import pytest
 
 from core.adapters.mlflow import connected_client
 from core.settings import vendor_privacy
+from core.settings_store import S3Store
 from tests.ray_head import RayHead, free_ports, ray_head
+from tests.s3 import S3Server
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 
 
 @contextmanager
-def _mlflow_server(folder: Path) -> Iterator[str]:
+def _mlflow_server(folder: Path, store: S3Store | None = None) -> Iterator[str]:
     """An MLflow server of its own: SQLite, artifacts through the server, one worker."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
@@ -32,7 +35,8 @@ def _mlflow_server(folder: Path) -> Iterator[str]:
         "server",
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         "--serve-artifacts",
-        *("--artifacts-destination", str(folder / "artifacts")),
+        "--artifacts-destination",
+        store.address_of("artifacts") if store else str(folder / "artifacts"),
         *("--host", "127.0.0.1"),
         *("--port", str(port)),
         *("--workers", "1"),
@@ -42,7 +46,7 @@ def _mlflow_server(folder: Path) -> Iterator[str]:
     with log.open("wb") as out:
         server = subprocess.Popen(
             command,
-            env={**os.environ, **switches},
+            env={**os.environ, **switches, **(store.variables() if store else {})},
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -79,6 +83,22 @@ def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # The first call of a client makes the server read its tables; tests need not pay.
         connected_client(url).search_experiments()
         yield url
+
+
+@dataclass(frozen=True)
+class StoredMlflow:
+    """An MLflow server whose artifacts are in a bucket, and what it has logged."""
+
+    url: str
+    store: S3Store
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def mlflow_on_s3(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredMlflow]:
+    folder, store = tmp_path_factory.mktemp("mlflow-on-s3"), s3.create_bucket()
+    with _mlflow_server(folder, store) as url:
+        yield StoredMlflow(url, store, folder / "server.log")
 
 
 @pytest.fixture(scope="session")
