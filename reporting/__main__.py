@@ -20,10 +20,10 @@ from core.params import load_params
 from core.problems import load_problem
 from core.settings import CODE_ROOT, load_settings
 from core.training.resources_page import read_report
-from reporting.collect import collect, run_pipeline
+from reporting.collect import BENCHMARKS, benchmarks_of, collect, run_pipeline
 from reporting.pdf import render_page
 from reporting.pictures import draw_all
-from reporting.results import Results, read_results, write_results
+from reporting.results import read_results, write_results
 from reporting.tables import FOLDER, picture_of_architecture, with_regions
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def main() -> int:
     try:
         if not given.recorded:
             run(CODE_ROOT, given.days)
-        write(CODE_ROOT, read_results(CODE_ROOT / RESULTS))
+        write(CODE_ROOT)
     except (OSError, ValueError, PilothouseError) as exc:
         LOG.error("%s", exc)
         return 1
@@ -70,20 +70,24 @@ def run(root: Path, days: int) -> None:
         write_results(collect(root, problems, params, days=days), root / RESULTS)
 
 
-def write(root: Path, results: Results) -> None:
-    """Writes pictures, page and PDF from figures.
+def write(root: Path) -> None:
+    """Writes pictures, page and PDF from the figures that are kept.
 
     Raises:
         ValueError: the page lacks the marks of a region.
-        InvalidInputError: the recorded sweep cannot be read, or the page not be drawn.
+        InvalidInputError: figures or sweep cannot be read, or the page cannot be drawn.
     """
-    page = root / PAGE
+    page, kept = root / PAGE, root / RESULTS
     with _step("Pictures, page and PDF"):
+        # Benchmarks are run by themselves; what their page has by now costs nothing to read.
+        told = tuple(benchmarks_of((root / BENCHMARKS).read_text(encoding="utf-8")))
+        results = read_results(kept).model_copy(update={"benchmarks": told})
         text = page.read_text(encoding="utf-8")
         written = with_regions(text, results, read_report(root / SWEEP))
         draw_all(results, page.parent / FOLDER)
-        page.write_text(written, encoding="utf-8")
         drawn = render_page(written, page.parent, picture_of_architecture())
+        write_results(results, kept)
+        page.write_text(written, encoding="utf-8")
         (root / pdf_of(PAGE)).write_bytes(drawn)
 
 

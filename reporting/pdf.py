@@ -103,6 +103,8 @@ class _Drawing:
                 leading=size * 1.3,
                 spaceBefore=size * 0.9,
                 spaceAfter=4,
+                # Nor does it stand alone when a picture or a short table goes to the next page.
+                keepWithNext=1,
             )
             for level, size in _HEADING_SIZES.items()
         }
@@ -151,8 +153,11 @@ class _Drawing:
             )
         width, height = ImageReader(str(path)).getSize()
         scale = min(_SCALE, USABLE_WIDTH / width)
-        yield Spacer(0, 4)
-        yield Image(str(path), width=width * scale, height=height * scale, hAlign="LEFT")
+        image = Image(str(path), width=width * scale, height=height * scale, hAlign="LEFT")
+        image.spaceBefore = 4
+        # Its words stay with it.
+        image.keepWithNext = 1
+        yield image
         yield Paragraph(marked(words), self._styles["note"])
         yield Spacer(0, 6)
 

@@ -22,7 +22,7 @@ def markup(node: SyntaxTreeNode) -> str:
     if node.type == "text":
         return marked(node.content)
     if node.type == "code_inline":
-        return f'<font name="{MONO}" size="-0.5">{escape(node.content)}</font>'
+        return f'<font name="{MONO}">{escape(node.content)}</font>'
     if node.type in _BREAKS:
         return _BREAKS[node.type]
     inside = "".join(markup(child) for child in node.children)
