@@ -48,8 +48,8 @@ test-long: venv-dev chromium ## run the tests that need more time
 resources: venv ## write docs/resources.md anew from the recorded sweep
 	@$(BIN)/python -m core.training.resources_page tests/unit/recorded/titanic_sweep.json docs/resources.md
 
-report: venv-dev ## write docs/report.md and its PDF anew from real runs; minutes where the pipeline has to run
-	@$(BIN)/python -m reporting
+report: venv-dev ## write docs/report.md and its PDF anew from real runs; minutes if the pipeline runs; DAYS=
+	@$(BIN)/python -m reporting $(if $(DAYS),--days $(DAYS))
 
 report-page: venv-dev ## write docs/report.md and its PDF from the figures of the last report; seconds
 	@$(BIN)/python -m reporting --recorded
