@@ -131,7 +131,7 @@ def _days(seen: Course) -> Figure:
         drift.axhline(limit, color=GUIDE, linestyle=":")
         drift.text(at[0], limit, name, fontsize="x-small", va="bottom", color="#666666")
     drift.set(title="Drift of the inputs", xlabel="Day", ylabel="PSI against the training rows")
-    drift.legend(fontsize="x-small")
+    drift.legend(fontsize="x-small", ncol=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     told = [day for day in seen.days if day.estimated is not None]
     days = [day.number for day in told]
     nan = float("nan")
@@ -145,7 +145,8 @@ def _days(seen: Course) -> Figure:
     if seen.reference is not None:
         performance.axhline(seen.reference, color=GUIDE, linestyle=":", label="on training rows")
     performance.set(title="Performance", xlabel="Day", ylabel=seen.metric.upper())
-    performance.legend(fontsize="x-small")
+    # Below, where it hides no day.
+    performance.legend(fontsize="x-small", ncol=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     figure.suptitle(f"{seen.title}: {len(seen.days)} days")
     return figure
 
