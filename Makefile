@@ -9,7 +9,7 @@ MANIFESTS = $(filter-out %/kustomization.yaml,$(wildcard $(addprefix $(KUBERAY)/
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status venv venv-dev chromium test test-long check bench resources wrk
-.PHONY: deliver nightly-drift audit sbom licences images release-files
+.PHONY: report report-page deliver nightly-drift audit sbom licences images release-files
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,6 +48,12 @@ test-long: venv-dev chromium ## run the tests that need more time
 
 resources: venv ## write docs/resources.md anew from the recorded sweep
 	@$(BIN)/python -m core.training.resources_page tests/unit/recorded/titanic_sweep.json docs/resources.md
+
+report: venv-dev ## write docs/report.md and its PDF anew from real runs; minutes if the pipeline runs; DAYS=
+	@$(BIN)/python -m reporting $(if $(DAYS),--days $(DAYS))
+
+report-page: venv-dev ## write docs/report.md and its PDF from the figures of the last report; seconds
+	@$(BIN)/python -m reporting --recorded
 
 check: venv-dev ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check .

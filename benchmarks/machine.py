@@ -33,14 +33,14 @@ def describe_machine() -> str:
     )
 
 
-def prepare_launch(home: Path) -> Launch:
+def prepare_launch(home: Path, operator: str = "benchmark") -> Launch:
     """An installation of its own below ``home``, on free ports; nothing is started."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in PORTS]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         ports = {n: s.getsockname()[1] for n, s in zip(PORTS, sockets, strict=True)}
-    settings = Settings(home=home, operator="benchmark", **ports)
+    settings = Settings(home=home, operator=operator, **ports)
     layout = layout_of(home)
     layout.prepare()
     seed = int(layout.installation, 16)

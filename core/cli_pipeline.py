@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -10,29 +9,31 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
 
 from core.adapters.dvc_pipeline import outdated_stages
 from core.bootstrap import connect_tracking
 from core.bootstrap_store import connect_training_data
 from core.cli_output import CONSOLE, Json, print_json
 from core.cli_session import sign_in
-from core.delivery.earlier import pipeline_workspace, present_report, report_of_commit
+from core.delivery.earlier import (
+    pipeline_workspace,
+    present_report,
+    report_of_commit,
+    soft_findings,
+)
 from core.delivery.markdown import Judged, delivery_report
 from core.delivery.registering import Registrar
 from core.delivery.thresholds import Limits, judge
-from core.domain import Run, SoftFinding
+from core.domain import Run
 from core.params import Params, load_params
 from core.problems import require_problem
 from core.settings import CODE_ROOT, load_settings
 from core.training.own_server import tracking_server
 from core.training.provenance import git_commit, provenance_here
-from core.wording import count
 
 #: What the thresholds keep from being delivered, as `pilothouse drift` says critical drift.
 BELOW = 42
 REPORT = "report.md"
-_FINDINGS = TypeAdapter(tuple[SoftFinding, ...])
 
 pipeline_app = typer.Typer(
     no_args_is_help=True, help="Judge what `dvc repro` has made, and register it."
@@ -123,16 +124,7 @@ def _judged(problem: str, base: str, params: Params) -> Judged:
         auc_loss=params.delivery.auc_loss,
         class_loss=params.promotion.class_loss,
     )
-    return Judged(found, earlier, judge(found, earlier, limits), _findings(problem))
-
-
-def _findings(problem: str) -> tuple[str, ...]:
-    """What validation has counted; nothing where its file is not in place."""
-    file = pipeline_workspace(CODE_ROOT, problem).validation
-    if not file.exists():
-        return ()
-    found = _FINDINGS.validate_python(json.loads(file.read_text(encoding="utf-8")))
-    return tuple(f"{one.column}: {one.rule}, {count(one.rows, 'row')}" for one in found)
+    return Judged(found, earlier, judge(found, earlier, limits), soft_findings(CODE_ROOT, problem))
 
 
 def _write(folder: Path, text: str, judged: Sequence[Judged]) -> None:

@@ -6,13 +6,16 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from core.domain import SoftFinding
 from core.errors import NotFoundError
 from core.training.report import EvaluationReport
 from core.training.workspace import Workspace
+from core.wording import count
 
 GIT_TIMEOUT_S = 30
+_FINDINGS = TypeAdapter(tuple[SoftFinding, ...])
 
 
 def pipeline_workspace(root: Path, problem: str) -> Workspace:
@@ -36,6 +39,15 @@ def present_report(root: Path, problem: str) -> EvaluationReport:
         raise NotFoundError(
             f"The report of {problem} was written by another release.", fix=fix
         ) from exc
+
+
+def soft_findings(root: Path, problem: str) -> tuple[str, ...]:
+    """What validation has counted, one sentence each; nothing where its file is not in place."""
+    file = pipeline_workspace(root, problem).validation
+    if not file.exists():
+        return ()
+    found = _FINDINGS.validate_json(file.read_bytes())
+    return tuple(f"{one.column}: {one.rule}, {count(one.rows, 'row')}" for one in found)
 
 
 def report_of_commit(root: Path, problem: str, commit: str) -> EvaluationReport | None:

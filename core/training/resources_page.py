@@ -94,9 +94,14 @@ def _facts(report: SweepReport) -> Iterator[str]:
 
 
 def _scheme(report: SweepReport) -> Iterator[str]:
-    advice = advise(report)
     yield "## Recommended scheme"
     yield ""
+    yield from advice_lines(report)
+
+
+def advice_lines(report: SweepReport) -> Iterator[str]:
+    """What the sweep advises, with every reason, as Markdown."""
+    advice = advise(report)
     yield f"Profile **{advice.profile}**, family **{advice.family}**."
     yield ""
     for reason in advice.reasons:
@@ -108,10 +113,7 @@ def _costs(report: SweepReport) -> Iterator[str]:
     yield "## Profiles"
     yield ""
     yield from _picture(sweep_figures.TIME, "Training time by profile and family")
-    totals = profile_totals(report)
-    header = ["profile", "start of Spark", "all families", "each repeat", "core-seconds"]
-    header += ["executors' memory", "utilization", "by tasks alone", "GC"]
-    yield from _table(header, [_total_row(t, totals[0], report) for t in totals])
+    yield from totals_table(report)
     yield "## Families"
     yield ""
     yield from _picture(sweep_figures.QUALITY, "AUC by profile and family")
@@ -131,7 +133,7 @@ def _costs(report: SweepReport) -> Iterator[str]:
         for mean in means
     ]
     header = ["profile", "family", "candidates", "AUC", "time", "repeats differ by", "core-seconds"]
-    yield from _table([*header, "memory with driver", "utilization"], rows)
+    yield from markdown_table([*header, "memory with driver", "utilization"], rows)
     yield "## Efficiency frontier"
     yield ""
     yield from _picture(sweep_figures.FRONTIER, "AUC against seconds and core-seconds")
@@ -140,6 +142,14 @@ def _costs(report: SweepReport) -> Iterator[str]:
         points = (f"{m.family} on {m.profile.name} ({m.cv_auc:.4f})" for m in best)
         yield f"- AUC against {name.lower()}, nothing cheaper is as good: {', '.join(points)}."
     yield ""
+
+
+def totals_table(report: SweepReport) -> Iterator[str]:
+    """What all families together cost on each profile, as Markdown."""
+    totals = profile_totals(report)
+    header = ["profile", "start of Spark", "all families", "each repeat", "core-seconds"]
+    header += ["executors' memory", "utilization", "by tasks alone", "GC"]
+    yield from markdown_table(header, [_total_row(t, totals[0], report) for t in totals])
 
 
 def _total_row(total: ProfileTotal, first: ProfileTotal, report: SweepReport) -> Sequence[str]:
@@ -176,7 +186,9 @@ def _details(report: SweepReport) -> Iterator[str]:
         )
         for stage in shown.usage.slowest[:SLOWEST]
     ]
-    yield from _table(["stage", "time", "tasks", "longest / median task", "GC", "spilled"], rows)
+    yield from markdown_table(
+        ["stage", "time", "tasks", "longest / median task", "GC", "spilled"], rows
+    )
     if report.boosting:
         yield "## Boosting"
         yield ""
@@ -193,7 +205,8 @@ def _picture(name: str, what: str) -> Iterator[str]:
     yield ""
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yields the lines of a table and an empty one; a bar in a cell becomes a slash."""
     for row in (header, ["---"] * len(header), *rows):
         yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
     yield ""
