@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+import yaml
 
 from core.cli_output import FAILED, say_error
 from core.errors import PilothouseError
@@ -62,11 +63,19 @@ def _take(tour: Tour) -> None:
     screen.table(
         "To be short, it has other parameters than are delivered",
         ["parameter", "delivered", "here", "because"],
-        [(one.key, str(value_at(delivered, one.key)), str(one.value), one.why) for one in CHANGES],
+        [
+            (one.key, _written(value_at(delivered, one.key)), _written(one.value), one.why)
+            for one in CHANGES
+        ],
     )
     taken = walk(tour, (*FIRST, *LATER))
     screen.table("What was done", ["step", "who", "what came of it", "took"], table_of(taken))
     _part(settings, screen, sum(one.seconds for one in taken))
+
+
+def _written(value: object) -> str:
+    """A parameter as it stands in the file."""
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
 
 
 def _part(settings: Settings, screen: Screen, seconds: float) -> None:

@@ -64,7 +64,8 @@ FIRST = (
     Step(
         "Start",
         "you",
-        "Ray, Ray Serve, MLflow, the worker and the panel, under one process manager.",
+        "Ray, MLflow, the worker and the panel, under one process manager. There is no model yet, "
+        "so nothing is served, and it says so.",
         _start,
     ),
     Step(

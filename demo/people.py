@@ -104,7 +104,7 @@ class Crew:
         kept = {name: value for name, value in inherited if not name.startswith(_OTHERS)}
         return {**kept, **self._settings.variables(), **self._signed_in(who)}
 
-    def _signed_in(self, who: Person | None) -> Mapping[str, str]:
+    def _signed_in(self, who: Person | None) -> dict[str, str]:
         return {variable_of("token_file"): str(self._token_file(who))} if who else {}
 
     def _token_file(self, who: Person) -> Path:

@@ -18,8 +18,6 @@ from demo.screen import Screen
 from demo.traffic import Answered
 
 POLL_S = 1.0
-#: A version is loaded, or a candidate considered, in a fraction of that.
-TIMEOUT_S = 120.0
 _Found = TypeVar("_Found")
 
 
@@ -43,15 +41,15 @@ class Tour:
         return connect(self.settings)
 
     def wait_for(self, what: str, look: Callable[[], _Found | None]) -> _Found:
-        """Looks until there is something.
+        """Looks until there is something, for as long as a service may take to start.
 
         Raises:
-            PilothouseError: there is nothing after two minutes.
+            PilothouseError: there is nothing until then.
         """
-        began = time.monotonic()
+        began, timeout_s = time.monotonic(), self.settings.start_timeout_s
         while (found := look()) is None:
             waited_s = time.monotonic() - began
-            expect(waited_s < TIMEOUT_S, f"There is still no {what} after {TIMEOUT_S:g} s.")
+            expect(waited_s < timeout_s, f"There is still no {what} after {timeout_s:g} s.")
             self.screen.still(waited_s, f"waiting for {what}")
             time.sleep(POLL_S)
         return found

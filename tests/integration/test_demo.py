@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from core.bootstrap import Pilothouse, connect
+from core.deployment.replay import Replay
 from core.domain import AlertKind, AlertStatus, Level
 from core.promotion.audit import Action, AuditEntry, Chosen, Outcome
-from core.promotion.identity import RETRAINER
+from core.promotion.identity import RETRAINER, WORKER
 from core.rollout.values import RolloutStatus
 from core.settings import CODE_ROOT, Settings, variable_of
 from demo.place import PORTS, PORTS_APART, PROBLEM, demo_settings
@@ -91,6 +93,96 @@ def taken() -> Iterator[Taken]:
             assert not settings.home.exists()
 
 
+def test_every_step_was_taken_and_told(taken: Taken) -> None:
+    said = taken.done.stdout
+    for number in range(1, 12):
+        assert f"== {number} of 11. " in said
+    for command in ("simulate", "rollout canary", "promote rollback", "trace"):
+        assert f" $ pilothouse {command} " in said
+    assert "\x1b" not in said, "nobody sits at a terminal"
+    assert "phu_" not in said, "tokens are kept from the screen"
+
+
 def test_the_trail_has_the_loop_in_its_order_with_names(taken: Taken) -> None:
     told = [(entry.actor, entry.action) for entry in taken.trail if entry.action in TOLD]
-    assert told == []
+    retrained = [
+        (RETRAINER, Action.RUN_STARTED),
+        (RETRAINER, Action.REQUEST_OPENED),
+    ]
+    assert [one for one in told if one not in retrained] == [
+        ("eve", Action.RUN_STARTED),
+        ("eve", Action.BOOTSTRAPPED),
+        ("eve", Action.RUN_STARTED),
+        ("eve", Action.REQUEST_OPENED),
+        ("eve", Action.DECISION_REFUSED),
+        ("ann", Action.APPROVAL_GIVEN),
+        ("ann", Action.PROMOTED),
+        ("eve", Action.ALERT_ACKNOWLEDGED),
+        ("bob", Action.APPROVAL_GIVEN),
+        ("bob", Action.ROLLOUT_STARTED),
+        ("bob", Action.PROMOTED),
+        (WORKER, Action.ROLLOUT_DONE),
+        ("bob", Action.ROLLED_BACK),
+    ]
+    # Between the first promotion and the second approval; the alert may be seen meanwhile.
+    assert [one for one in told if one in retrained] == retrained
+    assert told.index(("ann", Action.PROMOTED)) < told.index(retrained[0])
+    assert told.index(retrained[1]) < told.index(("bob", Action.APPROVAL_GIVEN))
+
+
+def test_one_may_not_approve_what_one_has_trained(taken: Taken) -> None:
+    (refused,) = [e for e in taken.trail if e.action == Action.DECISION_REFUSED]
+    assert refused.outcome == Outcome.REFUSED
+    assert "somebody else has to approve" in refused.detail
+    assert {one.name: one.role.value for one in taken.pilothouse.accounts.list()} == {
+        "eve": "admin",
+        "ann": "approver",
+        "bob": "approver",
+    }
+
+
+def test_what_served_when(taken: Taken) -> None:
+    served = [
+        (one.version, one.rule, one.decided_by)
+        for one in reversed(taken.pilothouse.promotions.history(PROBLEM))
+    ]
+    assert served == [
+        (1, "bootstrap", "eve"),
+        (2, "approval", "ann"),
+        (3, "approval", "bob"),
+        (2, "rollback", "bob"),
+    ]
+    told = [one.version for one in taken.pilothouse.serving.status().served]
+    assert told == [2]
+
+
+def test_drift_was_alerted_and_learned_from(taken: Taken) -> None:
+    alerts = taken.pilothouse.alerts.list(PROBLEM)
+    (drift,) = [one for one in alerts if one.kind is AlertKind.DRIFT]
+    assert drift.severity is Level.CRITICAL
+    assert drift.status is AlertStatus.ACKNOWLEDGED
+    assert drift.acknowledged_by == "eve"
+    (run,) = [r for r in taken.pilothouse.runs.list(PROBLEM) if r.started_by == RETRAINER]
+    assert drift.run_id == run.id
+    assert run.model_version == 3
+    assert drift.outcome.startswith("v3 ")
+
+
+def test_the_canary_took_all_steps_and_failed_nobody(taken: Taken) -> None:
+    (rollout,) = taken.pilothouse.rollouts.list(PROBLEM)
+    assert rollout.status is RolloutStatus.DONE
+    assert (rollout.version, rollout.incumbent_version) == (3, 2)
+    notes = taken.pilothouse.rollouts.view(rollout).notes
+    for step in range(len(rollout.shares)):
+        by_new = notes.of(step, 3)
+        assert by_new.answered >= taken.pilothouse.params.rollout.canary.minimum_requests
+        assert by_new.failed == 0
+
+
+def test_an_answer_of_the_canary_is_traced_and_the_trail_is_whole(taken: Taken) -> None:
+    (request_id,) = re.findall(r"pilothouse trace (\S+) --replay", taken.done.stdout)
+    lineage = taken.pilothouse.tracing.trace(request_id, skip=0, replay=True)
+    assert lineage.answer.version == 3
+    assert isinstance(lineage.replay, Replay)
+    assert lineage.replay.same
+    assert taken.pilothouse.audit.verify().is_whole

@@ -327,7 +327,8 @@ class TestCrew:
 
 @pytest.fixture
 def tour(tmp_path: Path) -> Tour:
-    return Tour(demo_settings(Settings(home=tmp_path)), Screen(StringIO()))
+    settings = Settings(home=tmp_path, start_timeout_s=0.2)
+    return Tour(demo_settings(settings), Screen(StringIO()))
 
 
 class TestSteps:
@@ -359,7 +360,6 @@ class TestSteps:
     def test_what_does_not_come_is_given_up(
         self, tour: Tour, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("demo.tour.TIMEOUT_S", 0.2)
         monkeypatch.setattr("demo.tour.POLL_S", 0.05)
         with pytest.raises(PilothouseError, match=r"no verdict after 0\.2 s"):
             tour.wait_for("verdict", lambda: None)
