@@ -48,8 +48,8 @@ def _approve(tour: Tour) -> str:
 
 
 def _serve(tour: Tour) -> str:
-    tour.crew.run(None, f"python scripts/try_api.py --problem {PROBLEM} --rows 10")
-    return f"10 rows answered by v{tour.serving().version}"
+    tour.crew.run(None, f"python scripts/try_api.py --problem {PROBLEM} --rows 20")
+    return f"20 rows answered by v{tour.serving().version}"
 
 
 FIRST = (

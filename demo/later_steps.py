@@ -61,7 +61,7 @@ def _canary(tour: Tour) -> str:
     newest = records.batches.list(PROBLEM, 1)[0]
     contract = records.problems[PROBLEM].contract
     rows = records_of(records.batches.rows(newest.id, contract.names), contract)
-    reason = "It has seen what passengers pay now."
+    reason = "It knows the new fares; small slices are to be watched."
     with traffic(tour.settings.serving_url, PROBLEM, rows, REQUESTS_PER_S) as answers:
         tour.answers = answers
         tour.crew.run(BOB, f"pilothouse rollout canary {request.id} --reason '{reason}'")
@@ -170,8 +170,8 @@ LATER = (
         BOB.name,
         "Bob approves, and the version earns its traffic: 10, 50, then 100 % of the requests, "
         f"{REQUESTS_PER_S:g} a second here, with the fares of the last day. Guards would take it "
-        "back by themselves. A step takes 20 seconds here instead of 300; all else is as "
-        "delivered.",
+        "back by themselves. Steps are shorter here and latency may vary more; the other guards "
+        "are as delivered.",
         _canary,
     ),
     Step(
