@@ -27,7 +27,7 @@ PORTS = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
 #: Added to the four published ports; simulations and staging are 1000 and 2000 above.
 PORTS_APART = 1500
 #: What the machine needs, whoever starts an installation on it.
-_OF_THE_MACHINE = ("serving_proxy", "ray_cpus", "start_timeout_s", "telemetry", "log_level")
+OF_THE_MACHINE = ("serving_proxy", "ray_cpus", "start_timeout_s", "telemetry", "log_level")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def demo_settings(settings: Settings) -> Settings:
     delivered = {
         name: field.get_default(call_default_factory=True)
         for name, field in fields.items()
-        if name not in _OF_THE_MACHINE
+        if name not in OF_THE_MACHINE
     }
     home = settings.home / HOME
     own = {"home": home, "params_file": home / "params.yaml"}

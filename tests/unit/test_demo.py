@@ -30,6 +30,7 @@ from demo.people import ANN, EVE, Crew
 from demo.place import (
     CHANGES,
     MARK,
+    OF_THE_MACHINE,
     PORTS,
     PROBLEM,
     clear,
@@ -80,7 +81,7 @@ class TestPlace:
         assert own.database_address == f"sqlite:///{own.home}/pilothouse.db"
         assert own.store is None
         assert (own.given_mlflow_database, own.given_token, own.alert_urls) == ("", "", ())
-        ours = {*PORTS, "home", "params_file"}
+        ours = {*PORTS, *OF_THE_MACHINE, "home", "params_file"}
         as_delivered = Settings.model_fields.keys() - ours
         assert {name for name in as_delivered if getattr(own, name) != _default(name)} == set()
 
