@@ -75,7 +75,8 @@ def relay(
                     printed = _read(reading)
                     if not printed:
                         break
-                    said.append(decoder.decode(printed))
+                    # Its terminal has turned the ends of lines, as the real one will.
+                    said.append(decoder.decode(printed).replace("\r\n", "\n"))
                     if show:
                         screen.pass_on(said[-1])
                 elif is_over:
@@ -84,7 +85,7 @@ def relay(
                     screen.still(time.monotonic() - began)
     finally:
         os.close(reading)
-    return Ended(process.returncode, without_control("".join(said)).replace("\r\n", "\n"))
+    return Ended(process.returncode, without_control("".join(said)))
 
 
 def _read(file: int) -> bytes:

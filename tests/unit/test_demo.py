@@ -233,11 +233,12 @@ class TestRelay:
         assert relay(_python(code), {}, tmp_path, Screen(StringIO())).status == 4
 
     def test_in_a_terminal_it_gets_a_terminal_of_the_same_width(self, tmp_path: Path) -> None:
-        screen = Screen(Terminal())
+        file = Terminal()
+        screen = Screen(file)
         screen.console.size = (77, 20)
         code = "import os, sys; print(sys.stdout.isatty(), os.get_terminal_size().columns)"
         ended = relay(_python(code), {}, tmp_path, screen)
-        assert ended.text == "True 77\n"
+        assert ended.text == file.getvalue() == "True 77\n"
 
 
 @pytest.fixture
