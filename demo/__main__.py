@@ -37,6 +37,7 @@ def main(
             return
         _take(tour)
     except PilothouseError as exc:
+        screen.say("")
         say_error(exc)
         if not down:
             screen.say(f"It was left as it is, with its logs. {_HOW_TO_END}")

@@ -170,8 +170,8 @@ LATER = (
         BOB.name,
         "Bob approves, and the version earns its traffic: 10, 50, then 100 % of the requests, "
         f"{REQUESTS_PER_S:g} a second here, with the fares of the last day. Guards would take it "
-        "back by themselves. Steps are shorter here and latency may vary more; the other guards "
-        "are as delivered.",
+        "back by themselves. Steps are shorter here, and latency and predictions may differ more, "
+        "as was said at first; the other guards are as delivered.",
         _canary,
     ),
     Step(
