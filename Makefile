@@ -8,7 +8,7 @@ KUBERAY := deploy/kuberay
 MANIFESTS = $(filter-out %/kustomization.yaml,$(wildcard $(addprefix $(KUBERAY)/,$(addsuffix /*.yaml,base cluster service overlays/example))))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status venv venv-dev chromium test test-long check bench resources wrk
+.PHONY: help up down status demo demo-down venv venv-dev chromium test test-long check bench resources wrk
 .PHONY: report report-page deliver nightly-drift audit sbom licences images release-files
 
 help: ## list the targets
@@ -22,6 +22,12 @@ down: ## stop everything that `make up` started, and nothing else
 
 status: ## show each service, its address and its health
 	@if [ -x $(BIN)/pilothouse ]; then $(BIN)/pilothouse status; else echo "Not set up yet: run make up."; exit 1; fi
+
+demo: venv ## a tour of the whole loop in an installation of its own, in less than ten minutes
+	@$(BIN)/python -m demo
+
+demo-down: ## end what the tour has left running, and remove it
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m demo --down; else echo "There is no tour to end."; fi
 
 venv: $(PIP_PACKAGES) ## make .venv with the locked packages
 
