@@ -57,7 +57,8 @@ def reduce_pieces(spark: SparkSession, work: PieceWork, on_progress: OnProgress)
         except Py4JJavaError as exc:
             raise TrainingError(
                 f"A piece could not be worked on by Spark: {_last_word(exc)}",
-                fix="Every node must see the same PILOTHOUSE_HOME; the log has the rest.",
+                fix="Every node must see the same PILOTHOUSE_HOME, or reach the S3 store; the log "
+                "has the rest.",
             ) from exc
         # Merged at once, so that no more than this round's results are held.
         merged = [reduce(work.merge, [*merged, *found])]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from core.data.batch_files import Fetch, only_here
 from core.data.batch_pieces import Piece, read_piece
 from core.monitoring.arrivals import with_probability
 from core.monitoring.columns import ColumnPlan, Tallies, Tally, merge_tallies, tally
@@ -29,6 +30,8 @@ class CountTask:
     version: int
     model: bytes
     plans: tuple[ColumnPlan, ...]
+    #: Brings the file where a node does not have it.
+    fetch: Fetch = only_here
 
 
 #: Hears how much has been counted, from 0 to 1, and what is going on.
@@ -40,6 +43,7 @@ Count = Callable[[CountTask, Sequence[Piece], OnShare], Tallies]
 def count_piece(task: CountTask, piece: Piece) -> Tallies:
     """Scores and counts the rows of one piece."""
     score = Scorer(task.problem, task.model).probabilities
+    task.fetch(task.path)
     rows = read_piece(task.path, piece)
     scored, _ = with_probability(rows, task.problem.contract, task.version, score)
     return tally(scored, task.plans)
@@ -85,7 +89,14 @@ class ArrivedPieces:
 
     def task(self, plans: Sequence[ColumnPlan]) -> CountTask:
         """What has to be known to count the batch by a plan."""
-        return CountTask(self.batch.path, self.problem, self.version, self.model, tuple(plans))
+        return CountTask(
+            path=self.batch.path,
+            problem=self.problem,
+            version=self.version,
+            model=self.model,
+            plans=tuple(plans),
+            fetch=self.batch.fetch,
+        )
 
     def sample(self, rows: int, seed: int) -> pa.Table:
         """At most so many rows, in order of time."""

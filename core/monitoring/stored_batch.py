@@ -35,6 +35,8 @@ class StoredBatch:
     batch_id: str
     labels: LateLabels
     pieces: tuple[Piece, ...]
+    #: Brings the file on another node, which may not have it.
+    fetch: Fetch = only_here
 
     @property
     def rows(self) -> int:
@@ -105,7 +107,7 @@ def open_batch(
         UnavailableError: it is missing and the store that has it does not answer.
     """
     path = require_batch_file(home, problem, batch_id, fetch)
-    return StoredBatch(path, problem, batch_id, labels, cut_pieces(path))
+    return StoredBatch(path, problem, batch_id, labels, cut_pieces(path), fetch)
 
 
 def _ids(rows: pa.Table) -> Keys:

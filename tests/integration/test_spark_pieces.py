@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from core.adapters.dvc import DataVersions
 from core.adapters.spark_pieces import PieceWork, reduce_pieces
 from core.data.batch_pieces import cut_pieces
 from core.domain import Stage
@@ -23,6 +26,7 @@ from core.scoring.generate import generate_records
 from core.scoring.scorer import Scorer
 from core.settings import CODE_ROOT
 from tests.integration import test_export_parity as parity
+from tests.s3 import S3Server
 from tests.serving_support import TITANIC, tiny_model
 
 pytestmark = parity.pytestmark
@@ -70,6 +74,24 @@ def test_executors_count_what_one_process_counts(spark: SparkSession, task: Coun
     assert counted == count_here(task, pieces, lambda share, doing: None)
     assert {tally.counts.rows for tally in counted.values()} == {ROWS}
     assert [message for _, _, message in heard] == [f"{begin} of 17 pieces" for begin in (0, 6, 12)]
+
+
+def test_a_node_that_does_not_have_the_batch_fetches_it(
+    spark: SparkSession, task: CountTask, s3: S3Server, tmp_path: Path
+) -> None:
+    home = tmp_path / "batches"
+    versions = DataVersions(home, s3.create_bucket())
+    path = home / "titanic" / "one.parquet"
+    path.parent.mkdir(parents=True)
+    shutil.copy(task.path, path)
+    versions.add(path)
+    pieces = cut_pieces(path, 300)
+    there = replace(task, path=path, fetch=versions.fetch)
+    expected = count_here(there, pieces, lambda share, doing: None)
+    shutil.rmtree(home)
+
+    work = PieceWork(partial(count_piece, there), merge_tallies, pieces, 2, TITANIC.modules)
+    assert reduce_pieces(spark, work, lambda *_: None) == expected
 
 
 def test_a_failure_on_an_executor_is_told_in_its_own_words(
