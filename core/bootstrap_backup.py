@@ -13,7 +13,7 @@ from core.backup.making import BackupService
 from core.backup.releases import ours
 from core.backup.restoring import RestoreService
 from core.bootstrap_deciding import connect_trail
-from core.domain import Health
+from core.domain_serving import Health
 from core.promotion.audit import Action
 from core.promotion.trail import AuditTrail, Verification
 from core.services.alone import complete_interrupted

@@ -8,7 +8,7 @@ import typer
 
 from core.cli_output import CONSOLE, Json, print_json, print_table
 from core.cli_session import sign_in
-from core.domain import Alert
+from core.domain_watching import Alert
 
 AlertId = Annotated[str, typer.Argument(help="Id of the alert.")]
 

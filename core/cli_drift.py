@@ -10,7 +10,8 @@ import typer
 from core.bootstrap import Pilothouse
 from core.cli_output import CONSOLE, ERRORS, FAILED, Json, print_json, print_table
 from core.cli_session import sign_in
-from core.domain import Check, Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import Check, Level
 from core.errors import InvalidInputError, UnavailableError
 from core.monitoring.estimator_words import estimator_sentences
 from core.monitoring.report import ColumnDrift, DriftReport

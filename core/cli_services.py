@@ -12,7 +12,7 @@ from rich.text import Text
 
 from core.adapters.supervisor import SupervisorDaemon
 from core.cli_output import CONSOLE, FAILED, Json, print_json, print_table
-from core.domain import Health, ServiceStatus
+from core.domain_serving import Health, ServiceStatus
 from core.services.checks import Check
 from core.services.doctor import diagnose
 from core.services.health import HealthService

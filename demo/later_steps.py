@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from core.domain import Alert, AlertKind, AlertStatus, Level
+from core.domain_watching import Alert, AlertKind, AlertStatus, Level
 from core.errors import PilothouseError
 from core.promotion.identity import RETRAINER
 from core.rollout.values import Rollout, RolloutStatus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.errors import InvalidInputError
 from core.frozen import Frozen
 from core.training.report import EvaluationReport

@@ -11,7 +11,7 @@ import streamlit as st
 from app.components import installation, navigation, rights, words
 from app.components.failures import guarded
 from app.components.status import alert_badge, level_badge
-from core.domain import Alert, AlertStatus, Level
+from core.domain_watching import Alert, AlertStatus, Level
 from core.promotion.audit import Action
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from app.watching.tables import (
     reasons_frame,
 )
 from core.data.batch_comparison import Share
-from core.domain import Check, Level
+from core.domain_watching import Check, Level
 from core.monitoring.report import ColumnDrift, DriftReport, Multivariate, Side
 from core.monitoring.report_performance import MetricCourse, MetricPerformance
 

@@ -13,7 +13,7 @@ from app import charts
 from app.components import navigation, words
 from app.components.addresses import serving_address
 from app.components.failures import Failure, attempt, show_failure
-from core.domain import PredictionAnswer, ServedVersion
+from core.domain_serving import PredictionAnswer, ServedVersion
 from core.problems.contract import Contract, Field, FieldType, ReducedInput, Value
 
 if TYPE_CHECKING:

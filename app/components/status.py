@@ -6,7 +6,9 @@ from typing import Literal
 
 import streamlit as st
 
-from core.domain import AlertStatus, Health, Level, RequestStatus, RunStatus, Verdict
+from core.domain import RequestStatus, RunStatus, Verdict
+from core.domain_serving import Health
+from core.domain_watching import AlertStatus, Level
 from core.rollout.steps import GuardVerdict
 from core.rollout.values import RolloutStatus
 

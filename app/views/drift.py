@@ -14,7 +14,8 @@ from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.live import REFRESH_S, show_cancel
 from app.components.status import run_badge
 from app.watching.tables import level_word
-from core.domain import Batch, Check, Promotion, RunStatus
+from core.domain import Batch, Promotion, RunStatus
+from core.domain_watching import Check
 from core.params_monitoring import MOST_WINDOW_HOURS, MOST_WINDOW_ROWS, WINDOW
 from core.promotion.audit import Action
 

@@ -17,16 +17,9 @@ from app.components.live import show_progress
 from app.components.rollout_mark import rollout_mark
 from app.components.status import health_badge, level_badge, run_badge
 from app.promotion.tables import against, gates_summary
-from core.domain import (
-    Alert,
-    Check,
-    Health,
-    Promotion,
-    PromotionRequest,
-    Run,
-    RunStatus,
-    ServiceStatus,
-)
+from core.domain import Promotion, PromotionRequest, Run, RunStatus
+from core.domain_serving import Health, ServiceStatus
+from core.domain_watching import Alert, Check
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse

@@ -19,7 +19,7 @@ from app.components.rollback_view import show_rollback
 from app.components.rollout_live import show_rollouts
 from app.components.shadow_form import show_shadow_form
 from app.components.status import health_badge
-from core.domain import Health, ServedVersion, ServingStatus
+from core.domain_serving import Health, ServedVersion, ServingStatus
 
 if TYPE_CHECKING:
     from core.bootstrap import Pilothouse

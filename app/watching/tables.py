@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.monitoring.report import ColumnDrift, ColumnQuality, DriftReport, Reason
 from core.monitoring.report_performance import Estimator
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.adapters.database import Database
 from core.adapters.database_tables import METADATA, Also, Row, utc
-from core.domain import Alert, AlertKind, AlertStatus, Level
+from core.domain_watching import Alert, AlertKind, AlertStatus, Level
 from core.errors import ConflictError, NotFoundError
 from core.monitoring.alerting import AlertChange, AlertEvent
 

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from core.adapters.database import Database
 from core.adapters.database_tables import METADATA, Also, Row, utc
-from core.domain import AlertKind, Check, Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import AlertKind, Check, Level
 from core.errors import NotFoundError
 
 CHECKS = sa.Table(

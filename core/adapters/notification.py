@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, url
 
 import apprise
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.errors import PilothouseError, SetupError, UnavailableError
 from core.monitoring.messages import Message
 

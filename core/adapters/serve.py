@@ -14,7 +14,7 @@ from core.access.admission import Admission
 from core.adapters.ray_token import TokenFromFile
 from core.deployment.endpoint import APPLICATION, DEPLOYMENT, HttpOptions, ServeConfig
 from core.deployment.scaling import Replica, ReplicaSet, ScalingPolicy
-from core.domain import Health
+from core.domain_serving import Health
 from core.errors import SetupError, UnavailableError
 
 APPLICATIONS = "/api/serve/applications/"

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from core.domain import Promotion, ServingStatus
+from core.domain import Promotion
+from core.domain_serving import ServingStatus
 from core.promotion.ports import Obstacle
 from core.rollout.values import Rollout
 

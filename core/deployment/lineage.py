@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.deployment.replay import Replay
-from core.domain import (
-    Approval,
-    Batch,
-    ModelVersion,
-    Promotion,
-    PromotionRequest,
-    RequestStatus,
-)
+from core.domain import Approval, Batch, ModelVersion, Promotion, PromotionRequest, RequestStatus
 from core.errors import NotFoundError
 from core.params_inference import InferenceLogParams
 from core.rollout.values import Rollout, RolloutKind

@@ -16,7 +16,8 @@ from core.adapters.mlflow_registry import ModelRegistry
 from core.deployment.drift import Drift, Look, find_beside, find_drift
 from core.deployment.endpoint import Beside
 from core.deployment.serving import ServingService
-from core.domain import Health, Promotion
+from core.domain import Promotion
+from core.domain_serving import Health
 from core.errors import NotFoundError, PilothouseError, UnavailableError
 from core.kept_files import locked
 from core.params_rollout import ShadowParams

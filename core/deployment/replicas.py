@@ -16,7 +16,7 @@ from core.deployment.answers import (
     Refused,
 )
 from core.deployment.calls import read_answer
-from core.domain import Health, HeldBeside, ServedVersion, ServingStatus
+from core.domain_serving import Health, HeldBeside, ServedVersion, ServingStatus
 from core.errors import PilothouseError, UnavailableError
 
 #: Which replica answers is the proxy's choice; each has been asked after a few turns.

@@ -24,7 +24,7 @@ from core.deployment.inference_log import inference_folder
 from core.deployment.metrics import metrics_folder
 from core.deployment.replicas import LoadError, Replicas
 from core.deployment.scaling import ReplicaSet
-from core.domain import PredictionAnswer, ServingStatus
+from core.domain_serving import PredictionAnswer, ServingStatus
 from core.errors import (
     InvalidInputError,
     Offence,

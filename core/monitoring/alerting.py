@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from core.domain import Alert, AlertKind, AlertStatus, Check, Level
+from core.domain_watching import Alert, AlertKind, AlertStatus, Check, Level
 from core.monitoring.report import DriftReport, Reason, Topic
 from core.rollout.values import Rollout, RolloutStatus
 from core.wording import share as percent

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from core.adapters.database_alerts import AlertRecords, Delivery
-from core.domain import Alert, AlertKind, Check
+from core.domain_watching import Alert, AlertKind, Check
 from core.errors import PilothouseError, SetupError
 from core.monitoring.alerting import Finding, changes, conditions_of, outdated, told_by
 from core.monitoring.messages import Message, message_of, trial_message

@@ -11,7 +11,8 @@ from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_CHECK, RunTracker
 from core.adapters.ray import RayCluster
 from core.deployment.metrics import metrics_folder
-from core.domain import Batch, Check, Progress, Promotion, RunStatus
+from core.domain import Batch, Progress, Promotion, RunStatus
+from core.domain_watching import Check
 from core.errors import (
     ConflictError,
     InvalidInputError,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from core.deployment.metrics import Family, Sample, forget_old, render, write_metrics
-from core.domain import Check, Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import Check, Level
 from core.monitoring.outcome import check_metrics
 from core.monitoring.report import DriftReport
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.data.batch_files import LABEL
-from core.domain import Level
+from core.domain_watching import Level
 from core.errors import NotFoundError
 from core.monitoring.columns import numbers
 from core.monitoring.examine import History

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from core.domain import Alert, Level
+from core.domain_watching import Alert, Level
 from core.monitoring.alerting import AlertEvent
 
 MOST_NAMED = 3

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from core.adapters.mlflow import TrackedRun
-from core.domain import Check, Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import Check, Level
 from core.monitoring.report import DriftReport
 
 LEVEL, SUMMARY, ROWS = "level", "summary", "rows"

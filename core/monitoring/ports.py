@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from core.domain import AlertKind, Batch, Check
+from core.domain import Batch
+from core.domain_watching import AlertKind, Check
 from core.monitoring.report import DriftReport
 
 

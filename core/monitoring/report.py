@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from core.domain import AlertKind, Level
+from core.domain_watching import AlertKind, Level
 from core.frozen import Frozen
 from core.monitoring.report_performance import Estimator, MetricPerformance
 

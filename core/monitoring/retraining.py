@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from core.domain import AlertKind, Level
+from core.domain_watching import AlertKind, Level
 from core.monitoring.alerting import conditions_of
 from core.monitoring.report import DriftReport
 from core.monitoring.schedule import due

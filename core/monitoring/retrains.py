@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.mlflow import RunTracker
-from core.domain import Alert, AlertKind, Check, Run, RunStatus
+from core.domain import Run, RunStatus
+from core.domain_watching import Alert, AlertKind, Check
 from core.errors import NotFoundError
 from core.monitoring.ports import Batches, Checks
 from core.monitoring.retraining import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.monitoring.report import (
     PROBABILITY,
     CheckVerdict,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import pi, sqrt
 from statistics import fmean
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.monitoring.report import Reason, Topic
 from core.monitoring.report_performance import (
     BAND_ERRORS,

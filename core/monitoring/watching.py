@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from core.domain import Check
+from core.domain_watching import Check
 from core.errors import ConflictError, PilothouseError, ResourceError
 from core.monitoring.alerting import moved_aliases
 from core.monitoring.alerts import AlertService

@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from core.domain import (
-    GateResult,
-    ModelVersion,
-    Promotion,
-    PromotionRequest,
-    RequestStatus,
-    Run,
-)
+from core.domain import GateResult, ModelVersion, Promotion, PromotionRequest, RequestStatus, Run
 from core.errors import ConflictError, NotFoundError, RefusedError, TrainingError
 from core.promotion.audit import Action, AuditEntry, Outcome
 from core.promotion.change import Change, Seen

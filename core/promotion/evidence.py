@@ -15,7 +15,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, ValidationError
 
-from core.domain import GateResult, Level, Verdict
+from core.domain import GateResult, Verdict
+from core.domain_watching import Level
 from core.errors import ConflictError
 from core.frozen import Frozen
 from core.training.report import CalibrationBin, Confusion, Estimate

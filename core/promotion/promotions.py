@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from core.domain import (
-    Approval,
-    GateResult,
-    ModelVersion,
-    Promotion,
-    PromotionRequest,
-    Run,
-)
+from core.domain import Approval, GateResult, ModelVersion, Promotion, PromotionRequest, Run
 from core.promotion.approval import Way
 from core.promotion.audit import Action
 from core.promotion.candidates import Candidates

@@ -13,7 +13,7 @@ from typing import Protocol
 import httpx
 
 from core.adapters.s3 import Bucket
-from core.domain import Health, ServiceStatus
+from core.domain_serving import Health, ServiceStatus
 from core.errors import PilothouseError
 from core.hosts import address_of
 from core.services.certificate import own_clients

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
-from core.domain import Health
+from core.domain_serving import Health
 from core.errors import SetupError
 from core.services.certificate import own_clients
 from core.services.health import http_client

@@ -19,7 +19,8 @@ import pyarrow.csv as pa_csv
 
 from core.bootstrap import Pilothouse
 from core.data.ingest import Providers
-from core.domain import Batch, Check
+from core.domain import Batch
+from core.domain_watching import Check
 from core.errors import NotFoundError, UnavailableError
 from core.problems.contract import Contract, Problem
 from core.simulation.calling import Asked, Caller

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 
 from core.adapters.mlflow import RunTracker, TrackedRun
 from core.adapters.ray import RayCluster
-from core.domain import Check, Run, RunStatus
+from core.domain import Run, RunStatus
+from core.domain_watching import Check
 from core.errors import ConflictError, NotFoundError, PilothouseError, UnavailableError
 from core.training.jobs import end_job, is_lost
 

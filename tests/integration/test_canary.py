@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from core.deployment.endpoint import Beside
-from core.domain import HeldBeside
+from core.domain_serving import HeldBeside
 from core.rollout.notes import RolloutNotes, read_notes, rollouts_folder
 from serve.split import CALLER_KEY
 from tests.load import Summary, load

@@ -16,7 +16,7 @@ import pytest
 
 from core.bootstrap import Pilothouse, connect
 from core.deployment.replay import Replay
-from core.domain import AlertKind, AlertStatus, Level
+from core.domain_watching import AlertKind, AlertStatus, Level
 from core.promotion.audit import Action, AuditEntry, Chosen, Outcome
 from core.promotion.identity import RETRAINER, WORKER
 from core.rollout.values import RolloutStatus

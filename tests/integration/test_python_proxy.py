@@ -11,7 +11,7 @@ import pytest
 
 from core.adapters.serve import ServeClient
 from core.deployment.serving import ServingService
-from core.domain import Health
+from core.domain_serving import Health
 from core.hosts import EVERYWHERE
 from core.scoring.bundle import BundleRef
 from core.services.certificate import own_clients

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from core.adapters.supervisor import SupervisorDaemon
-from core.domain import Health
+from core.domain_serving import Health
 from core.errors import PortTakenError, SetupError
 from core.services.environment import Launch
 from core.services.health import HealthService, HttpProbe

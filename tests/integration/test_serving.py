@@ -21,7 +21,7 @@ from core.data.label_join import LabelsReport, join
 from core.data.labels import LabelLog, labels_folder
 from core.deployment.inference_log import InferenceLog, inference_folder
 from core.deployment.serving import ServingService
-from core.domain import Health
+from core.domain_serving import Health
 from core.errors import InvalidInputError, NotFoundError, UnavailableError
 from core.scoring.bundle import BundleRef
 from core.settings import Settings

@@ -22,7 +22,8 @@ from core.deployment.last_repair import last_repair
 from core.deployment.reconciler import Reconciler
 from core.deployment.serving import ServingService
 from core.deployment.serving_watch import ServingWatch
-from core.domain import ModelVersion, Promotion, ServingStatus
+from core.domain import ModelVersion, Promotion
+from core.domain_serving import ServingStatus
 from core.errors import PilothouseError
 from core.params import load_params
 from core.promotion.audit import AuditEntry, Outcome

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from core.domain import AlertKind, Check, Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import AlertKind, Check, Level
 from core.monitoring.alerting import Condition
 from core.monitoring.report import CheckVerdict, Compared, DriftReport, Reason, Side, Topic
 from core.monitoring.report_performance import MetricCourse, MetricPerformance

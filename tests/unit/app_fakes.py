@@ -24,19 +24,13 @@ from core.data.batch_comparison import BatchComparison, compare_tables
 from core.data.batches import Added, OnProgress
 from core.deployment.load_history import LoadPoint
 from core.deployment.load_view import ServingLoad, view
-from core.domain import (
-    Batch,
+from core.domain import Batch, Progress, Run, RunStatus, SoftFinding, Stage, Sweep
+from core.domain_serving import (
     Health,
     PredictionAnswer,
-    Progress,
-    Run,
-    RunStatus,
     ServedVersion,
     ServiceStatus,
     ServingStatus,
-    SoftFinding,
-    Stage,
-    Sweep,
 )
 from core.errors import NotFoundError, PilothouseError
 from core.hosts import LOOPBACK

@@ -18,14 +18,7 @@ from core.deployment.lineage import (
     TrainingRun,
 )
 from core.deployment.replay import TOLERANCE, Replay, ReplayedRow
-from core.domain import (
-    Approval,
-    Batch,
-    ModelVersion,
-    Promotion,
-    PromotionRequest,
-    RequestStatus,
-)
+from core.domain import Approval, Batch, ModelVersion, Promotion, PromotionRequest, RequestStatus
 from core.errors import PilothouseError
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, tzinfo=UTC)

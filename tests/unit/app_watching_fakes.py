@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from core.domain import Alert, AlertStatus, Check, Level, Progress, RunStatus, Stage
+from core.domain import Progress, RunStatus, Stage
+from core.domain_watching import Alert, AlertStatus, Check, Level
 from core.errors import PilothouseError
 from core.monitoring.report import DriftReport
 from tests.unit import app_watching_values as watching_values

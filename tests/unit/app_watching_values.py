@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from core.domain import Alert, AlertKind, AlertStatus, Check, Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import Alert, AlertKind, AlertStatus, Check, Level
 from core.monitoring.report import (
     Bin,
     CheckVerdict,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.monitoring.report import (
     PROBABILITY,
     Bin,

@@ -25,7 +25,8 @@ from core.bootstrap_deciding import connect_trail
 from core.data.tables import ROW_ID, contract_columns, file_md5
 from core.deployment.endpoint import NOTHING_BESIDE, Beside
 from core.deployment.scaling import ReplicaSet
-from core.domain import Batch, Health, ModelVersion, Progress, Run, RunStatus, ServingStatus
+from core.domain import Batch, ModelVersion, Progress, Run, RunStatus
+from core.domain_serving import Health, ServingStatus
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.messages import Message
 from core.params import load_params

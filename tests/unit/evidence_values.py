@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from core.domain import Level, Verdict
+from core.domain import Verdict
+from core.domain_watching import Level
 from core.promotion.evidence import (
     AucDifference,
     Calibration,

@@ -22,15 +22,8 @@ from core.adapters.database_accounts import AccountRecords
 from core.adapters.database_decisions import DecisionRecords
 from core.bootstrap import Pilothouse, assemble
 from core.deployment.endpoint import NOTHING_BESIDE, Beside
-from core.domain import (
-    Health,
-    HeldBeside,
-    ModelVersion,
-    Run,
-    RunStatus,
-    ServedVersion,
-    ServingStatus,
-)
+from core.domain import ModelVersion, Run, RunStatus
+from core.domain_serving import Health, HeldBeside, ServedVersion, ServingStatus
 from core.params import Params, load_params
 from core.params_alerts import ScheduleParams
 from core.promotion.trail import AuditTrail

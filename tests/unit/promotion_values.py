@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from core.domain import GateResult, Level, Verdict
+from core.domain import GateResult, Verdict
+from core.domain_watching import Level
 from core.promotion.evidence import (
     AucDifference,
     BatchRows,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.training.report import (
     CalibrationBin,
     Candidate,

@@ -6,7 +6,8 @@ import pytest
 
 from app import charts
 from app.watching.tables import features_frame, quality_frame, reasons_frame
-from core.domain import AlertStatus, Check, Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import AlertStatus, Check, Level
 from core.errors import ConflictError, UnavailableError
 from tests.unit.app_fakes import FakeCore, make_batch, make_core, open_panel, texts
 from tests.unit.app_watching_values import (

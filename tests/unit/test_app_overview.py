@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 from app.components import addresses
 from app.components.addresses import serving_address_for
 from core.access.exposure import Exposure
-from core.domain import Health, RunStatus
+from core.domain import RunStatus
+from core.domain_serving import Health
 from core.errors import UnavailableError
 from core.settings import Settings
 from tests.unit.app_fakes import (

@@ -13,7 +13,8 @@ from app.access.sessions import Sessions
 from app.rollout.figures import figures, last_answered, percent, percentile_ms
 from app.rollout.tables import disagreements_frame, rollouts_frame, sides_frame, worst_first
 from core.access.roles import Mode, Role
-from core.domain import Health, HeldBeside, RequestStatus, ServingStatus
+from core.domain import RequestStatus
+from core.domain_serving import Health, HeldBeside, ServingStatus
 from core.errors import ConflictError, RefusedError, UnavailableError
 from core.rollout.notes import RolloutNotes, VersionNotes
 from core.rollout.steps import Estimates, GuardVerdict, Move

@@ -14,7 +14,7 @@ from app.components.prediction import (
     text_hint,
     unusual,
 )
-from core.domain import Health, PredictionAnswer, ServingStatus
+from core.domain_serving import Health, PredictionAnswer, ServingStatus
 from core.errors import InvalidInputError, Offence, UnavailableError
 from core.problems.contract import Field, FieldType, Value
 from core.problems.titanic import PROBLEM

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain import Alert, AlertKind, AlertStatus, Level
+from core.domain_watching import Alert, AlertKind, AlertStatus, Level
 from core.monitoring.alerting import (
     SEVERE,
     AlertChange,

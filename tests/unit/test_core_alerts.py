@@ -14,7 +14,7 @@ import pytest
 from core.adapters.database import Database
 from core.adapters.database_alerts import AlertRecords
 from core.adapters.notification import Receivers, without_secrets
-from core.domain import AlertStatus, Level
+from core.domain_watching import AlertStatus, Level
 from core.errors import ConflictError, NotFoundError, SetupError, UnavailableError
 from core.monitoring.alerting import AlertChange, AlertEvent, Finding, changes
 from core.monitoring.alerts import AlertService, Receiver

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.adapters.database_audit import AuditRecords
-from core.domain import Alert, AlertStatus, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import Alert, AlertStatus
 from core.errors import (
     ConflictError,
     DataContractError,

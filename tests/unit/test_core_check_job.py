@@ -17,7 +17,8 @@ from core.data.batch_files import batch_file
 from core.data.batch_pieces import Piece, cut_pieces
 from core.data.labels import GIVEN_SCHEMA, LabelLog, labels_folder
 from core.data.tables import write_table
-from core.domain import Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import Level
 from core.errors import NotFoundError
 from core.monitoring import job
 from core.monitoring.arrivals import Arrivals, with_probability

@@ -15,7 +15,8 @@ from core.adapters.database_checks import CheckRecords
 from core.adapters.mlflow import KIND_CHECK
 from core.adapters.ray import JobStatus
 from core.data.tables import write_table
-from core.domain import AlertKind, Check, Level, Progress, RunStatus, Stage
+from core.domain import Progress, RunStatus, Stage
+from core.domain_watching import AlertKind, Check, Level
 from core.errors import (
     ConflictError,
     InvalidInputError,

@@ -18,7 +18,8 @@ from core import cli, cli_services, cli_session
 from core.access.roles import Role
 from core.bootstrap import Pilothouse
 from core.deployment.metrics import metrics_folder, write_metrics
-from core.domain import Health, RunStatus, ServedVersion, ServingStatus, Stage
+from core.domain import RunStatus, Stage
+from core.domain_serving import Health, ServedVersion, ServingStatus
 from core.errors import InvalidInputError, NotFoundError, Offence, SetupError
 from core.params_rollout import SloParams
 from core.promotion.audit import Action

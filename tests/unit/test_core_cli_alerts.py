@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from core import cli, cli_session
-from core.domain import Alert, Level
+from core.domain_watching import Alert, Level
 from core.monitoring.report import Topic
 from tests.unit.alert_values import CRITICAL, OK, WARNING, check_of, report_of
 from tests.unit.core_fakes import World, make_world

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from core import cli, cli_drift, cli_session
 from core.adapters.ray import JobStatus
-from core.domain import Level, Progress, RunStatus, Stage
+from core.domain import Progress, RunStatus, Stage
+from core.domain_watching import Level
 from core.errors import InvalidInputError, NotFoundError
 from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, check_folder
 from core.monitoring.outcome import check_tags

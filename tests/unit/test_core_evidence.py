@@ -19,7 +19,8 @@ from core.bootstrap import connect_labelled_rows
 from core.data.batch_files import batch_file
 from core.data.held_back import held_back
 from core.data.tables import write_table
-from core.domain import Level, PromotionRequest, RequestStatus, Run, Verdict
+from core.domain import PromotionRequest, RequestStatus, Run, Verdict
+from core.domain_watching import Level
 from core.errors import ConflictError, NotFoundError, UnavailableError
 from core.monitoring.job_spec import REPORT_FILE as CHECK_REPORT
 from core.params import Params

@@ -13,7 +13,8 @@ from core.adapters.database_batches import BatchRecords
 from core.adapters.database_checks import CheckRecords
 from core.data.label_files import read_labels
 from core.data.label_join import LabelsReport, labels_sentence
-from core.domain import Batch, Check, RunStatus
+from core.domain import Batch, RunStatus
+from core.domain_watching import Check
 from core.errors import DataContractError, NotFoundError
 from core.problems.contract import Contract
 from tests.unit.core_fakes import INTAKE, PROBLEM, World, make_world

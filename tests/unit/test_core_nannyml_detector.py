@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 import pytest
 
 from core.bootstrap_engines import build_detector
-from core.domain import Level
+from core.domain_watching import Level
 from core.monitoring.examine import ArrivedTable, Findings, History, examine
 from core.monitoring.report import Topic
 from core.params_monitoring import MonitoringParams

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.deployment.drift import Drift, find_drift
-from core.domain import Health, ServedVersion, ServingStatus
+from core.domain_serving import Health, ServedVersion, ServingStatus
 from core.errors import UnavailableError
 from core.promotion.ports import Obstacle
 from core.scoring.bundle import BundleRef

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.monitoring.report import Topic
 from core.monitoring.retraining import Seen, Situation, Speaks, decide, seen_by
 from core.params import load_params

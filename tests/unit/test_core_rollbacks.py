@@ -10,7 +10,8 @@ import pytest
 
 from core.adapters.mlflow_registry import PRODUCTION
 from core.bootstrap import Pilothouse
-from core.domain import AlertKind, RequestStatus
+from core.domain import RequestStatus
+from core.domain_watching import AlertKind
 from core.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from core.monitoring.watching import ALIASES_EVERY
 from core.promotion.audit import Action, AuditEntry, Outcome

@@ -17,14 +17,9 @@ from core.adapters.mlflow_registry import PRODUCTION, SHADOW, STAGING
 from core.bootstrap import Pilothouse
 from core.deployment.drift import find_beside
 from core.deployment.metrics import BOUNDS_S
-from core.domain import (
-    AlertKind,
-    AlertStatus,
-    Health,
-    HeldBeside,
-    RequestStatus,
-    ServingStatus,
-)
+from core.domain import RequestStatus
+from core.domain_serving import Health, HeldBeside, ServingStatus
+from core.domain_watching import AlertKind, AlertStatus
 from core.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from core.promotion.audit import Action
 from core.rollout.conductor import LOAD_PATIENCE, Conductor

@@ -11,7 +11,7 @@ import pytest
 
 from core.deployment.last_repair import last_repair, remark_on_files
 from core.deployment.serving_watch import ServingWatch
-from core.domain import Health, ServedVersion, ServingStatus
+from core.domain_serving import Health, ServedVersion, ServingStatus
 from core.errors import UnavailableError
 from core.promotion.audit import Action, AuditEntry, Chosen, Outcome
 from tests.unit.core_fakes import World, make_world

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from core.cli_simulate import sentence
-from core.domain import Batch, Check, RunStatus
+from core.domain import Batch, RunStatus
+from core.domain_watching import Check
 from core.errors import UnavailableError
 from core.problems.contract import Arrivals, DatasetSource
 from core.settings import Settings

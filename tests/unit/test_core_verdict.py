@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.domain import Level
+from core.domain_watching import Level
 from core.monitoring.alerting import CHECKED
 from core.monitoring.report import PROBABILITY, CheckVerdict, Multivariate, Topic
 from core.monitoring.verdict import Measured, judge, psi_level

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from core.domain import AlertKind, Run, RunStatus
+from core.domain import Run, RunStatus
+from core.domain_watching import AlertKind
 from core.errors import NotFoundError, UnavailableError
 from core.monitoring.report import Topic
 from core.monitoring.retraining import Speaks

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.domain import Health, Level, RunStatus, ServedVersion, ServingStatus
+from core.domain import RunStatus
+from core.domain_serving import Health, ServedVersion, ServingStatus
+from core.domain_watching import Level
 from core.monitoring.report import Topic
 from core.worker import beat, deliver, keep_serving
 from tests.unit.alert_values import check_of, report_of

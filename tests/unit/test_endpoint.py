@@ -19,7 +19,7 @@ from core.adapters.serve import ServeClient
 from core.deployment.answers import REPLICA_HEADER
 from core.deployment.endpoint import EndpointConfig, HttpOptions, Places, application_config
 from core.deployment.serving import ServingService
-from core.domain import Health
+from core.domain_serving import Health
 from core.errors import InvalidInputError, NotFoundError, SetupError, UnavailableError
 from core.scoring.bundle import BundleRef
 from core.settings import Settings

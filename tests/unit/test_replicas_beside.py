@@ -11,7 +11,7 @@ import pytest
 from core.adapters.serve import ServeClient
 from core.deployment.answers import REPLICA_HEADER
 from core.deployment.replicas import Replicas
-from core.domain import HeldBeside
+from core.domain_serving import HeldBeside
 
 Beside = dict[str, Any]
 HELD: Beside = {"rollout": "r", "step": 1, "version": 5, "loaded": True, "failure": ""}

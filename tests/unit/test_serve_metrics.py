@@ -25,7 +25,8 @@ from core.deployment.metrics import (
     render,
     write_metrics,
 )
-from core.domain import Level, RunStatus
+from core.domain import RunStatus
+from core.domain_watching import Level
 from core.monitoring.gauges import CheckGauges
 from core.settings import CODE_ROOT
 from serve.counts import BOUNDS_S, Counts

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from core.domain import Health
+from core.domain_serving import Health
 from core.services.health import HealthService, HeartbeatProbe, HttpProbe, ServingProbe, http_client
 from core.services.layout import layout_of
 from core.services.ports import InternalPorts, keep_ports

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from core.backup import swap
-from core.domain import Health
+from core.domain_serving import Health
 from core.errors import ConflictError, PortTakenError, SetupError
 from core.services import doctor, foreground, layout, ports, waiting
 from core.services.environment import Launch

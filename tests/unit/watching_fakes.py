@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from core.adapters.database_alerts import AlertRecords
 from core.data.labelled import LabelledBatch
-from core.domain import AlertKind, Batch, Check, RunStatus
+from core.domain import Batch, RunStatus
+from core.domain_watching import AlertKind, Check
 from core.monitoring.report import DriftReport
 from core.monitoring.retrains import RetrainingService
 from core.monitoring.watching import WatchService
