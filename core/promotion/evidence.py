@@ -13,22 +13,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from core.domain import GateResult, Verdict
 from core.domain_watching import Level
 from core.errors import ConflictError
-from core.frozen import Frozen
+from core.frozen import Finite
+from core.promotion.evidence_costs import Costs, LatencyComparison
 from core.training.report import CalibrationBin, Confusion, Estimate
 
 #: Raised when a field changes its meaning; readers know what they read by it.
 FORMAT: Literal[1] = 1
-
-
-class _Finite(Frozen):
-    """JSON knows neither infinity nor NaN; what cannot be told is ``None``."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class RowSet(StrEnum):
@@ -39,14 +34,14 @@ class RowSet(StrEnum):
     BOTH = "both together"
 
 
-class BatchRows(_Finite):
+class BatchRows(Finite):
     """Rows of one batch."""
 
     id: str
     rows: int
 
 
-class ModelIdentity(_Finite):
+class ModelIdentity(Finite):
     """One of the two models: what it is, where it comes from, how it did on its holdout.
 
     Texts are empty and values ``None`` where they are not known.
@@ -82,7 +77,7 @@ class ModelIdentity(_Finite):
     calibration: tuple[CalibrationBin, ...]
 
 
-class Difference(_Finite):
+class Difference(Finite):
     """Candidate minus incumbent with a paired percentile bootstrap interval."""
 
     value: float
@@ -103,7 +98,7 @@ class AucDifference(Difference):
     confidence: float
 
 
-class RowsComparison(_Finite):
+class RowsComparison(Finite):
     """Both models on one set of rows."""
 
     rows_of: RowSet
@@ -120,14 +115,14 @@ class RowsComparison(_Finite):
     note: str = ""
 
 
-class Rates(_Finite):
+class Rates(Finite):
     """Precision and recall of one model at its own threshold, 0 to 1; None where undefined."""
 
     precision: float | None
     recall: float | None
 
 
-class ClassRates(_Finite):
+class ClassRates(Finite):
     """Both models on one class of the label."""
 
     #: Whether it is the positive class.
@@ -143,7 +138,7 @@ class ClassRates(_Finite):
     verdict: Verdict
 
 
-class SliceRates(_Finite):
+class SliceRates(Finite):
     """Both models, on the positive class, on the rows where ``column`` is ``value``."""
 
     column: str
@@ -159,7 +154,7 @@ class SliceRates(_Finite):
     too_small: bool
 
 
-class Calibration(_Finite):
+class Calibration(Finite):
     """Expected calibration error of both, 0 to 1; see ``core.monitoring.calibration``."""
 
     rows: int
@@ -170,7 +165,7 @@ class Calibration(_Finite):
     by_chance: float
 
 
-class Judged(_Finite):
+class Judged(Finite):
     """Both models beyond their AUC, on the rows ``rows_of``."""
 
     rows_of: RowSet
@@ -180,42 +175,7 @@ class Judged(_Finite):
     calibration: Calibration
 
 
-class Latency(_Finite):
-    """Milliseconds one model takes in this process, without HTTP."""
-
-    single_p50_ms: float
-    single_p95_ms: float
-    thousand_p50_ms: float
-    thousand_p95_ms: float
-
-
-class LatencyComparison(_Finite):
-    """Both models timed in turns, call by call, in one process."""
-
-    candidate: Latency
-    incumbent: Latency | None
-    #: Calls of each model with one record, and with 1,000.
-    single_repetitions: int
-    thousand_repetitions: int
-
-
-class TrainingCost(_Finite):
-    """What the run of a version has cost; see ``core.training.usage``."""
-
-    core_seconds: float | None
-    seconds: float | None
-    peak_memory_mb: float | None
-    profile: str
-
-
-class Costs(_Finite):
-    """Training cost of both."""
-
-    candidate: TrainingCost
-    incumbent: TrainingCost | None
-
-
-class Parity(_Finite):
+class Parity(Finite):
     """How far the candidate, as it would serve, is from the Spark pipeline it came from.
 
     ``spark_difference`` is the largest one between Spark and the export, measured by the run
@@ -234,7 +194,7 @@ class Parity(_Finite):
         return self.spark_difference + self.served_difference
 
 
-class DriftedFeature(_Finite):
+class DriftedFeature(Finite):
     """A column that stands out in the check behind a retrain."""
 
     column: str
@@ -242,7 +202,7 @@ class DriftedFeature(_Finite):
     level: Level
 
 
-class Cause(_Finite):
+class Cause(Finite):
     """What has led to the run, where the retraining policy has started it."""
 
     #: The last check before it; empty where there was none.
@@ -263,7 +223,7 @@ class Cause(_Finite):
     report_sha256: str = ""
 
 
-class Evidence(_Finite):
+class Evidence(Finite):
     """Everything that a decision on a candidate rests on."""
 
     format: Literal[1] = FORMAT

@@ -15,8 +15,8 @@ from core.promotion.evidence import (
     RowsComparison,
     RowSet,
     SliceRates,
-    TrainingCost,
 )
+from core.promotion.evidence_costs import TrainingCost
 from core.training.report import Estimate
 from core.training.verdicts import probability
 from core.wording import NOTHING, count, interval, number, signed

@@ -12,13 +12,7 @@ from dataclasses import dataclass
 
 from core.domain import GateResult, Verdict
 from core.params_promotion import PromotionParams
-from core.promotion.evidence import (
-    ClassRates,
-    Evidence,
-    RowsComparison,
-    RowSet,
-    SliceRates,
-)
+from core.promotion.evidence import ClassRates, Evidence, RowsComparison, RowSet, SliceRates
 from core.promotion.verdicts import auc_verdict, rise_verdict, worst
 from core.wording import count, signed
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from core.problems.contract import Columns, Problem
-from core.promotion.evidence import Latency, LatencyComparison
+from core.promotion.evidence_costs import Latency, LatencyComparison
 from core.scoring.generate import generate_records
 from core.scoring.scorer import Scorer
 

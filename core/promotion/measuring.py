@@ -20,14 +20,8 @@ from core.params import Params
 from core.problems.contract import Problem
 from core.promotion.cause import read_cause, require_unchanged
 from core.promotion.compared import Compared, compare
-from core.promotion.evidence import (
-    Costs,
-    Evidence,
-    LatencyComparison,
-    Parity,
-    parse,
-    sha256_of,
-)
+from core.promotion.evidence import Evidence, Parity, parse, sha256_of
+from core.promotion.evidence_costs import Costs, LatencyComparison
 from core.promotion.gates import Limits, judge
 from core.promotion.latency import time_models
 from core.promotion.models import Model, ModelReader

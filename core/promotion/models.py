@@ -16,7 +16,8 @@ from core.adapters.mlflow_registry import ModelRegistry
 from core.domain import ModelVersion
 from core.errors import InvalidInputError, NotFoundError, TrainingError
 from core.problems.contract import Problem
-from core.promotion.evidence import BatchRows, ModelIdentity, TrainingCost
+from core.promotion.evidence import BatchRows, ModelIdentity
+from core.promotion.evidence_costs import TrainingCost
 from core.scoring.bundle import BundleFacts
 from core.scoring.scorer import Scorer
 from core.training.artifacts import read_holdout, read_value

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 from core.domain import GateResult, ModelVersion, Promotion, PromotionRequest, Run, Verdict
 from core.errors import NotFoundError
 from core.promotion.evidence import (
-    Costs,
     Evidence,
     ModelIdentity,
     RowsComparison,
     RowSet,
-    TrainingCost,
     parse,
     sha256_of,
 )
+from core.promotion.evidence_costs import Costs, TrainingCost
 from core.promotion.measuring import Frozen
 
 if TYPE_CHECKING:

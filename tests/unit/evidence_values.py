@@ -11,21 +11,18 @@ from core.promotion.evidence import (
     Calibration,
     Cause,
     ClassRates,
-    Costs,
     Difference,
     DriftedFeature,
     Evidence,
     Judged,
-    Latency,
-    LatencyComparison,
     ModelIdentity,
     Parity,
     Rates,
     RowsComparison,
     RowSet,
     SliceRates,
-    TrainingCost,
 )
+from core.promotion.evidence_costs import Costs, Latency, LatencyComparison, TrainingCost
 from core.training.report import CalibrationBin, Confusion, Estimate
 
 FINGERPRINT = "f" * 64

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from core.domain import GateResult, Verdict
 from core.params import load_params
-from core.promotion.evidence import Costs, Difference, Evidence, Parity, RowsComparison, RowSet
+from core.promotion.evidence import Difference, Evidence, Parity, RowsComparison, RowSet
+from core.promotion.evidence_costs import Costs
 from core.promotion.gates import (
     AUC,
     CALIBRATION,
