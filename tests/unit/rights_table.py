@@ -110,6 +110,7 @@ COMMANDS: Mapping[str, tuple[Visit, ...]] = {
     "service worker": (Visit("service worker", Door.MACHINE),),
     "service panel": (Visit("service panel", Door.MACHINE),),
     "service models": (Visit("service models", Door.MACHINE),),
+    "service bucket": (Visit("service bucket", Door.MACHINE),),
     "run": (Visit("run plums", A.RUN_STARTED),),
     "runs list": (Visit("runs list", READ),),
     "runs show": (Visit("runs show none", READ),),

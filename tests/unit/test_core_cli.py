@@ -505,7 +505,7 @@ def test_up_is_refused_while_strangers_could_come_in(
         return replace(world.pilothouse, settings=settings)
 
     monkeypatch.setattr(cli_services, "_manager", Manager)
-    monkeypatch.setattr(cli_services, "connect", connect)
+    monkeypatch.setattr("core.bootstrap.connect", connect)
     settings = world.pilothouse.settings.model_copy(update=opened)
 
     with pytest.raises(SetupError, match="Nobody has to sign in"):

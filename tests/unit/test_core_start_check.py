@@ -46,7 +46,7 @@ def test_a_secret_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_every_example_is_refused() -> None:
     examples = sorted(EXAMPLES.iterdir())
-    assert len(examples) == 5
+    assert len(examples) == 7
     for example in examples:
         with pytest.raises(SetupError, match="placeholder"):
             require_filled([example])
