@@ -46,8 +46,8 @@ chromium:
 	@sh scripts/bootstrap.sh chromium
 
 test: venv-dev chromium ## run the test suite
-	@$(BIN)/python -m pytest -m "not long" -n auto --dist loadfile tests/unit tests/contract
-	@$(BIN)/python -m pytest -m "not long" tests/integration tests/e2e
+	@$(BIN)/python -m pytest -m "not long and not alone" -n auto --dist loadfile
+	@$(BIN)/python -m pytest -m "not long and alone"
 
 test-long: venv-dev chromium ## run the tests that need more time
 	@$(BIN)/python -m pytest -m long

@@ -20,6 +20,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-minutes", type=float, default=30.0, help=told)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has tests of the installation run alone: it takes the cores it is given for its own."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "installation" in item.fixturenames:
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """A running installation with a served Titanic model; one for the whole session."""

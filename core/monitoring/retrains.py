@@ -236,7 +236,10 @@ class RetrainingService:
                     self._alerts.note_outcome(alert.id, alert.run_id, outcome)
 
     def _outcome(self, run_id: str) -> str:
-        """What became of a run in one sentence; empty while it goes on."""
+        """What became of a run in one sentence; empty while it goes on.
+
+        It is written once, and read when a person has long decided about the version.
+        """
         run = self._database.run(run_id)
         if run.status.is_active:
             return ""
@@ -250,7 +253,7 @@ class RetrainingService:
         gates = tags.get("gates", "")
         match tags.get("promotion_state", ""):
             case "staging":
-                return f"{name} waits for approval: {gates}."
+                return f"{name} asked for approval: {gates}."
             case "kept out":
                 return f"{name} was kept out: {gates}."
             case "" | "registered":

@@ -132,6 +132,6 @@ def see_the_candidate_wait(page: Page, others: list[int]) -> None:
     not_others = "".join(rf"(?!{version} )" for version in others)
     waits = page.get_by_text(re.compile(rf"titanic v{not_others}\d+ waits for a person"))
     expect(waits).to_be_visible(timeout=RETRAIN_TIMEOUT_MS)
-    told = page.get_by_text(re.compile(r"waits for approval")).first
+    told = page.get_by_text(re.compile(r"asked for approval")).first
     expect(told).to_be_visible(timeout=CHECK_TIMEOUT_MS)
     assert_calm(page)

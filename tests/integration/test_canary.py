@@ -21,7 +21,7 @@ from tests.load import Summary, load
 from tests.serving_support import RECORD, expected_probability
 from tests.steady import BODY, PREDICT, Steady, steady, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 
 ROLLOUT = "canary-1"
 RATE_PER_S = 100.0

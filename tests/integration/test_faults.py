@@ -22,7 +22,7 @@ from tests.full_disk import Disk, disk_at
 from tests.load import Summary
 from tests.steady import Steady, haproxies, processes, steady, wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 #: Rows that wait in a replica before they are lost: a few seconds of the load.
 QUEUE_ROWS = 300

@@ -30,16 +30,9 @@ from core.services.programs import Program, mlflow, panel, ray
 from core.settings import Settings, inherited_environment
 from tests.certificates import issue, spoken
 from tests.listeners import Listener, listeners
+from tests.ray_head import free_ports
 
-pytestmark = pytest.mark.timeout(300)
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    found = [server.getsockname()[1] for server in held]
-    for server in held:
-        server.close()
-    return found
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def settings_for(home: Path, **changes: str) -> Settings:

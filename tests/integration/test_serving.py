@@ -39,7 +39,7 @@ from tests.serving_support import (
 )
 from tests.steady import processes
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 
 PARAMS = SERVING
 DEPLOY_TIMEOUT_S = 90.0

@@ -35,7 +35,7 @@ from tests.serving_support import (
     write_tiny_bundle,
 )
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 
 PARAMS = SERVING.model_copy(update={"min_replicas": 2})
 DEPLOY_TIMEOUT_S = 90.0

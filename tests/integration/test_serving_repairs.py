@@ -38,7 +38,7 @@ from tests.serving_support import FixedKeys, admission, artifact_server, write_t
 from tests.steady import processes
 from tests.unit.core_fakes import FakeRegistry, FakeTracker, make_trail
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 
 REPAIR_TIMEOUT_S = 180.0
 VERSIONS = (1, 2, 3, 4)

@@ -230,7 +230,7 @@ class TestRetrain:
         assert alerts.list()[0].outcome == ""
         _consider(it)
         _beat(it)
-        assert alerts.list()[0].outcome.startswith("v2 waits for approval: parity with Spark: pass")
+        assert alerts.list()[0].outcome.startswith("v2 asked for approval: parity with Spark: pass")
         (request,) = it.world.pilothouse.promotions.requests("plums", open_only=True)
         assert request.requested_by == RETRAINER
 
