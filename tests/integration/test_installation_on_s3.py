@@ -68,7 +68,7 @@ def batch(stored: Stored, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         known = draw.randint(0, 1) if row % 3 == 0 else ""
         lines.append(f"{draw.randint(1, 3)},{sex},{draw.randint(1, 70)},0,0,{fare},S,{known}")
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    added: dict[str, Any] = stored.up.ask("batch", "add", "titanic", str(file))
+    added: dict[str, Any] = stored.up.ask("batch", "add", "titanic", str(file))["batch"]
     return added
 
 
