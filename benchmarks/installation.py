@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from benchmarks.machine import PORTS
 from core.settings import CODE_ROOT, Settings
+from core.settings_apart import settings_apart
 from tests.installation import Installation
-from tests.ray_head import free_ports
+from tests.ray_head import published_ports
 
 
 def prepare(folder: Path, change: Callable[[dict[str, Any]], None]) -> Installation:
@@ -26,9 +26,9 @@ def prepare(folder: Path, change: Callable[[dict[str, Any]], None]) -> Installat
     change(params)
     params_file = folder / "params.yaml"
     params_file.write_text(yaml.safe_dump(params), encoding="utf-8")
-    ports: dict[str, Any] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    settings = Settings(
-        home=folder / "home", params_file=params_file, operator="benchmark", **ports
+    ports: dict[str, Any] = published_ports()
+    settings = settings_apart(
+        Settings(), folder / "home", params_file=params_file, operator="benchmark", **ports
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return Installation(

@@ -24,6 +24,7 @@ from core.params import load_params
 from core.params_rates import RateParams
 from core.scoring.bundle import BundleRef
 from core.settings import CODE_ROOT, Settings
+from core.settings_apart import settings_apart
 from serve.asgi import EndpointApp
 from serve.gate import Gate
 from serve.logs import ReplicaLogs
@@ -182,7 +183,7 @@ def _served(folder: Path, ref: BundleRef) -> Iterator[tuple[list[ServingService]
     (port,) = free_ports(1)
     params = load_params(CODE_ROOT / "params.yaml").serving
     params = params.model_copy(update={"max_replicas": 1})
-    settings = Settings(home=folder / "home", serving_port=port)
+    settings = settings_apart(Settings(), folder / "home", serving_port=port)
     token = draw_token("bench")
     keys = (_key(token), *(_key(draw_token(draw_id())) for _ in range(KEYS)))
     with ray_head() as head:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +18,8 @@ from core.services.layout import layout_of
 from core.services.machine import usable_cores
 from core.services.ports import choose_ports, is_free
 from core.settings import CODE_ROOT, Settings, inherited_environment
-
-PORTS = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
+from core.settings_apart import settings_apart
+from tests.ray_head import published_ports
 
 
 def describe_machine() -> str:
@@ -35,12 +33,7 @@ def describe_machine() -> str:
 
 def prepare_launch(home: Path, operator: str = "benchmark") -> Launch:
     """An installation of its own below ``home``, on free ports; nothing is started."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in PORTS]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        ports = {n: s.getsockname()[1] for n, s in zip(PORTS, sockets, strict=True)}
-    settings = Settings(home=home, operator=operator, **ports)
+    settings = settings_apart(Settings(), home, operator=operator, **published_ports())
     layout = layout_of(home)
     layout.prepare()
     seed = int(layout.installation, 16)

@@ -15,10 +15,7 @@ from core.first_start import ensure_model
 from core.problems import require_problem
 from core.promotion.audit import Action
 from core.settings import Settings, load_settings
-from core.settings_addresses import AddressSettings
-from core.settings_databases import DatabaseSettings
-from core.settings_login import LoginSettings
-from core.settings_store import StoreSettings
+from core.settings_apart import ports_above, settings_apart
 from core.simulation.simulation import DayReport, simulate
 
 #: The home of simulations, in that of the installation.
@@ -75,23 +72,15 @@ def run_simulation(
 
 
 def simulation_settings(settings: Settings) -> Settings:
-    """The installation beside ``settings`` in which simulations run."""
-    ports = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
-    apart = {name: getattr(settings, name) + PORTS_APART for name in ports}
-    # Its audit trail is its own as well, wherever that of this installation is anchored.
-    own: dict[str, object] = {
-        "home": settings.home / HOME,
-        "audit_key_file": "",
-        "audit_anchor_file": "",
-    }
-    # Nobody but its one local operator has to reach it, and neither its records nor its data
-    # are the real ones.
-    private = {
-        name: Settings.model_fields[name].default
-        for group in (AddressSettings, DatabaseSettings, LoginSettings, StoreSettings)
-        for name in group.model_fields
-    }
-    return settings.model_copy(update={**own, **private, **apart})
+    """The installation beside ``settings`` in which its problems are simulated."""
+    return settings_apart(
+        settings,
+        settings.home / HOME,
+        params_file=settings.params_file,
+        problem_packages=settings.problem_packages,
+        operator=settings.operator,
+        **ports_above(settings, PORTS_APART),
+    )
 
 
 def _ready(settings: Settings, problem: str, *, start: bool) -> Session:

@@ -12,7 +12,6 @@ from core.access.tokens import PREFIX
 from core.errors import PilothouseError
 from core.kept_files import write_durably
 from core.settings import CODE_ROOT, Settings, inherited_environment, variable_of
-from demo.place import PORTS
 from demo.relay import Ended, relay
 from demo.screen import Screen
 
@@ -112,8 +111,8 @@ class Crew:
 
     def _write_shell_file(self, who: Person) -> None:
         """So that whoever looks around can act as somebody of the tour."""
-        given = {name: getattr(self._settings, name) for name in ("home", "params_file", *PORTS)}
-        named = {variable_of(name): str(value) for name, value in given.items()}
+        # All of them, so that what is set for another installation does not count here.
+        named = self._settings.variables()
         lines = [
             f"export {name}={shlex.quote(value)}\n"
             for name, value in (named | self._signed_in(who)).items()

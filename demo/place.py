@@ -1,8 +1,4 @@
-"""Where the tour happens: an installation of its own, and what is smaller in it.
-
-Nothing of the installation beside it counts here but what the machine needs: neither its
-database nor its login nor the receivers of its alerts are to meet what is played.
-"""
+"""Where the tour happens: an installation of its own, and what is smaller in it."""
 
 from __future__ import annotations
 
@@ -17,17 +13,15 @@ import yaml
 
 from core.errors import SetupError
 from core.settings import CODE_ROOT, Settings
+from core.settings_apart import ports_above, settings_apart
 
 PROBLEM = "titanic"
 #: The home of the tour, in that of the installation.
 HOME = "demo"
 #: The file that says that everything beside it may be removed.
 MARK = "made-by-demo"
-PORTS = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
 #: Added to the four published ports; simulations and staging are 1000 and 2000 above.
 PORTS_APART = 1500
-#: What the machine needs, whoever starts an installation on it.
-OF_THE_MACHINE = ("serving_proxy", "ray_cpus", "start_timeout_s", "telemetry", "log_level")
 
 
 @dataclass(frozen=True)
@@ -56,17 +50,11 @@ CHANGES = (
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """The installation of the tour beside ``settings``: everything else is as delivered."""
-    fields = Settings.model_fields
-    delivered = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in fields.items()
-        if name not in OF_THE_MACHINE
-    }
+    """The installation of the tour beside ``settings``."""
     home = settings.home / HOME
-    own = {"home": home, "params_file": home / "params.yaml"}
-    ports = {name: getattr(settings, name) + PORTS_APART for name in PORTS}
-    return settings.model_copy(update={**delivered, **own, **ports})
+    return settings_apart(
+        settings, home, params_file=home / "params.yaml", **ports_above(settings, PORTS_APART)
+    )
 
 
 def demo_params(delivered: Mapping[str, Any]) -> dict[str, Any]:

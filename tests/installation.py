@@ -19,12 +19,11 @@ import yaml
 from core.settings import CODE_ROOT, Settings
 from tests.planted import NOTHING, Planted, plant
 from tests.problems import orchard
-from tests.ray_head import free_ports
+from tests.ray_head import published_ports
 
 UP_TIMEOUT_S = 600
 DOWN_TIMEOUT_S = 120
 COMMAND_TIMEOUT_S = 420
-PORTS = ("panel_port", "serving_port", "mlflow_port", "ray_dashboard_port")
 #: Few candidates: the tests are about the way, not about the model.
 QUICK = {"trials": 2, "families": ["lr", "rf", "gbt"], "parallel_trials": 2}
 
@@ -110,7 +109,7 @@ def prepare(folder: Path, **changes: object) -> Installation:
     params_file.write_text(yaml.safe_dump(params), encoding="utf-8")
     # Nobody listens there: every alert is refused, and what came of it is written down.
     planted = plant("127.0.0.1:9")
-    given: dict[str, Any] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    given: dict[str, Any] = published_ports()
     given |= {**planted.settings(), **changes}
     settings = Settings(
         home=folder / "home",

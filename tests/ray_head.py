@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
 from core.adapters.ray_token import TokenFromFile, keep_token
+from core.settings_apart import PUBLISHED_PORTS
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
@@ -41,6 +43,11 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def published_ports() -> dict[str, Any]:
+    """Settings of the addresses at which an installation answers, on free ports."""
+    return dict(zip(PUBLISHED_PORTS, free_ports(len(PUBLISHED_PORTS)), strict=True))
 
 
 @contextmanager
