@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from benchmarks.drawn import draw
 from core.adapters.nannyml import load_later, load_reference
 from core.bootstrap_engines import build_detector
 from core.data.tables import ROW_ID
@@ -99,12 +100,8 @@ def _typed(table: pa.Table) -> pa.Table:
 
 def _drawn(table: pa.Table, rows: int) -> pa.Table:
     random = np.random.default_rng(7)
-    drawn = table.take(pa.array(np.sort(random.integers(0, table.num_rows, rows))))
-    for name in PROBLEM.numeric_features:
-        values = drawn.column(name).to_numpy(zero_copy_only=False)
-        noisy = pa.array(values * random.normal(1.0, 0.001, rows), from_pandas=True)
-        drawn = drawn.set_column(drawn.schema.get_field_index(name), name, noisy)
-    return drawn
+    places = np.sort(random.integers(0, table.num_rows, rows))
+    return draw(table, pa.array(places), random)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

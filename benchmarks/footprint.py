@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
 import psutil
 
 POLL_S = 0.5
-_SPARK = ("java", "pyspark", "SparkHolder")
+_SPARK = ("pyspark", "SparkHolder")
 
 
 class Footprint(threading.Thread):
@@ -47,14 +49,23 @@ class Footprint(threading.Thread):
         own, spark, rest = _mb(me), 0.0, 0.0
         for process in me.children(recursive=True):
             with suppress(psutil.Error):
-                command, held = " ".join(process.cmdline()), _mb(process)
-                if any(mark in command for mark in _SPARK):
+                held = _mb(process)
+                if is_spark(process.cmdline()):
                     spark += held
                 else:
                     rest += held
         self.own_mb = max(self.own_mb, own)
         self.spark_mb = max(self.spark_mb, spark)
         self.all_mb = max(self.all_mb, own + spark + rest)
+
+
+def is_spark(command: Sequence[str]) -> bool:
+    """Whether a process is a JVM of Spark, or Python that works for one.
+
+    Ray's own node has a JVM's command line among its options, and is none.
+    """
+    program = Path(command[0]).name if command else ""
+    return program == "java" or any(mark in " ".join(command) for mark in _SPARK)
 
 
 def _mb(process: psutil.Process) -> float:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import SparkSession
 
+from benchmarks.drawn import draw
 from benchmarks.footprint import Footprint
 from benchmarks.sessions import local_spark, ray_spark
 from core.adapters.spark_configs import session_configs
@@ -26,7 +27,6 @@ from core.bootstrap import PROVIDERS
 from core.data.tables import ROW_ID, read_table
 from core.params import TrainingParams, load_params
 from core.problems.car_loan import PROBLEM
-from core.problems.contract import FieldType
 from core.settings import CODE_ROOT
 from core.training import pipeline
 from core.training.estimators import build_estimator
@@ -58,24 +58,21 @@ def main() -> int:
 
 
 def generate(ws: Workspace, rows: int) -> None:
-    """Writes validated rows: the bundled ones drawn again, with a little noise on numbers."""
+    """Writes validated rows: the bundled ones drawn again."""
     source_ws = Workspace(ws.root.parent / "source")
     pipeline.ingest_stage(PROBLEM, PROVIDERS, source_ws)
     pipeline.validate_stage(PROBLEM, source_ws)
     source = read_table(source_ws.validated)
     random = np.random.default_rng(rows)
-    noisy = [one.name for one in PROBLEM.contract.fields if one.type is FieldType.NUMBER]
     ws.validated.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(ws.validated, source.schema) as writer:
         for begin in range(0, rows, PIECE_ROWS):
             count = min(PIECE_ROWS, rows - begin)
-            drawn = source.take(pa.array(random.integers(0, source.num_rows, count)))
-            drawn = _put(drawn, ROW_ID, pa.array(range(begin, begin + count), pa.int64()))
-            for name in noisy:
-                values = drawn.column(name).to_numpy(zero_copy_only=False)
-                changed = values * random.normal(1.0, 0.001, count)
-                drawn = _put(drawn, name, pa.array(changed, from_pandas=True))
-            writer.write_table(drawn)
+            places = pa.array(random.integers(0, source.num_rows, count))
+            drawn = draw(source, places, random)
+            ids = pa.array(range(begin, begin + count), pa.int64())
+            drawn = drawn.set_column(drawn.schema.get_field_index(ROW_ID), ROW_ID, ids)
+            writer.write_table(drawn.cast(source.schema))
 
 
 def _measure(home: Path, rows: int, *, on_ray: bool) -> Mapping[str, object]:
@@ -124,11 +121,6 @@ def _train(
     vectors.unpersist()
     train.unpersist()
     return preprocessed_s, aucs
-
-
-def _put(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, table.schema.field(place), values)
 
 
 def _workspace(home: Path, rows: int) -> Workspace:

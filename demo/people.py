@@ -25,12 +25,11 @@ class Person:
 
     name: str
     role: str
-    does: str
 
 
-EVE = Person("eve", "admin", "keeps accounts, brings data, trains")
-ANN = Person("ann", "approver", "decides")
-BOB = Person("bob", "approver", "decides")
+EVE = Person("eve", "admin")
+ANN = Person("ann", "approver")
+BOB = Person("bob", "approver")
 PEOPLE = (EVE, ANN, BOB)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.machine import describe_machine
 from core.errors import PilothouseError
 from core.params import load_params
 from core.problems import load_problem
@@ -64,10 +65,12 @@ def run(root: Path, days: int) -> None:
     settings = load_settings()
     params = load_params(settings.params_file)
     problems = [load_problem(name, settings.packages) for name in params.problems]
+    conditions = describe_machine()
     with _step("The pipeline: dvc repro, minutes where something has changed"):
         run_pipeline(root, problems)
     with _step(f"{days} days of later data, checked day by day"):
-        write_results(collect(root, problems, params, days=days), root / RESULTS)
+        results = collect(root, problems, params, days=days, conditions=conditions)
+        write_results(results, root / RESULTS)
 
 
 def write(root: Path) -> None:

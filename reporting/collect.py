@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.machine import describe_machine, prepare_launch
+from benchmarks.machine import prepare_launch
 from core.delivery.earlier import pipeline_workspace, present_report, soft_findings
 from core.errors import NotFoundError, TrainingError
 from core.params import Params
@@ -50,7 +50,9 @@ def run_pipeline(root: Path, problems: Sequence[Problem]) -> None:
         raise TrainingError(f"`dvc repro {' '.join(targets)}` failed.")
 
 
-def collect(root: Path, problems: Sequence[Problem], params: Params, *, days: int) -> Results:
+def collect(
+    root: Path, problems: Sequence[Problem], params: Params, *, days: int, conditions: str
+) -> Results:
     """Reads what the pipeline has made, and lets days pass over it.
 
     Args:
@@ -58,11 +60,11 @@ def collect(root: Path, problems: Sequence[Problem], params: Params, *, days: in
         problems: those of the report, in order.
         params: by which days are judged.
         days: how many days pass for each problem.
+        conditions: of the machine, before any of it ran.
 
     Raises:
         NotFoundError: the pipeline has not made something yet.
     """
-    conditions = describe_machine()
     trained, courses = [], []
     for problem in problems:
         report = present_report(root, problem.name)
@@ -92,7 +94,8 @@ def collect(root: Path, problems: Sequence[Problem], params: Params, *, days: in
         conditions=conditions,
         trained=tuple(trained),
         courses=tuple(courses),
-        benchmarks=tuple(benchmarks_of((root / BENCHMARKS).read_text(encoding="utf-8"))),
+        # Whoever writes the page reads what theirs has by then.
+        benchmarks=(),
     )
 
 
@@ -109,13 +112,9 @@ def benchmarks_of(page: str) -> Iterator[Benchmark]:
         titles = [line.removeprefix("### ") for line in lines if line.startswith("### ")]
         if titles:
             aims = tuple(
-                Aim(what=a, limit=b, measured=c, outcome=d) for a, b, c, d in _aims(found[2])
+                Aim(what=a, limit=b, measured=c, outcome=d) for a, b, c, d in _AIM.findall(found[2])
             )
             yield Benchmark(title=titles[0], conditions=_conditions(lines), aims=aims)
-
-
-def _aims(figures: str) -> list[tuple[str, str, str, str]]:
-    return [(a, b, c, d) for a, b, c, d in _AIM.findall(figures)]
 
 
 def _conditions(lines: Sequence[str]) -> str:

@@ -74,13 +74,15 @@ def course(
     scorer = Scorer(problem, ws.onnx.read_bytes())
     version = _Version(problem, scorer, read_table(ws.reference), threshold, monitoring)
     later = LATER_ROWS[arrivals.source.provider](arrivals.source.name)
-    told: list[Day] = []
-    reference = None
+    days_told: list[Day] = []
+    reference: float | None = None
     for arrived in days_of(later, problem.contract, arrivals, days, seed):
-        found, day = _check(version, arrived, told)
+        found, day = _check(version, arrived, days_told)
         LOG.info("  %s, day %d of %d: %s", problem.name, day.number, days, day.summary)
-        told.append(day)
-        reference = _reference(found) if reference is None else reference
+        days_told.append(day)
+        estimated = _told(found)
+        if reference is None and estimated is not None:
+            reference = estimated.reference_value
     return Course(
         problem=problem.name,
         title=problem.title,
@@ -89,7 +91,7 @@ def course(
         reference=reference,
         psi_warning=monitoring.drift.psi_warning,
         psi_critical=monitoring.drift.psi_critical,
-        days=tuple(told),
+        days=tuple(days_told),
     )
 
 
@@ -110,7 +112,8 @@ def _check(version: _Version, arrived: Arrived, before: Sequence[Day]) -> tuple[
         build_detector,
         lambda percent, message: None,
     )
-    estimate = _told(found).estimated if found.performance else None
+    told = _told(found)
+    estimate = told.estimated if told else None
     label = numbers(rows.column(LABEL))
     day = Day(
         number=arrived.number,
@@ -137,13 +140,10 @@ def _drifts(found: Findings) -> tuple[ColumnDrift, ...]:
     return (*found.compared.features, found.compared.prediction)
 
 
-def _told(found: Findings) -> MetricPerformance:
+def _told(found: Findings) -> MetricPerformance | None:
+    """What is estimated of the metric; nothing where parameters leave it out."""
     name = NANNYML_NAMES.get(METRIC, METRIC)
-    return next(one for one in found.performance if one.metric == name)
-
-
-def _reference(found: Findings) -> float | None:
-    return _told(found).reference_value if found.performance else None
+    return next((one for one in found.performance if one.metric == name), None)
 
 
 def _earlier_psi(before: Sequence[Day], checks: int) -> Mapping[str, Sequence[float]]:

@@ -130,7 +130,7 @@ def _days(seen: Course) -> Figure:
     for limit, name in ((seen.psi_warning, "warning"), (seen.psi_critical, "critical")):
         drift.axhline(limit, color=GUIDE, linestyle=":")
         drift.text(at[0], limit, name, fontsize="x-small", va="bottom", color="#666666")
-    drift.set(title="Drift of the inputs", xlabel="Day", ylabel="PSI against the training rows")
+    drift.set(title="Drift", xlabel="Day", ylabel="PSI against the training rows")
     drift.legend(fontsize="x-small", ncol=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     told = [day for day in seen.days if day.estimated is not None]
     days = [day.number for day in told]

@@ -36,7 +36,7 @@ class Day(Frozen):
     rows: int
     level: Level
     summary: str
-    #: Column -> PSI, those that drift most first; ``probability`` is the prediction's.
+    #: Column -> PSI, inputs that drift most first; ``probability``, the prediction's, is last.
     psi: Mapping[str, float]
     #: Estimated without labels, with its band.
     estimated: float | None

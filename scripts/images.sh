@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the images that docker-compose.yml runs, each tagged with the version.
+# Builds the images that docker-compose.yml runs with IMAGE and VERSION, tagged with the version.
 #
 # What it takes from the environment:
 #

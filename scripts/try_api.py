@@ -1,6 +1,6 @@
 """Sends rows that no model was trained on to the running endpoint and says how it did.
 
-    python scripts/try_api.py --problem titanic --rows 20
+    .venv/bin/python scripts/try_api.py --problem titanic --rows 20
 
 One request a row, so that the latency is that of one caller who waits. The rows are those that
 come after training (Titanic: the 418 of the test set), whose labels are known.

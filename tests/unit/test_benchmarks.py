@@ -13,6 +13,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import candidate, keys, large_check, search, serving
 from benchmarks.candidates import GRIDS, our_trials, recipe_candidates
+from benchmarks.footprint import is_spark
 from benchmarks.outcome import CandidateOutcome, FamilyOutcome, SearchOutcome
 from benchmarks.report import Section, Table, Target, Timing, render, replace_figures
 from benchmarks.serving_fastapi import build_app
@@ -238,3 +239,18 @@ def test_without_wrk_every_other_benchmark_is_measured(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert "needs wrk" in done.stderr
     assert list(command.BENCHMARKS)[-1] == "serving"
+
+
+@pytest.mark.parametrize(
+    ("command", "is_one"),
+    [
+        (("/opt/java/bin/java", "-Xmx2g", "org.apache.spark.deploy.SparkSubmit"), True),
+        (("python", "-m", "pyspark.daemon", "pyspark.worker"), True),
+        (("ray::SparkHolder",), True),
+        (("/site-packages/ray/raylet", "--java_worker_command=java -cp ray_dist.jar"), False),
+        (("python", "-m", "ray.util.client.server"), False),
+        ((), False),
+    ],
+)
+def test_memory_of_spark_is_told_from_that_of_ray(command: tuple[str, ...], is_one: bool) -> None:
+    assert is_spark(command) is is_one
