@@ -140,9 +140,11 @@ def connect_arrivals(settings: Settings, problems: Mapping[str, Problem]) -> Arr
 def connect_cluster(settings: Settings) -> RayCluster:
     """Builds the door to Ray's jobs."""
     # A cluster that we have not started knows nothing of this installation. It gets no secret:
-    # its nodes have the key of the store by themselves, which a blank one would take from them.
+    # its nodes have the key of the store by themselves, which a blank one, or a file that only
+    # this machine has, would take from them.
     told = settings.without_secrets().variables() if settings.ray_address else {}
-    told = {name: value for name, value in told.items() if name not in STORE_KEY_VARIABLES}
+    keys = {each for name in STORE_KEY_VARIABLES for each in (name, f"{name}_FILE")}
+    told = {name: value for name, value in told.items() if name not in keys}
     return RayCluster(settings.ray_dashboard_url, settings.ray_token_file, told)
 
 

@@ -21,7 +21,7 @@ from core.settings_addresses import AddressSettings
 from core.settings_databases import DatabaseSettings, sqlite_address
 from core.settings_login import LoginSettings
 from core.settings_secrets import read_secret
-from core.settings_store import STORE_KEY, StoreSettings
+from core.settings_store import CHECKSUMS, STORE_KEY, StoreSettings
 
 CODE_ROOT = Path(__file__).resolve().parent.parent
 #: Set by Ray in the processes of its jobs.
@@ -280,6 +280,12 @@ def be_impatient() -> None:
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+
+def leave_out_checksums() -> None:
+    """Has the clients of S3 in this process that take no options of ours leave checksums out."""
+    for name, value in CHECKSUMS.items():
+        os.environ.setdefault(name, value)
 
 
 def inherited_environment() -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -13,6 +14,13 @@ from core.settings_secrets import read_secret
 
 #: The secret settings of a store's key.
 STORE_KEY = ("s3_access_key_id", "s3_secret_access_key")
+#: Tells Amazon's clients to leave out the checksums that it has added to S3 and that not every
+#: store knows.
+CHECKSUMS: Mapping[str, str] = {
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+}
+_HOST = re.compile(r"[A-Za-z0-9.:-]+")
 
 
 @dataclass(frozen=True)
@@ -56,16 +64,14 @@ class S3Store:
         return f"s3://{self.path}/{folder}"
 
     def variables(self) -> Mapping[str, str]:
-        """What tells boto3, and so MLflow and DVC, how to reach the store; holds the secret."""
+        """What tells boto3, and so MLflow, how to reach the store; holds the secret."""
         told = {
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL_S3": self.endpoint,
             "MLFLOW_S3_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret,
-            # Not every store that speaks S3 knows the checksums that Amazon has added.
-            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+            **CHECKSUMS,
         }
         return {name: value for name, value in told.items() if value}
 
@@ -112,13 +118,13 @@ class StoreSettings(BaseModel):
         """
         if not self.store_url:
             return None
-        given = urlsplit(self.store_url)
-        if given.scheme != "s3" or not given.netloc or "@" in given.netloc:
+        place = _place_of(self.store_url)
+        if place is None:
             raise SetupError(
                 "PILOTHOUSE_STORE_URL is no address of an S3 store.",
                 fix="Give s3://BUCKET/FOLDER, or unset it to keep data in the home.",
             )
-        if self.s3_endpoint and not self.s3_endpoint.startswith(("http://", "https://")):
+        if self.s3_endpoint and not _is_endpoint(self.s3_endpoint):
             raise SetupError(
                 "PILOTHOUSE_S3_ENDPOINT is no address of an S3 API.",
                 fix="Give http://HOST:PORT or https://HOST, or unset it for Amazon's.",
@@ -134,10 +140,35 @@ class StoreSettings(BaseModel):
                 "or neither.",
             )
         return S3Store(
-            bucket=given.netloc,
-            prefix=given.path.strip("/"),
+            bucket=place[0],
+            prefix=place[1],
             endpoint=self.s3_endpoint.rstrip("/"),
             region=self.s3_region,
             key_id=key_id,
             secret=secret,
         )
+
+
+def _place_of(address: str) -> tuple[str, str] | None:
+    """Bucket and folder of an address; ``None`` where it is none that all clients understand."""
+    try:
+        given = urlsplit(address)
+    except ValueError:
+        return None
+    folder = given.path.strip("/")
+    steps = folder.split("/") if folder else []
+    is_plain = not (set(given.netloc) & set("@:") or given.query or given.fragment)
+    if given.scheme != "s3" or not given.netloc or not is_plain or {"", ".", ".."} & {*steps}:
+        return None
+    return given.netloc, folder
+
+
+def _is_endpoint(address: str) -> bool:
+    try:
+        given = urlsplit(address)
+        host, _ = given.hostname, given.port
+    except ValueError:
+        return False
+    beyond = given.path.strip("/") or given.query or given.fragment or "@" in given.netloc
+    is_host = host is not None and _HOST.fullmatch(host) is not None
+    return given.scheme in ("http", "https") and is_host and not beyond

@@ -10,7 +10,7 @@ from core.errors import UnavailableError
 
 @contextmanager
 def store_errors(what: str, *, is_in_home: bool) -> Iterator[None]:
-    """Tells a failure of the file system as one of ours; a file that is missing stays that.
+    """Tells a failure of the file system as one of ours, a file that is missing too.
 
     Args:
         what: what is kept there, such as ``the inference log``.
@@ -21,8 +21,6 @@ def store_errors(what: str, *, is_in_home: bool) -> Iterator[None]:
     """
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as exc:
         said = str(exc).strip().rstrip(".") or type(exc).__name__
         if is_in_home:

@@ -23,6 +23,7 @@ import yaml
 
 from core.adapters.s3 import Bucket
 from core.errors import NotFoundError, UnavailableError
+from core.settings import leave_out_checksums
 from core.settings_store import S3Store
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Remote:
         self._repository = repository
         self._folder = f"{_FOLDER}/{repository.name}"
         self._bucket = Bucket(store)
+        leave_out_checksums()
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -74,12 +76,15 @@ class Remote:
 
         # DVC tries for long before it says that nobody is there.
         self._bucket.look()
+        size = path.stat().st_size
+        if self._bucket.size(self._object(md5)) not in (None, size):
+            # DVC would take it for whole and never send it again.
+            self._bucket.remove(self._object(md5))
         try:
             failed = repo.cloud.push([HashInfo("md5", md5)], remote=_NAME).failed
         except Exception as exc:  # what s3fs and its client raise is of many kinds
             raise self._not_taken() from exc
-        # DVC may believe that it is there already.
-        if failed or self._bucket.size(self._object(md5)) != path.stat().st_size:
+        if failed or self._bucket.size(self._object(md5)) != size:
             raise self._not_taken()
         entry = path.with_name(path.name + ENTRY)
         self._bucket.write(self._name(entry), entry.read_bytes())
@@ -103,6 +108,8 @@ class Remote:
         Raises:
             UnavailableError: the store does not answer.
         """
+        # Others wait meanwhile: where nobody is there, that is to be known soon.
+        self._bucket.look()
         name = self._name(path.with_name(path.name + ENTRY))
         gone = {md5, _md5_in(self._bucket.read(name) or b"")} - {""}
         self._bucket.remove(name)

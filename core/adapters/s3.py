@@ -154,16 +154,25 @@ class Bucket:
         """Tells what the client raises in a sentence, without what may name the key."""
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
+        from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
 
+        transfer = (S3DownloadFailedError, S3ValidationError)
         try:
             yield
-        except (BotoCoreError, Boto3Error, ClientError) as exc:
+        except (BotoCoreError, Boto3Error, ClientError, *transfer) as exc:
             raise refusal(self._store, exc) from None
 
 
 def refusal(store: S3Store, exc: BaseException) -> PilothouseError:
     """What an exception of Amazon's client means, in a sentence that does not repeat it."""
-    from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
+    from botocore.exceptions import (
+        ClientError,
+        ConnectionError,
+        HTTPClientError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        SSLError,
+    )
 
     place = store.place
     if isinstance(exc, NoCredentialsError | PartialCredentialsError):
@@ -171,10 +180,21 @@ def refusal(store: S3Store, exc: BaseException) -> PilothouseError:
             f"Nothing gives a key for {place}.",
             fix="Set PILOTHOUSE_S3_ACCESS_KEY_ID and PILOTHOUSE_S3_SECRET_ACCESS_KEY.",
         )
-    if not isinstance(exc, ClientError):
+    if isinstance(exc, SSLError):
+        return UnavailableError(
+            f"The certificate of the S3 store of {place} is not trusted.",
+            fix="Name the file of its authority in AWS_CA_BUNDLE, or correct "
+            "PILOTHOUSE_S3_ENDPOINT.",
+        )
+    if isinstance(exc, ConnectionError | HTTPClientError):
         return UnavailableError(
             f"The S3 store of {place} does not answer.",
             fix="Start it, or correct PILOTHOUSE_S3_ENDPOINT.",
+        )
+    if not isinstance(exc, ClientError):
+        return UnavailableError(
+            f"The S3 store of {place} cannot be used ({type(exc).__name__}).",
+            fix="Check PILOTHOUSE_STORE_URL, PILOTHOUSE_S3_* and the machine's AWS settings.",
         )
     code = _code(exc)
     if code in _NO_BUCKET | _MISSING:
@@ -212,7 +232,6 @@ def _client(store: S3Store, *, patient: bool = True) -> Any:
             connect_timeout=5 if patient else 2,
             read_timeout=30 if patient else 3,
             retries={"mode": "standard", "total_max_attempts": 3 if patient else 1},
-            # Not every store that speaks S3 knows the checksums that Amazon has added.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),

@@ -7,7 +7,8 @@ home is waited for until the disk has it, and what is in the store is asked for 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
@@ -18,12 +19,12 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from core.data.log_tables import ALWAYS, GROUP_ROWS, Span, read_groups
-from core.errors import RowCountError
+from core.errors import RowCountError, UnavailableError
 from core.store_errors import store_errors
 
 #: Files that are fetched from a store at the same time.
 SIDE_BY_SIDE = 8
-_SUFFIX = ".parquet"
+_OURS = re.compile(r"\d{4}-\d\d-\d\d/[^/]+-\d+\.parquet")
 _T = TypeVar("_T")
 
 
@@ -42,14 +43,15 @@ class DayFiles:
 
     def sizes(self) -> Mapping[str, int]:
         """Name of every file, hidden or not -> its bytes."""
-        selector = fs.FileSelector(str(self._folder), allow_not_found=True, recursive=True)
         with self._errors():
-            found = self._files.get_file_info(selector)
-        return {
+            found = _found(self._files, str(self._folder), recursive=True)
+        sizes = {
             str(PurePosixPath(info.path).relative_to(self._folder)): info.size
             for info in found
-            if info.type is fs.FileType.File and info.path.endswith(_SUFFIX)
+            if info.type is fs.FileType.File
         }
+        # In a bucket somebody may have put something else beside them.
+        return {name: size for name, size in sizes.items() if _OURS.fullmatch(name)}
 
     def read(self, name: str, columns: set[str] | None, span: Span = ALWAYS) -> pa.Table:
         """Reads those of ``columns`` that the file has; all of them for ``None``.
@@ -126,9 +128,8 @@ def in_folder(folder: Path) -> fs.FileSystem:
 
 def folders_in(files: fs.FileSystem, what: str) -> frozenset[str]:
     """Names of the folders at the beginning of a file system, which may not be there."""
-    selector = fs.FileSelector("", allow_not_found=True)
     with store_errors(what, is_in_home=place_on_disk(files) is not None):
-        found = files.get_file_info(selector)
+        found = _found(files, "", recursive=False)
     return frozenset(
         PurePosixPath(info.path).name for info in found if info.type is fs.FileType.Directory
     )
@@ -136,11 +137,49 @@ def folders_in(files: fs.FileSystem, what: str) -> frozenset[str]:
 
 def place_on_disk(files: fs.FileSystem) -> Path | None:
     """Where on the local disk a file system begins; ``None`` where it is in a store."""
+    base, below = _base(files)
+    return Path(below) if isinstance(base, fs.LocalFileSystem) else None
+
+
+def _base(files: fs.FileSystem) -> tuple[fs.FileSystem, PurePosixPath]:
+    """What a file system is a part of, and where it begins there."""
     below = PurePosixPath()
     while isinstance(files, fs.SubTreeFileSystem):
         below = PurePosixPath(files.base_path) / below
         files = files.base_fs
-    return Path(below) if isinstance(files, fs.LocalFileSystem) else None
+    return files, below
+
+
+def _found(files: fs.FileSystem, folder: str, *, recursive: bool) -> Sequence[fs.FileInfo]:
+    """What lies in a folder, which may not be there; the bucket that it is in has to be.
+
+    Raises:
+        OSError: it has failed.
+    """
+    selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
+    found: Sequence[fs.FileInfo] = files.get_file_info(selector)
+    if not found:
+        base, below = _base(files)
+        # Whoever read a lost bucket as an empty log would take its rows for gone.
+        if not isinstance(base, fs.LocalFileSystem):
+            bucket = below.parts[0]
+            if base.get_file_info(bucket).type is fs.FileType.NotFound:
+                raise OSError(f"there is no bucket {bucket}")
+    return found
+
+
+def require_written(published: Iterable[str], there: Collection[str]) -> None:
+    """Passes if every file that was written is there, under the one name or the other.
+
+    Raises:
+        UnavailableError: one is at neither.
+    """
+    for name in published:
+        if name not in there and hidden(name) not in there:
+            raise UnavailableError(
+                f"The rows of {name} are not where they were written.",
+                fix="Check PILOTHOUSE_STORE_URL and the bucket. Nothing is removed before.",
+            )
 
 
 def _sync(path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -93,3 +93,22 @@ def _meets(group: pq.RowGroupMetaData, span: Span) -> bool:
 def chosen(names: Iterable[str], columns: set[str] | None) -> list[str]:
     """The names that are among ``columns``; all of them for ``None``."""
     return [name for name in names if columns is None or name in columns]
+
+
+def kept(table: pa.Table, conditions: Sequence[pc.Expression]) -> pa.Table:
+    """The rows for which all conditions hold."""
+    for condition in conditions:
+        table = table.filter(condition)
+    return table
+
+
+def rows_after(day: date, tables: Sequence[pa.Table]) -> int:
+    """Rows later than any of that day; a segment may hold older ones as well."""
+    _, end = ends_of(day)
+    return sum(int(pc.sum(pc.greater(table[AT], end)).as_py() or 0) for table in tables)
+
+
+def ends_of(day: date) -> tuple[datetime, datetime]:
+    """First and last microsecond of a day."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return start, start + timedelta(days=1, microseconds=-1)

@@ -15,7 +15,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,8 +29,16 @@ from core.data.compaction_manifest import (
     remove_manifest,
     write_manifest,
 )
-from core.data.day_files import DayFiles, hidden, in_folder, is_hidden, is_of, number_of
-from core.data.log_tables import ALWAYS, Span, chosen, combine
+from core.data.day_files import (
+    DayFiles,
+    hidden,
+    in_folder,
+    is_hidden,
+    is_of,
+    number_of,
+    require_written,
+)
+from core.data.log_tables import ALWAYS, Span, chosen, combine, ends_of, kept, rows_after
 from core.data.segments import is_live, read_segment, remove_unborn, segments_in
 
 LOG = logging.getLogger(__name__)
@@ -83,18 +91,18 @@ class SegmentStore:
         wanted = None if columns is None else {*columns, AT}
 
         def rows_of(name: str) -> pa.Table:
-            return _kept(self._daily.read(name, wanted, span), conditions)
+            return kept(self._daily.read(name, wanted, span), conditions)
 
         with self._locked(exclusive=False):
             manifest = read_manifest(self._folder)
-            tables = [_kept(table, conditions) for table in self._segment_tables(manifest, wanted)]
-            days = [day for day in self._days(manifest) if span.meets(*_ends_of(day[0]))]
+            tables = [kept(table, conditions) for table in self._segment_tables(manifest, wanted)]
+            days = [day for day in self._days(manifest) if span.meets(*ends_of(day[0]))]
             if last_rows is None:
                 names = [name for _, files in reversed(days) for name in files]
                 tables = [*self._daily.each(names, rows_of), *tables]
             else:
                 for day, files in days:
-                    if _rows_after(day, tables) >= last_rows:
+                    if rows_after(day, tables) >= last_rows:
                         break
                     tables = [*self._daily.each(files, rows_of), *tables]
         if not any(table.num_rows for table in tables):
@@ -209,8 +217,12 @@ class SegmentStore:
 
     def _finish(self, manifest: Manifest) -> None:
         """Does what a manifest says; each step may be repeated."""
-        waiting = {name for name in self._daily.sizes() if is_hidden(name)}
-        for name in map(_below_daily, manifest.publish):
+        there = set(self._daily.sizes())
+        published = [_below_daily(name) for name in manifest.publish]
+        # What it was made from goes only while it is there.
+        require_written(published, there)
+        waiting = {name for name in there if is_hidden(name)}
+        for name in published:
             # In a store the copy may be there already, beside what it was made from.
             if hidden(name) in waiting:
                 self._daily.move(hidden(name), name)
@@ -268,24 +280,6 @@ def _lock(file: int, how: int, *, wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _kept(table: pa.Table, conditions: Sequence[pc.Expression]) -> pa.Table:
-    for condition in conditions:
-        table = table.filter(condition)
-    return table
-
-
-def _rows_after(day: date, tables: Sequence[pa.Table]) -> int:
-    """Rows later than any of that day; a segment may hold older ones as well."""
-    _, end = _ends_of(day)
-    return sum(int(pc.sum(pc.greater(table[AT], end)).as_py() or 0) for table in tables)
-
-
-def _ends_of(day: date) -> tuple[datetime, datetime]:
-    """First and last microsecond of a day."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return start, start + timedelta(days=1, microseconds=-1)
 
 
 def _whole_rows(segment: Path) -> pa.Table | None:

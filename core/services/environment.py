@@ -41,6 +41,9 @@ _DROPPED = frozenset(
         "MLFLOW_TRACKING_URI",
         "MLFLOW_REGISTRY_URI",
         "MLFLOW_BACKEND_STORE_URI",
+        "MLFLOW_S3_ENDPOINT_URL",
+        "MLFLOW_S3_IGNORE_TLS",
+        "MLFLOW_S3_UPLOAD_EXTRA_ARGS",
         "HADOOP_CONF_DIR",
     }
 )

@@ -20,7 +20,6 @@ from core.services.certificate import own_clients
 from core.services.layout import Layout, layout_of
 from core.services.ports import InternalPorts, read_ports
 from core.settings import Settings
-from core.settings_store import S3Store
 
 TIMEOUT_S = 3.0
 #: The worker beats at least every 5 s.
@@ -113,17 +112,19 @@ class HeartbeatProbe:
 class StoreProbe:
     """The S3 store: healthy when its bucket can be used."""
 
-    store: S3Store
+    settings: Settings
 
     @property
     def address(self) -> str:
         """Bucket and folder."""
-        return self.store.address
+        return self.settings.store_url
 
     def look(self, http: httpx.Client) -> Finding:
         """Asks for the bucket, by the store's own client."""
         try:
-            Bucket(self.store).look()
+            store = self.settings.store
+            if store is not None:
+                Bucket(store).look()
         except PilothouseError as exc:
             return Finding(Health.DOWN, str(exc))
         return HEALTHY
@@ -187,7 +188,7 @@ class HealthService:
             ("mlflow", mlflow_probe(settings)),
             ("ray", ray_probe(settings, ports)),
             ("worker", worker_probe(layout)),
-            *((("store", StoreProbe(settings.store)),) if settings.store else ()),
+            *((("store", StoreProbe(settings)),) if settings.store_url else ()),
         )
 
 

@@ -131,7 +131,7 @@ def _hand_over(stage: str, settings: Settings, problem: Problem) -> None:
         if settings.ray_address:
             raise
         LOG.info("no cluster runs; starting a private Ray for this stage")
-        launch = launch_of(settings)
+        launch = launch_of(settings, keep=settings.store_secrets)
         if settings.ray_token_file:
             keep_token(settings.ray_token_file)
         environment = service_environment(launch, inherited_environment())

@@ -311,6 +311,15 @@ class TestStore:
             stored.versions.fetch(path)
         assert [one.name for one in path.parent.iterdir()] == ["a.dvc"]
 
+    def test_what_was_cut_off_in_the_store_is_sent_again(
+        self, s3: S3Server, store: S3Store, stored: Subject
+    ) -> None:
+        md5 = stored.versions.add(stored.write("a", b"plums"))
+        key = f"{store.prefix}/data-versions/batches/files/md5/{md5[:2]}/{md5[2:]}"
+        s3.client().put_object(Bucket=store.bucket, Key=key, Body=b"plu")
+        assert stored.versions.add(stored.write("b", b"plums")) == md5
+        assert s3.client().head_object(Bucket=store.bucket, Key=key)["ContentLength"] == 5
+
     def test_a_file_that_the_store_does_not_take_leaves_nothing(
         self, store: S3Store, stored: Subject
     ) -> None:

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ProfileNotFound, SSLError
+from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
 from typer.testing import CliRunner
 
 from core import cli
@@ -108,6 +110,26 @@ class TestLook:
         assert refused.value.fix
         assert store.secret not in str(refused.value)
         assert refused.value.__cause__ is None
+
+    @pytest.mark.parametrize(
+        ("raised", "said"),
+        [
+            (SSLError(endpoint_url="https://store", error="self-signed"), "is not trusted"),
+            (ProfileNotFound(profile="gone"), "cannot be used"),
+            (S3ValidationError("another range"), "cannot be used"),
+            (S3DownloadFailedError("it was replaced"), "cannot be used"),
+        ],
+    )
+    def test_whatever_its_client_raises_is_told_in_a_sentence(
+        self, store: S3Store, monkeypatch: pytest.MonkeyPatch, raised: Exception, said: str
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise raised
+
+        monkeypatch.setattr("core.adapters.s3._client", refuse)
+        with pytest.raises(UnavailableError, match=said) as refused:
+            Bucket(store).look()
+        assert refused.value.fix
 
     def test_nothing_gives_a_key(
         self, store: S3Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -75,10 +75,20 @@ def test_the_key_may_be_in_files(tmp_path: Path) -> None:
     [
         *(
             ({"store_url": url}, "PILOTHOUSE_STORE_URL is no address")
-            for url in ("bucket", "https://bucket", "s3:///folder", "s3://", "s3://Key-1:S3cret@b")
+            for url in (
+                *("bucket", "https://bucket", "s3:///folder", "s3://", "s3://Key-1:S3cret@b"),
+                # What one client takes for another folder than the next one, or not at all.
+                *("s3://b/a//c", "s3://b/../c", "s3://b/a#1", "s3://b/a?x", "s3://b:90/a"),
+                "s3://[b/a",
+            )
         ),
-        ({"s3_endpoint": "store:8333"}, "PILOTHOUSE_S3_ENDPOINT is no address"),
-        ({"s3_endpoint": "ftp://store"}, "PILOTHOUSE_S3_ENDPOINT is no address"),
+        *(
+            ({"s3_endpoint": address}, "PILOTHOUSE_S3_ENDPOINT is no address")
+            for address in (
+                *("store:8333", "ftp://store", "http://", "http://my_store:8333"),
+                *("http://[::1", "http://store:port", "http://store/s3", "http://k:S3cret@store"),
+            )
+        ),
         ({"s3_access_key_id": ""}, "only one half is set"),
         ({"s3_secret_access_key": " "}, "only one half is set"),
     ],

@@ -323,13 +323,14 @@ class TestServices:
     ) -> None:
         told: list[dict[str, str]] = []
         monkeypatch.setattr("core.bootstrap.RayCluster", lambda *given: told.append(given[2]))
-        settings = self.LAUNCH.settings.model_copy(update={"store_url": "s3://bucket"})
+        files = {f"{name}_file": "/etc/of/this/machine" for name in STORE_KEY}
+        settings = self.LAUNCH.settings.model_copy(update={"store_url": "s3://bucket", **files})
         for address in ("", "http://head:8265"):
             connect_cluster(settings.model_copy(update={"ray_address": address}))
         assert told[0] == {}
         assert told[1]["PILOTHOUSE_STORE_URL"] == "s3://bucket"
         # A blank one would take the place of theirs.
-        assert not {variable_of(name) for name in STORE_KEY} & told[1].keys()
+        assert not {variable_of(name) for name in (*STORE_KEY, *files)} & told[1].keys()
         assert "T0ken" not in str(told)
 
     def test_the_token_of_whoever_starts_them_is_theirs(self) -> None:

@@ -98,6 +98,13 @@ def test_mlflow_is_told_the_key_in_its_environment_and_no_other(monkeypatch, tmp
     assert "MLFLOW_BACKEND_STORE_URI" not in environment
 
 
+def test_a_store_that_is_named_in_the_shell_takes_no_artifacts():
+    # Amazon's has no endpoint that would take its place.
+    inherited = {"MLFLOW_S3_ENDPOINT_URL": "http://another:9000", "PATH": "/bin"}
+    environment = service_environment(launch(store_url="s3://bucket"), inherited)
+    assert "MLFLOW_S3_ENDPOINT_URL" not in environment
+
+
 def test_mlflow_does_not_start_on_a_store_that_nobody_chose(monkeypatch, tmp_path):
     file = tmp_path / "address"
     monkeypatch.setenv("PILOTHOUSE_MLFLOW_DATABASE_URL_FILE", str(file))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -17,6 +17,7 @@ from core.data.segments import segments_in
 from core.deployment.inference_log import InferenceLog, segments_folder
 from core.errors import UnavailableError
 from core.settings_store import S3Store
+from tests.s3 import S3Server
 from tests.unit.finished import finished_in
 from tests.unit.test_core_inference_log import DAY, PLUMS, log_in, numbers_in, rows, write
 from tests.unit.test_core_labels import given_labels
@@ -92,6 +93,57 @@ def test_a_bucket_that_is_missing_keeps_the_segments(tmp_path: Path, store: S3St
     with pytest.raises(UnavailableError, match="S3 store"):
         InferenceLog(tmp_path, PLUMS, finished).compact()
     assert len(segments_in(segments_folder(tmp_path, "plums"))) == 1
+
+
+def test_a_bucket_that_has_gone_is_no_empty_log(tmp_path: Path, store: S3Store) -> None:
+    finished = open_store(replace(store, bucket="another"), tmp_path)
+    log, labels = InferenceLog(tmp_path, PLUMS, finished), LabelLog(tmp_path, "", finished)
+    for ask in (
+        lambda: log.window("plums"),
+        lambda: log.find("0" * 32),
+        lambda: log.prune(DAY, 1),
+        lambda: labels.labels("plums"),
+    ):
+        with pytest.raises(UnavailableError, match="there is no bucket another"):
+            ask()
+
+
+def test_rows_that_were_written_elsewhere_are_not_taken_for_moved(
+    tmp_path: Path, store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies before it publishes, and is started again with another store."""
+    write(tmp_path, rows([1, 2]))
+    here = open_store(store, tmp_path)
+
+    def die(*_: object) -> None:
+        raise UnavailableError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("core.data.day_files.DayFiles.move", die)
+        with pytest.raises(UnavailableError, match="killed"):
+            InferenceLog(tmp_path, PLUMS, here).compact()
+    elsewhere = open_store(replace(store, prefix="elsewhere"), tmp_path)
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="are not where they were written"):
+            InferenceLog(tmp_path, PLUMS, elsewhere).compact()
+    assert len(segments_in(segments_folder(tmp_path, "plums"))) == 1
+    InferenceLog(tmp_path, PLUMS, here).compact()
+    assert numbers_in(InferenceLog(tmp_path, PLUMS, here)) == [1, 2]
+
+
+def test_what_somebody_put_beside_the_days_is_left_alone(
+    s3: S3Server, tmp_path: Path, store: S3Store
+) -> None:
+    store = replace(store, prefix="shared")
+    write(tmp_path, rows([1]))
+    log = InferenceLog(tmp_path, PLUMS, open_store(store, tmp_path))
+    log.compact()
+    (key,) = (name for name in s3.keys(store) if name.endswith(".parquet"))
+    day = PurePosixPath(store.prefix, key).parent
+    for other in (day / "v-1 (copy).parquet", day.parent / "backup" / "v-1.parquet"):
+        s3.client().put_object(Bucket=store.bucket, Key=str(other), Body=b"?")
+    assert numbers_in(log) == [1]
+    assert log.prune(DAY, 1) == 0
 
 
 def test_a_new_home_finds_what_the_store_has(tmp_path: Path) -> None:
