@@ -25,6 +25,10 @@ CHOSEN = {"POSTGRES_PASSWORD": "x", "STORE_KEY_ID": "y", "STORE_SECRET": "z"}
 def test_each_service_of_an_installation_has_a_target_and_runs_in_compose() -> None:
     assert set(TARGETS) <= set(dockerfile())
     assert {one["build"]["target"] for one in ours().values()} == {*TARGETS, "base"}
+    for one in ours().values():
+        # As scripts/images.sh names what it builds.
+        own = "${IMAGE:-pilothouse}-" + one["build"]["target"] + ":${VERSION:-latest}"
+        assert one["image"] == own
 
 
 @pytest.mark.parametrize("name", OURS)
