@@ -37,7 +37,7 @@ def clone() -> Iterator[Path]:
         params = yaml.safe_load(file.read_text(encoding="utf-8"))
         params["problems"] = ["titanic"]
         params["training"]["search"] |= {"families": ["lr"], "trials": 2}
-        params["training"]["evaluation"] |= {"bootstrap_samples": 50, "parity_records": 200}
+        params["training"]["evaluation"] |= {"bootstrap_samples": 100, "parity_records": 200}
         file.write_text(json.dumps(params), encoding="utf-8")
         yield root
 
