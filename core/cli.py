@@ -67,7 +67,11 @@ def main() -> None:
         say_error(exc)
         sys.exit(FAILED)
     except Exception as exc:  # noqa: BLE001 - nobody should meet a stack trace
-        say_error(exc, log=_log_trace())
+        try:
+            log = _log_trace()
+        except OSError:  # somebody else's home, or one that cannot be written
+            log = ""
+        say_error(exc, log=log)
         sys.exit(FAILED)
 
 

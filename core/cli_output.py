@@ -45,12 +45,18 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
 
 
 def say_error(error: Exception, log: str = "") -> None:
-    """Prints a failure as one sentence with its fix, and every offence."""
+    """Prints a failure as one sentence with its fix, and every offence.
+
+    ``log`` is where the trace of an unexpected one is; empty where it could not be written.
+    """
     if isinstance(error, PilothouseError):
         sentence = f"[red]{escape(error.message)}[/red] {escape(error.fix)}"
         ERRORS.print(sentence.strip(), highlight=False)
     else:
-        ERRORS.print(f"[red]An unexpected {type(error).__name__}.[/red] The trace is in {log}.")
+        told = f"The trace is in {log}." if log else f"{error}. Its trace could not be written."
+        ERRORS.print(
+            f"[red]An unexpected {type(error).__name__}.[/red] {escape(told)}", highlight=False
+        )
     if isinstance(error, InvalidInputError):
         for offence in error.offences:
             where = "" if offence.row is None else f" in row {offence.row}"

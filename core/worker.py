@@ -6,6 +6,7 @@ killed goes on where it stopped.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -201,7 +202,9 @@ def watch_load(pilothouse: Pilothouse, stop: threading.Event) -> None:
 
 def _pulse(path: Path, stop: threading.Event) -> None:
     while not stop.is_set():
-        path.touch()
+        # A disk that fails for a moment must not end what says that the worker lives.
+        with contextlib.suppress(OSError):
+            path.touch()
         stop.wait(BEAT_S)
 
 

@@ -152,7 +152,7 @@ class Recorder:
             else:
                 self._count_written(answers)
         for writer in self._writers.values():
-            writer.close_if_due()
+            failure = _refused(writer.close_if_due) or failure
         self._failure = failure
         return left
 
@@ -183,8 +183,21 @@ class Recorder:
 
     def _close_segments(self) -> None:
         for writer in self._writers.values():
-            writer.close()
+            _refused(writer.close)
         self._writers.clear()
+
+
+def _refused(close: Callable[[], None]) -> str:
+    """Closes a segment; why the disk refuses what was written there, if it does.
+
+    A share may say so only now. The thread must live for the next rows.
+    """
+    try:
+        close()
+    except OSError as exc:
+        logger.warning("a segment of the inference log cannot be closed: %s", exc)
+        return exc.strerror or type(exc).__name__
+    return ""
 
 
 def rows_of(answers: Sequence[Answered]) -> pa.RecordBatch:

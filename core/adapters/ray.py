@@ -14,6 +14,8 @@ from core.adapters.ray_token import TokenFromFile
 from core.errors import UnavailableError
 
 TIMEOUT_S = 10.0
+#: Ray itself waits so long for an agent before it takes a job, and takes it even if nobody waits.
+SUBMIT_TIMEOUT_S = 30.0
 
 
 class JobStatus(StrEnum):
@@ -70,14 +72,14 @@ class RayCluster:
         ``environment`` is set on top of that of every job.
 
         Raises:
-            UnavailableError: Ray does not take the job.
+            UnavailableError: Ray does not take the job, or has not said in time that it does.
         """
         body = {
             "entrypoint": command,
             "submission_id": job_id,
             "runtime_env": {"env_vars": {**self._environment, **(environment or {})}},
         }
-        self._request("POST", "/api/jobs/", body)
+        _checked(self._send("POST", "/api/jobs/", body, timeout_s=SUBMIT_TIMEOUT_S))
 
     def status(self, job_id: str) -> JobStatus | None:
         """Where a job stands; ``None`` when the cluster knows no such job."""
@@ -117,9 +119,11 @@ class RayCluster:
     def _request(self, method: str, path: str, body: object) -> Any:
         return _checked(self._send(method, path, body)).json()
 
-    def _send(self, method: str, path: str, body: object) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, body: object, timeout_s: float = TIMEOUT_S
+    ) -> httpx.Response:
         try:
-            return self._http.request(method, path, json=body)
+            return self._http.request(method, path, json=body, timeout=timeout_s)
         except httpx.HTTPError as exc:
             raise UnavailableError(
                 "Ray does not answer.", fix="Run `make status`, then `make up`."

@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from core.errors import SetupError, UnavailableError
 from core.services.supervision import ProgramState, SupervisedProgram
@@ -60,23 +60,27 @@ class SupervisorDaemon:
             rows = self._call(lambda server: server.supervisor.getAllProcessInfo())
         except UnavailableError:
             return None
-        return {row["name"]: _program_of(row) for row in rows}
+        return {row["name"]: _program_of(row) for row in rows or ()}
 
     def start_program(self, name: str) -> None:
-        """Starts one program; returns before it is up.
+        """Starts one program; returns before it is up. The daemon may have been faster.
 
         Raises:
             UnavailableError: the daemon does not answer or refuses.
         """
-        self._call(lambda server: server.supervisor.startProcess(name, False))
+        self._call(
+            lambda server: server.supervisor.startProcess(name, False), fine=Faults.ALREADY_STARTED
+        )
 
     def stop_program(self, name: str) -> None:
-        """Stops one program and waits for its end.
+        """Stops one program and waits for its end; it may have ended by itself.
 
         Raises:
             UnavailableError: the daemon does not answer or refuses.
         """
-        self._call(lambda server: server.supervisor.stopProcess(name, True))
+        self._call(
+            lambda server: server.supervisor.stopProcess(name, True), fine=Faults.NOT_RUNNING
+        )
 
     def shut_down(self) -> None:
         """Asks the daemon to stop everything; one that is gone already is fine."""
@@ -85,7 +89,8 @@ class SupervisorDaemon:
         except UnavailableError:
             return
 
-    def _call(self, ask: Callable[[Any], _T]) -> _T:
+    def _call(self, ask: Callable[[Any], _T], fine: int | None = None) -> _T | None:
+        """Asks the daemon; a refusal with the code ``fine`` is an answer of nothing."""
         transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
         with closing(transport):
             # The host is a formality: the transport goes through the socket.
@@ -93,6 +98,8 @@ class SupervisorDaemon:
             try:
                 return ask(server)
             except xmlrpc.client.Fault as exc:
+                if exc.faultCode == fine:
+                    return None
                 raise UnavailableError(
                     f"The process manager refused: {exc.faultString}.", fix="Run `make up` again."
                 ) from exc

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -250,11 +252,13 @@ def _apart(file: Path) -> Iterator[Path]:
     _refuse_existing(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in file.parent.glob(f"{_PART}*"):
+        # A share of several hosts keeps no lock of another one.
+        part = f"{_PART}{socket.gethostname()}-"
+        for left in file.parent.glob(f"{glob.escape(part)}*"):
             with contextlib.suppress(OSError), _locked(left):
                 if time.time() - left.stat().st_mtime > _YOUNG_S:
                     shutil.rmtree(left)
-        work = Path(tempfile.mkdtemp(prefix=_PART, dir=file.parent))
+        work = Path(tempfile.mkdtemp(prefix=part, dir=file.parent))
     except OSError as exc:
         raise SetupError(
             f"The folder {file.parent} cannot be written ({exc.strerror}).",

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from core.backup import swap
 from core.backup.archive_reading import Archive, read_archive
 from core.backup.contents import ANCHOR, AUDIT_KEY, DATABASE
@@ -156,7 +158,9 @@ class RestoreService:
 
     def _staged(self, new: Path) -> Settings:
         """The settings under which the prepared state is an installation."""
-        own = {"home": new, "audit_key_file": "", "audit_anchor_file": ""}
+        own: dict[str, object] = {"home": new, "audit_key_file": "", "audit_anchor_file": ""}
+        # The database's address may name the file that is replaced.
+        own |= {"database_url": SecretStr(""), "database_url_file": ""}
         return self._settings.model_copy(update=own)
 
     def _remarks(self, archive: Archive, found: Verification, new: Path) -> tuple[str, ...]:

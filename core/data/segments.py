@@ -102,9 +102,11 @@ class SegmentWriter:
     def close(self) -> None:
         """Ends the segment; the next batch begins another."""
         if self._open is not None:
+            # Given back also where the disk refuses what was written: another file may have the
+            # number by the next call.
+            found, self._open = self._open, None
             # Unlocks it as well.
-            os.close(self._open.file)
-            self._open = None
+            os.close(found.file)
 
     def _fits(self, found: _Open, schema: pa.Schema, more: int) -> bool:
         # A folder that somebody has removed takes rows and keeps none.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -105,9 +106,10 @@ def read_metrics(folder: Path, *, but: str = "") -> list[str]:
 
 def forget_old(folder: Path) -> None:
     """Removes the files of processes that have long ended."""
-    for file in folder.glob("*.prom"):
-        if time.time() - file.stat().st_mtime > KEPT_S:
-            file.unlink(missing_ok=True)
+    for file in folder.glob("[!.]*.prom"):  # a hidden one is being written
+        with suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > KEPT_S:
+                file.unlink()
 
 
 def _section(family: Family) -> str:

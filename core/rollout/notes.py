@@ -143,7 +143,7 @@ def read_notes(folder: Path, rollout_id: str, examples: int) -> RolloutNotes:
 def forget_notes(folder: Path, before: datetime) -> None:
     """Removes the notes of rollouts of which nothing was written since a moment."""
     for of_rollout in folder.glob("*/"):
-        written = [file.stat().st_mtime for file in of_rollout.iterdir()]
+        written = [file.stat().st_mtime for file in of_rollout.glob("[!.]*")]
         if max(written, default=0.0) < before.timestamp():
             shutil.rmtree(of_rollout, ignore_errors=True)
 

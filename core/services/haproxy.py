@@ -132,6 +132,7 @@ for argument in "$@"; do
   previous=$argument
 done
 if [ -n "$config" ]; then
+  mkdir -p {pages} && cp -Pf {kept}/* {pages}/
   if [ -n "$takes_over" ] || grep -q '^ *use_backend ' "$config"; then
     cp "$config" "$config.new" && mv "$config.new" "$config.kept"
   elif [ -f "$config.kept" ]; then
@@ -170,17 +171,20 @@ class Door:
 
 
 def write_launcher(file: Path, door: Door, metrics_port: int, stats_port: int, pages: Path) -> None:
-    """Writes the script, and into the folder ``pages`` what the proxy says and does by itself.
+    """Writes the script, and beside it what the proxy says and does by itself.
 
-    The path of that folder must be free of blanks and of ``|``.
+    The script copies that to the folder ``pages``, whose path must be free of blanks and of
+    ``|``, whenever the proxy starts: a system may clear its temporary folders of what nobody has
+    used for days, and without these files the proxy would not start again.
 
     Raises:
         SetupError: there is no HAProxy to start.
     """
+    kept = kept_beside(file)
     for status, page in _PAGES.items():
-        (pages / f"{status}.http").write_bytes(page.answer(status))
+        (kept / f"{status}.http").write_bytes(page.answer(status))
     rules = "".join(f"    {rule.format(pages=pages)}\n" for rule in _RULES)
-    (pages / "rules.cfg").write_text(rules, encoding="utf-8")
+    (kept / "rules.cfg").write_text(rules, encoding="utf-8")
     script = _SCRIPT.format(
         metrics=metrics_port,
         stats=stats_port,
@@ -188,15 +192,24 @@ def write_launcher(file: Path, door: Door, metrics_port: int, stats_port: int, p
         front=door.port,
         bind=door.bind,
         pages=pages,
+        kept=shlex.quote(str(kept)),
         binary=shlex.quote(str(_find_binary())),
     )
     file.write_text(script, encoding="utf-8")
     file.chmod(0o700)
 
 
-def offer_certificate(pem: Path, certificate: Path, key: Path) -> None:
-    """Puts both where HAProxy looks for them, by links: the key is not copied."""
-    for link, target in ((pem, certificate), (pem.with_name(f"{pem.name}.key"), key)):
+def kept_beside(launcher: Path) -> Path:
+    """The folder of the files that the script brings to where the proxy reads them."""
+    folder = launcher.with_name(f"{launcher.name}-files")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def offer_certificate(launcher: Path, name: str, certificate: Path, key: Path) -> None:
+    """Has the script put both where HAProxy looks for them, by links: the key is not copied."""
+    pem = kept_beside(launcher) / name
+    for link, target in ((pem, certificate), (pem.with_name(f"{name}.key"), key)):
         link.unlink(missing_ok=True)
         link.symlink_to(target)
 

@@ -92,7 +92,14 @@ class ServiceManager:
             SetupError: a process does not end.
             ConflictError: another command starts or stops services just now.
         """
-        if not self._layout.run.is_dir():
+        try:
+            has_run = self._layout.run.is_dir()
+        except PermissionError as exc:
+            raise SetupError(
+                f"The installation in {self._layout.home} belongs to another user.",
+                fix="Call this as that user, or set PILOTHOUSE_HOME.",
+            ) from exc
+        if not has_run:
             return end_tagged(self._layout)
         with alone(self._layout):
             return self._stop()

@@ -31,7 +31,8 @@ def prepare_proxy(
     if settings.serving_proxy != "haproxy":
         return
     if shown is not None:
-        haproxy.offer_certificate(layout.haproxy_certificate, shown.file, shown.key_file)
+        name = layout.haproxy_certificate.name
+        haproxy.offer_certificate(layout.haproxy_launcher, name, shown.file, shown.key_file)
     pem = layout.haproxy_certificate if shown else None
     door = haproxy.Door(settings.host, settings.serving_port, pem)
     haproxy.write_launcher(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.adapters.mlflow import RunTracker
 from core.domain import RunStatus
-from core.errors import PilothouseError
+from core.errors import PilothouseError, UnavailableError
 
 LOG = logging.getLogger(__name__)
 #: Folder of the log among a run's artifacts.
@@ -35,6 +35,10 @@ def do_recorded(
     Returns:
         The exit code of the process.
     """
+    if _is_over(tracker, run_id):
+        # Ray has taken it after whoever started it had given it up.
+        LOG.warning("the %s is over already; nothing is done", noun)
+        return 1
     with _logging_to(log, level):
         failure = _failure_of(work, noun)
     if failure is None:
@@ -43,6 +47,13 @@ def do_recorded(
         tracker.finish(run_id, RunStatus.FAILED, failure)
     tracker.log_files(run_id, log, LOGS_FOLDER)
     return 0 if failure is None else 1
+
+
+def _is_over(tracker: RunTracker, run_id: str) -> bool:
+    try:
+        return not tracker.get(run_id).status.is_active
+    except UnavailableError:
+        return False
 
 
 def _failure_of(work: Callable[[], None], noun: str) -> str | None:

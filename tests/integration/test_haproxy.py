@@ -212,14 +212,28 @@ def test_the_next_proxy_begins_with_the_replicas_that_the_one_before_knew(tmp_pa
             assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
 
 
+def test_what_a_system_has_cleared_away_comes_back_with_the_next_proxy(tmp_path: Path) -> None:
+    folder, own_ports = tmp_path / "a", free_ports(3)
+    with proxy(folder, [], own_ports=own_ports) as url:
+        is_unavailable(httpx.get(f"{url}/readyz", trust_env=False))
+    cleared = [folder / file.name for file in (folder / "haproxy-files").iterdir()]
+    assert {"rules.cfg", "503.http"} <= {file.name for file in cleared}
+    for file in cleared:
+        file.unlink()
+    restart = [folder / "haproxy", "-c", "-f", folder / "haproxy.cfg"]
+    subprocess.run(restart, check=True, capture_output=True)
+    assert [file.name for file in cleared if not file.is_file()] == []
+
+
 def is_unavailable(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"]["code"] == "unavailable"
 
 
 def test_with_a_certificate_only_tls_is_spoken_and_only_a_modern_one(tmp_path: Path) -> None:
-    shown, pem = issue(tmp_path / "issued"), tmp_path / "tls.pem"
-    offer_certificate(pem, shown.cert_file, shown.key_file)
+    shown, pem = issue(tmp_path / "issued"), tmp_path / "a" / "tls.pem"
+    pem.parent.mkdir()
+    offer_certificate(pem.with_name("haproxy"), pem.name, shown.cert_file, shown.key_file)
     with ExitStack() as stack:
         alive = stack.enter_context(running(Replica(Counter(), dies=False)))
         url = stack.enter_context(proxy(tmp_path / "a", [alive], EVERYWHERE, pem))

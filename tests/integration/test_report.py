@@ -36,6 +36,9 @@ def clone() -> Iterator[Path]:
         file = root / "params.yaml"
         params = yaml.safe_load(file.read_text(encoding="utf-8"))
         params["problems"] = ["titanic"]
+        params["bootstrap"] = []
+        params["schedule"]["checks"] = {}
+        params["rollout"]["slo"] = {}
         params["training"]["search"] |= {"families": ["lr"], "trials": 2}
         params["training"]["evaluation"] |= {"bootstrap_samples": 100, "parity_records": 200}
         file.write_text(json.dumps(params), encoding="utf-8")

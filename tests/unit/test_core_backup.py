@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import socket
 import sqlite3
 import threading
 import time
@@ -225,6 +226,24 @@ class TestThereAndBack:
         finally:
             again.database.close()
 
+    def test_an_address_of_the_homes_own_database_changes_nothing(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        own = SecretStr(f"sqlite:///{_settings(world).home / 'pilothouse.db'}")
+        settings = _settings(world).model_copy(update={"database_url": own})
+        made = _create(world, tmp_path / "b.tar.gz")
+        world.pilothouse.accounts.add("eve", Role.ADMIN, actor="operator")
+        world.close()
+        _restore(settings, made.file, replace=True)
+        again = connect(settings)
+        try:
+            (newest,) = again.audit.list(1)
+            assert newest.entry.action is Action.BACKUP_RESTORED
+            assert again.accounts.list() == ()
+            assert again.audit.verify().is_whole
+        finally:
+            again.database.close()
+
 
 def _create_as(world: World, file: Path, actor: str) -> Made:
     service = BackupService(_settings(world), world.pilothouse.audit)
@@ -375,8 +394,10 @@ class TestMaking:
         assert list((tmp_path / "target").iterdir()) == []
 
     def test_what_a_killed_one_left_goes_with_the_next(self, world: World, tmp_path: Path) -> None:
-        left, live = (tmp_path / f".pilothouse-backup-{name}" for name in ("left", "live"))
-        for folder in (left, live):
+        here = socket.gethostname()
+        names = (f"{here}-left", f"{here}-live", "another-host-live")
+        left, live, elsewhere = (tmp_path / f".pilothouse-backup-{name}" for name in names)
+        for folder in (left, live, elsewhere):
             folder.mkdir()
             (folder / "archive").write_bytes(b"half")
             os.utime(folder, (1, 1))
@@ -384,6 +405,8 @@ class TestMaking:
             _create(world, tmp_path / "b.tar.gz")
         assert not left.exists()
         assert live.exists()
+        # Its lock may be one of that host alone.
+        assert elsewhere.exists()
 
     def test_compaction_waits_for_it(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -469,6 +469,25 @@ class TestFailures:
         assert "a mistake of ours" in log
         assert "Traceback" in log
 
+    def test_where_the_log_cannot_be_written_it_is_still_one_sentence(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        own_logging: None,
+    ) -> None:
+        def break_down() -> Pilothouse:
+            raise PermissionError(13, "Permission denied", "secrets")
+
+        monkeypatch.setattr(cli_session, "connect", break_down)
+        (tmp_path / "home").write_text("no folder")
+        monkeypatch.setenv("PILOTHOUSE_HOME", str(tmp_path / "home"))
+        assert _main(monkeypatch, "runs", "list") == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert "An unexpected PermissionError." in said
+        assert "Permission denied: 'secrets'. Its trace could not be written." in said
+        assert "Traceback" not in said
+
     def test_a_success_returns_zero(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         assert _main(monkeypatch, "runs", "list") == 0
 

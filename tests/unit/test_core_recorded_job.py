@@ -32,6 +32,17 @@ def test_work_that_ends_well_is_finished(world: World, tmp_path: Path) -> None:
     assert world.tracker.get(run_id).status is RunStatus.FINISHED
 
 
+def test_what_was_given_up_before_it_began_is_not_begun(world: World, tmp_path: Path) -> None:
+    tracker: Any = world.tracker
+    run_id = tracker.create(PROBLEM.name, "job", {})
+    tracker.finish(run_id, RunStatus.FAILED, "Ray does not answer.")
+    done: list[str] = []
+    log = tmp_path / "job.log"
+    assert do_recorded(tracker, run_id, log, "INFO", "run", lambda: done.append("trained")) == 1
+    assert done == []
+    assert tracker.get(run_id).status is RunStatus.FAILED
+
+
 @pytest.mark.parametrize(
     ("failure", "said"),
     [

@@ -45,6 +45,33 @@ def test_a_segment_is_read_while_it_is_written(tmp_path: Path) -> None:
     assert values_in(segment.parent) == [1, 2, 3]
 
 
+def test_a_disk_that_refuses_at_the_end_costs_nobody_elses_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SegmentWriter(tmp_path, "r1", LARGE)
+    writer.append(batch_of(1))
+    closed: list[int] = []
+    really = os.close
+
+    def refuse(file: int) -> None:
+        closed.append(file)
+        really(file)
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", refuse)
+        with pytest.raises(OSError, match="quota"):
+            writer.close()
+    # Another file gets the number.
+    other = os.open(tmp_path / "other", os.O_CREAT | os.O_WRONLY)
+    assert [other] == closed
+    writer.append(batch_of(2))
+    writer.close()
+    os.write(other, b"still mine")
+    really(other)
+    assert sorted(values_in(tmp_path)) == [1, 2]
+
+
 def test_the_format_is_arrows_own(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, "r1", LARGE)
     writer.append(batch_of(1))

@@ -173,6 +173,25 @@ def test_a_full_disk_is_told_and_writing_is_tried_again(
     assert InferenceLog(tmp_path).window("titanic").num_rows == 3
 
 
+def test_a_segment_that_the_disk_refuses_at_its_end_does_not_stop_the_next(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.configure(config(tmp_path))
+    recorder.record(answered(1))
+    until(lambda: recorder.state.written_rows == 1)
+
+    def refuse(writer: SegmentWriter) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SegmentWriter, "close_if_due", refuse)
+        recorder.record(answered(2))
+        until(lambda: "quota" in recorder.state.failure)
+    recorder.record(answered(3))
+    until(lambda: recorder.state.written_rows == 6)
+    assert recorder.state.failure == ""
+
+
 def test_one_problem_that_cannot_be_written_does_not_stop_another(
     recorder: Recorder, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from core.domain_serving import Health
 from core.errors import ConflictError, PortTakenError, SetupError
 from core.services import doctor, foreground, layout, ports, waiting
 from core.services.environment import Launch
+from core.services.haproxy import kept_beside
 from core.services.health import HEALTHY, Finding
 from core.services.java import JavaRuntime
 from core.services.layout import Layout, layout_of
@@ -140,8 +141,9 @@ def test_a_certificate_is_shown_by_links_and_a_renewed_one_starts_everything_ane
     installation, issued = Installation(tmp_path), issue(tmp_path / "issued")
     installation.up(**issued.settings)
     pem = installation.layout.haproxy_certificate
-    assert pem.readlink() == issued.cert_file
-    assert pem.with_name(f"{pem.name}.key").readlink() == issued.key_file
+    offered = kept_beside(installation.layout.haproxy_launcher)
+    assert (offered / pem.name).readlink() == issued.cert_file
+    assert (offered / f"{pem.name}.key").readlink() == issued.key_file
     assert f"ssl crt {pem}" in installation.layout.haproxy_launcher.read_text()
     assert installation.up(**issued.settings) is Outcome.ALREADY_UP
 

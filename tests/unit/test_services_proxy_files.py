@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.services.environment import Launch, declared_environment
+from core.services.haproxy import kept_beside
 from core.services.java import JavaRuntime
 from core.services.layout import Layout, layout_of
 from core.services.proxy_files import POD_PORTS, main
@@ -34,7 +35,8 @@ def test_ray_finds_everything_where_its_environment_says(layout: Layout) -> None
     assert "0.0.0.0:8000" in script
     assert told["RAY_SERVE_HAPROXY_METRICS_PORT"] in script
     assert Path(told["RAY_SERVE_HAPROXY_SOCKET_PATH"]).parent.is_dir()
-    assert (layout.haproxy / "503.http").is_file()
+    assert (kept_beside(launcher) / "503.http").is_file()
+    assert f"{layout.haproxy}/503.http" in script.replace("\\2", "503")
 
 
 def test_it_may_be_done_again(layout: Layout) -> None:
