@@ -5,6 +5,7 @@ actionlint in `make check` knows what a workflow may say; this knows this reposi
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -171,9 +172,39 @@ class TestTrain:
                 path += "/any.py"
             assert any(_matches(path, pattern) for pattern in self.WHEN["push"]["paths"]), path
 
+    def test_whatever_decides_a_result_has_stages_run_again(self) -> None:
+        deciding = ("core/training/", "core/scoring/", "core/problems/", "core/adapters/spark_")
+        stages = yaml.safe_load((CODE_ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        needed = tuple(name for stage in stages.values() for name in stage["deps"])
+        reached = _reached("core/training/pipeline.py")
+        assert "core/training/evaluation.py" in reached
+        assert [p for p in reached if p.startswith(deciding) and not p.startswith(needed)] == []
+        assert all("requirements.lock" in stage["deps"] for stage in stages.values())
+
     @pytest.mark.parametrize("pattern", WHEN["push"]["paths"])
     def test_no_path_is_of_something_gone(self, pattern: str) -> None:
         assert (CODE_ROOT / pattern.removesuffix("/**")).exists()
+
+
+def _reached(module: str) -> list[str]:
+    """The module and all of ours that it imports, and so on."""
+    reached: set[str] = set()
+    left = [module]
+    while left:
+        path = left.pop()
+        if path not in reached:
+            reached.add(path)
+            left += _imported(path)
+    return sorted(reached)
+
+
+def _imported(path: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse((CODE_ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names)):
+                file = f"{name.replace('.', '/')}.py"
+                if name.startswith("core.") and (CODE_ROOT / file).is_file():
+                    yield file
 
 
 def _matches(path: str, pattern: str) -> bool:
