@@ -33,6 +33,8 @@ class Settings(AddressSettings, DatabaseSettings, LoginSettings, StoreSettings, 
 
     model_config = SettingsConfigDict(
         env_prefix="PILOTHOUSE_",
+        # A workflow or a Compose file hands on what was not set as an empty text.
+        env_ignore_empty=True,
         frozen=True,
         extra="ignore",
         # A secret in the wrong variable would be in the trace of an error.

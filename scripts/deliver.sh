@@ -8,6 +8,7 @@
 # not kept, at an endpoint that does not answer. What it takes from the environment:
 #
 #   BASE          commit whose metrics are compared with; none where it is empty
+#   BASE_IF_KNOWN another one that may be gone, such as after a forced push
 #   REPORT        folder of the report and its figures; build/delivery
 #   ROWS          rows that the endpoint is tried with; 50
 #   VENV_BIN      folder of Python's commands; .venv/bin
@@ -56,6 +57,9 @@ end_staging() {
 if [ "${1:-}" = --end ]; then
     end_staging
     exit
+fi
+if [ -z "${BASE:-}" ] && git cat-file -e "${BASE_IF_KNOWN:-}^{commit}" 2>/dev/null; then
+    BASE="$BASE_IF_KNOWN"
 fi
 problems="$*"
 [ -n "$problems" ] || problems=$(python -c 'from core.params import load_params

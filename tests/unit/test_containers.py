@@ -68,6 +68,11 @@ def test_secrets_reach_the_services_that_need_them_alone() -> None:
     told = {name: set(one["environment"]) for name, one in ours().items()}
     assert [n for n in told if "PILOTHOUSE_ALERT_URL" in told[n]] == ["worker"]
     assert [n for n in told if "PILOTHOUSE_OIDC_CLIENT_SECRET" in told[n]] == ["panel"]
+    assert [n for n in told if "PILOTHOUSE_MLFLOW_DATABASE_URL" in told[n]] == ["mlflow"]
+    with_database = [n for n in told if "PILOTHOUSE_DATABASE_URL" in told[n]]
+    assert with_database == ["ray", "worker", "panel", "models"]
+    # What runs in jobs could read it from an init that stays.
+    assert ours()["ray"]["init"] is False
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,25 @@ class TestDeliver:
             "pilothouse pipeline report plums --base main --out out",
         ]
 
+    @pytest.mark.parametrize(
+        ("given", "base"),
+        [
+            ({"BASE_IF_KNOWN": "HEAD"}, "HEAD"),
+            # What GitHub says of the commit before the first one.
+            ({"BASE_IF_KNOWN": "0" * 40}, ""),
+            ({"BASE_IF_KNOWN": ""}, ""),
+            ({"BASE": "main", "BASE_IF_KNOWN": "HEAD"}, "main"),
+        ],
+    )
+    def test_a_commit_that_is_gone_is_compared_with_nothing(
+        self, desk: Desk, given: dict[str, str], base: str
+    ) -> None:
+        desk.stand_in("dvc")
+        desk.stand_in("pilothouse", '[ "$2" = report ] && exit 42; exit 0')
+        home = str(desk.folder / "home")
+        desk.run("deliver.sh", "plums", STAGING_HOME=home, REPORT="out", **given)
+        assert desk.calls[-1] == f"pilothouse pipeline report plums --base {base} --out out"
+
     @pytest.mark.parametrize("answers", [True, False])
     def test_a_remote_of_dvc_gives_and_takes_and_is_not_needed(
         self, desk: Desk, answers: bool
