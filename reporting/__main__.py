@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.machine import describe_machine
 from core.errors import PilothouseError
 from core.params import load_params
 from core.problems import load_problem
 from core.settings import CODE_ROOT, load_settings
 from core.training.resources_page import read_report
-from reporting.collect import BENCHMARKS, benchmarks_of, collect, run_pipeline
+from reporting.collect import BENCHMARKS, beginning, benchmarks_of, collect, run_pipeline
 from reporting.pdf import render_page
 from reporting.pictures import draw_all
 from reporting.results import read_results, write_results
@@ -65,11 +64,11 @@ def run(root: Path, days: int) -> None:
     settings = load_settings()
     params = load_params(settings.params_file)
     problems = [load_problem(name, settings.packages) for name in params.problems]
-    conditions = describe_machine()
+    began = beginning(root)
     with _step("The pipeline: dvc repro, minutes where something has changed"):
         run_pipeline(root, problems)
     with _step(f"{days} days of later data, checked day by day"):
-        results = collect(root, problems, params, days=days, conditions=conditions)
+        results = collect(root, problems, params, began, days=days)
         write_results(results, root / RESULTS)
 
 

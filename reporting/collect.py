@@ -7,11 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from benchmarks.machine import prepare_launch
+from benchmarks.machine import describe_machine, prepare_launch
 from core.delivery.earlier import pipeline_workspace, present_report, soft_findings
 from core.errors import NotFoundError, TrainingError
 from core.params import Params
@@ -50,8 +51,21 @@ def run_pipeline(root: Path, problems: Sequence[Problem]) -> None:
         raise TrainingError(f"`dvc repro {' '.join(targets)}` failed.")
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What a report begins with; its own runs change files and keep the machine busy."""
+
+    commit: str
+    conditions: str
+
+
+def beginning(root: Path) -> Beginning:
+    """Commit and machine before anything runs."""
+    return Beginning(git_commit(root), describe_machine())
+
+
 def collect(
-    root: Path, problems: Sequence[Problem], params: Params, *, days: int, conditions: str
+    root: Path, problems: Sequence[Problem], params: Params, began: Beginning, *, days: int
 ) -> Results:
     """Reads what the pipeline has made, and lets days pass over it.
 
@@ -60,7 +74,7 @@ def collect(
         problems: those of the report, in order.
         params: by which days are judged.
         days: how many days pass for each problem.
-        conditions: of the machine, before any of it ran.
+        began: commit and machine before any of it ran.
 
     Raises:
         NotFoundError: the pipeline has not made something yet.
@@ -90,8 +104,8 @@ def collect(
         )
         courses += [seen] if seen else []
     return Results(
-        git_commit=git_commit(root),
-        conditions=conditions,
+        git_commit=began.commit,
+        conditions=began.conditions,
         trained=tuple(trained),
         courses=tuple(courses),
         # Whoever writes the page reads what theirs has by then.
