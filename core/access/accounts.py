@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from core.access.account import Account, Source
 from core.access.people import RESERVED, mode_of
@@ -193,10 +194,10 @@ class AccountService:
                 raise ConflictError(
                     f"{name} has a role by login.", fix="Change it at the provider of logins."
                 )
-            self._require_admin_left(account, role)
             changed = replace(account, role=role)
             said = f"From {account.role.value} to {role.value}."
-            self._records.save(changed, act.done_with(said))
+            require = partial(self._require_admin_left, account, role)
+            self._records.save(changed, act.done_with(said), require)
         return changed
 
     def remove(self, name: str, *, actor: str) -> Account:
@@ -209,11 +210,11 @@ class AccountService:
         """
         with self._trail.act(Action.ACCOUNT_REMOVED, actor=actor, object=_object(name)) as act:
             account = self._existing(name)
-            self._require_admin_left(account, None)
             removed = replace(
                 account, token_sha256=None, token_issued_by="", removed_at=self._clock()
             )
-            self._records.save(removed, act.done_with(f"Was {account.role.value}."))
+            require = partial(self._require_admin_left, account, None)
+            self._records.save(removed, act.done_with(f"Was {account.role.value}."), require)
         return removed
 
     def issue_token(self, name: str, *, actor: str) -> NewToken:
@@ -254,12 +255,14 @@ class AccountService:
             raise NotFoundError(f"There is no account {name!r}.", fix=_LIST)
         return account
 
-    def _require_admin_left(self, account: Account, role: Role | None) -> None:
+    def _require_admin_left(
+        self, account: Account, role: Role | None, accounts: Sequence[Account]
+    ) -> None:
         """The last admin goes last: others would stay whom nobody could manage.
 
         Where other machines reach the panel nobody goes last: it would be open to everybody.
         """
-        others = [one for one in self._records.list() if one.is_active and one != account]
+        others = [one for one in accounts if one.is_active and one.name != account.name]
         admins = [one for one in others if one.role is Role.ADMIN]
         is_needed = others or self._is_exposed
         if account.role is Role.ADMIN and role is not Role.ADMIN and is_needed and not admins:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from core.access.rights import EVERY_ACTION, Standing, allowed_to, allowed_to_host
 from core.access.roles import Mode, Role
 from core.adapters.database_accounts import AccountRecords
+from core.data.labels import BY_HTTP
 from core.promotion.audit import Action
 from core.promotion.identity import LOCAL_ROLE, SYSTEM_ACTORS, SYSTEM_ROLE
 
 #: Whoever runs a command without a token where people have accounts: the owner of the files.
 HOST = "host"
 HOST_ROLE, NOBODY = "host", "nobody"
-RESERVED = frozenset({*SYSTEM_ACTORS, HOST, NOBODY})
+RESERVED = frozenset({*SYSTEM_ACTORS, HOST, NOBODY, BY_HTTP})
 
 
 class People:

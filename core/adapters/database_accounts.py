@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 
@@ -52,10 +53,21 @@ class AccountRecords:
                 fix="`pilothouse users list` shows every account.",
             ) from exc
 
-    def save(self, account: Account, also: Also | None = None) -> None:
-        """Writes what has changed of an account."""
+    def save(
+        self,
+        account: Account,
+        also: Also | None = None,
+        require: Callable[[Sequence[Account]], None] | None = None,
+    ) -> None:
+        """Writes what has changed of an account, unless ``require`` objects.
+
+        It is shown all accounts as they are in this transaction; what ``also`` writes keeps
+        others out who change accounts.
+        """
         of_it = ACCOUNTS.c.name == account.name
         with self._database.begin(also) as connection:
+            if require is not None:
+                require(_all(connection))
             connection.execute(ACCOUNTS.update().where(of_it).values(**_values(account)))
 
     def note_seen(self, account: Account, at: datetime) -> Account:
@@ -80,7 +92,7 @@ class AccountRecords:
     def list(self) -> tuple[Account, ...]:
         """Every account by name, removed ones as well."""
         with self._database.begin() as connection:
-            found = [_account(row) for row in connection.execute(ACCOUNTS.select()).mappings()]
+            found = _all(connection)
         # Databases differ in what comes first in an alphabet.
         return tuple(sorted(found, key=lambda account: account.name))
 
@@ -101,6 +113,10 @@ class AccountRecords:
         with self._database.begin() as connection:
             row = connection.execute(ACCOUNTS.select().where(condition)).mappings().first()
         return _account(row) if row else None
+
+
+def _all(connection: sa.Connection) -> tuple[Account, ...]:
+    return tuple(_account(row) for row in connection.execute(ACCOUNTS.select()).mappings())
 
 
 def _values(account: Account) -> dict[str, object]:

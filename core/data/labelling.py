@@ -111,14 +111,12 @@ class LabelService:
         ]
         others = pa.array([one for one in sources if one not in set(batches)], pa.string())
         if len(others):
-            answered = self.inference.window(problem, columns=[_REQUEST_ID, ROW_ID])
-            labels = self.labels.labels(problem)
-            reports.append(
-                join(
-                    answered.filter(pc.is_in(answered.column(_REQUEST_ID), others)),
-                    labels.filter(pc.is_in(labels.column(SOURCE), others)),
-                ).report
+            # Both may be long; what is not of these requests is left out while it is read.
+            answered = self.inference.window(
+                problem, columns=[_REQUEST_ID, ROW_ID], requests=others
             )
+            labels = self.labels.labels(problem, sources=others)
+            reports.append(join(answered, labels).report)
         return _sum(reports)
 
 

@@ -44,6 +44,15 @@ def labels_folder(home: Path) -> Path:
     return home / "labels"
 
 
+def _of_batch(batch_id: str) -> pc.Expression:
+    """Labels of a batch.
+
+    By HTTP only answers are labelled: whoever may send those labels may not say what models
+    learn from, and ids of batches are spelled like ids of requests.
+    """
+    return (pc.field(SOURCE) == batch_id) & (pc.field(BY) != BY_HTTP)
+
+
 class LabelLog:
     """Labels in ``folder``; ``owner`` names this process among those that append.
 
@@ -88,19 +97,19 @@ class LabelLog:
     def labels_of(
         self, problem: str, source: str, row_ids: pa.ChunkedArray | None = None
     ) -> pa.Table:
-        """Labels of one request or batch in the order they were given: ``LABEL_SCHEMA``.
+        """Labels of a batch in the order they were given: ``LABEL_SCHEMA``.
 
         ``row_ids`` leaves out those of other rows.
         """
-        where = pc.field(SOURCE) == source
+        where = _of_batch(source)
         if row_ids is not None:
             where &= pc.field(ROW_ID).isin(row_ids)
         found = self._store(problem).read(where=where)
         return LABEL_SCHEMA.empty_table() if found is None else found
 
     def row_ids_of(self, problem: str, source: str) -> Iterator[npt.NDArray[np.int64]]:
-        """Yields the row id of every label of one request or batch, in parts."""
-        found = self._store(problem).each([SOURCE, ROW_ID], pc.field(SOURCE) == source)
+        """Yields the row id of every label of a batch, in parts."""
+        found = self._store(problem).each([SOURCE, ROW_ID, BY], _of_batch(source))
         return (table.column(ROW_ID).to_numpy() for table in found)
 
     def labels(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.access.account import Source
+from core.access.account import Account, Source
 from core.access.accounts import AccountService, usable_name
 from core.access.people import HOST, RESERVED, People
 from core.access.rights import (
@@ -38,6 +38,7 @@ from core.promotion.audit import Action, Chosen, Outcome
 from core.promotion.identity import SYSTEM_ACTORS, WORKER
 from core.promotion.trail import AuditTrail
 from core.settings import Settings
+from tests.unit.races import race
 from tests.unit.stores import address_in
 
 NOW = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
@@ -309,6 +310,46 @@ class TestAccounts:
             house.accounts.change_role("eve", Role.OPERATOR, actor="eve")
         house.accounts.change_role("anna", Role.ADMIN, actor="eve")
         house.accounts.remove("eve", actor="anna")
+
+    def test_two_admins_who_remove_each_other_at_once_leave_one(
+        self, house: House, tmp_path: Path
+    ) -> None:
+        house.accounts.add("eve", Role.ADMIN, actor=HOST)
+        house.accounts.add("anna", Role.ADMIN, actor="eve")
+        house.accounts.add("carl", Role.VIEWER, actor="eve")
+        both = ("eve", "anna")
+
+        def act(database: Database, index: int) -> None:
+            other = House(tmp_path)
+            try:
+                other.accounts.remove(both[1 - index], actor=both[index])
+            except ForbiddenError as exc:  # the other one has been faster by far
+                raise ConflictError(exc.message) from exc
+            finally:
+                other.database.close()
+
+        fared = race(address_in(tmp_path), act)
+        assert sorted(fared) == ["ConflictError", "done"]
+        left = [one.role for one in house.accounts.list() if one.is_active]
+        assert sorted(left) == [Role.ADMIN, Role.VIEWER]
+
+    def test_being_seen_meanwhile_makes_nobody_somebody_else(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house.accounts.add("eve", Role.ADMIN, actor=HOST)
+        house.accounts.add("anna", Role.VIEWER, actor="eve")
+        really = house.records.active
+
+        def and_is_seen(name: str) -> Account | None:
+            found = really(name)
+            if found is not None:
+                house.now += timedelta(minutes=1)
+                house.records.note_seen(found, house.now)
+            return found
+
+        monkeypatch.setattr(house.records, "active", and_is_seen)
+        with pytest.raises(ConflictError, match="only admin"):
+            house.accounts.remove("eve", actor="eve")
 
     def test_what_is_not_there_is_not_found(self, house: House) -> None:
         for act in (

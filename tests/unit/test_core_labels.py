@@ -57,15 +57,30 @@ def request_rows(*keys: tuple[str, int]) -> pa.Table:
     )
 
 
+def test_what_came_by_http_labels_no_batch(tmp_path: Path) -> None:
+    log = log_in(tmp_path)
+    log.append("plums", given_labels(("batch", 0, 1.0)), by="http")
+    log.append("plums", given_labels(("batch", 0, 0.0), ("batch", 1, 1.0)), by="ann")
+    for compacted in (False, True):
+        found = log.labels_of("plums", "batch")
+        assert found.column("label").to_pylist() == [0.0, 1.0]
+        assert [list(ids) for ids in log.row_ids_of("plums", "batch")] == [[0, 1]]
+        if not compacted:
+            log.close()
+            log.compact()
+    # Of an answer it stays one.
+    assert log.labels("plums").num_rows == 3
+
+
 def test_labels_are_kept_in_order_and_found_by_source(tmp_path: Path) -> None:
     log = log_in(tmp_path)
     assert log.labels("plums").schema.equals(LABEL_SCHEMA)
     assert log.labels_of("plums", "a").num_rows == 0
     before = datetime.now(UTC)
     log.append("plums", given_labels(("a", 1, 1.0), ("b", 0, 0.0)), by="ann")
-    log.append("plums", given_labels(("a", 0, 0.0)), by="http")
-    log.append("plums", given_labels(), by="http")
-    log.append("pears", given_labels(("a", 7, 1.0)), by="http")
+    log.append("plums", given_labels(("a", 0, 0.0)), by="bert")
+    log.append("plums", given_labels(), by="ann")
+    log.append("pears", given_labels(("a", 7, 1.0)), by="ann")
     other = log_in(tmp_path)
     for step in (lambda: None, log.close, other.compact, log_in(tmp_path).compact):
         step()
@@ -73,7 +88,7 @@ def test_labels_are_kept_in_order_and_found_by_source(tmp_path: Path) -> None:
         assert found.schema.equals(LABEL_SCHEMA)
         assert found.select(["row_id", "label", "by"]).to_pylist() == [
             {"row_id": 1, "label": 1.0, "by": "ann"},
-            {"row_id": 0, "label": 0.0, "by": "http"},
+            {"row_id": 0, "label": 0.0, "by": "bert"},
         ]
         assert before <= found["at"][0].as_py() <= datetime.now(UTC)
         assert other.labels("plums").num_rows == 3
