@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from math import sqrt
 
 import numpy as np
@@ -24,9 +26,31 @@ from core.training.evaluation import point_metrics
 LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class LookedAt:
+    """A batch, or the time from the first to the last row of a window."""
+
+    batch_id: str | None
+    span: tuple[datetime | None, datetime | None] | None
+
+    def is_of_rows_of(self, later: LookedAt) -> bool:
+        """Whether a later check has looked at the same batch, or for the most part at this time.
+
+        Windows of neighbouring days touch each other, which is not the same rows.
+        """
+        if self.batch_id is not None or later.batch_id is not None:
+            return self.batch_id == later.batch_id
+        if self.span is None or later.span is None:
+            return False
+        (_, last), (first, end) = self.span, later.span
+        if last is None or first is None or end is None:
+            return False
+        return last > first + (end - first) / 2
+
+
 def read_history(
     reports: Sequence[DriftReport],
-    own_batch: str | None,
+    own: LookedAt,
     labelled_rows: Callable[[str], pa.Table],
     threshold: float,
     params: MonitoringParams,
@@ -35,13 +59,13 @@ def read_history(
 
     Args:
         reports: of earlier checks of the same version.
-        own_batch: the batch of this check: looking at it twice is not two checks running.
+        own: what this check looks at: looking at it twice is not two checks running.
         labelled_rows: batch id -> its rows whose label is known by now, with
             ``probability`` and ``label``.
         threshold: probability from which on the label is positive.
         params: how many checks count.
     """
-    others = [report for report in reports if _is_other(report, own_batch)]
+    others = _others(reports, own)
     errors = []
     for report in others[: params.performance.past_checks]:
         error = _error(report, labelled_rows, threshold, params)
@@ -50,10 +74,18 @@ def read_history(
     return History(psi=_psi_by_column(others, params), errors=tuple(errors))
 
 
-def _is_other(report: DriftReport, own_batch: str | None) -> bool:
-    compared = report.compared
-    is_same = own_batch is not None and compared.batch_id == own_batch
-    return not is_same and report.verdict.level is not Level.NOT_ENOUGH_DATA
+def _others(reports: Sequence[DriftReport], own: LookedAt) -> list[DriftReport]:
+    """Those that looked at other rows than this check and than each other."""
+    known, others = [own], []
+    for report in reports:
+        side = report.compared.analysis
+        both = (side.first_at, side.last_at)
+        seen = LookedAt(report.compared.batch_id, None if None in both else both)
+        if report.verdict.level is Level.NOT_ENOUGH_DATA or any(map(seen.is_of_rows_of, known)):
+            continue
+        known.append(seen)
+        others.append(report)
+    return others
 
 
 def _psi_by_column(

@@ -25,7 +25,7 @@ from core.monitoring.arrivals import Arrivals, batch_rows, window_rows, with_pro
 from core.monitoring.counting import ArrivedPieces, Count
 from core.monitoring.examine import Arrived, ArrivedTable, Findings, Tell, examine
 from core.monitoring.figures import draw_check
-from core.monitoring.history import read_history
+from core.monitoring.history import LookedAt, read_history
 from core.monitoring.job_spec import FOLDER, LOG_FILE, REPORT_FILE, CheckSpec, check_folder
 from core.monitoring.outcome import check_metrics, check_tags
 from core.monitoring.reference import reference_table
@@ -114,7 +114,7 @@ def run_check(
     tell(15, "reading earlier checks")
     history = read_history(
         _earlier(spec, tracker),
-        spec.batch_id,
+        LookedAt(spec.batch_id, None if spec.batch_id else arrived.span),
         lambda batch_id: _labelled(spec, home, arrivals, version, batch_id),
         version.threshold,
         spec.monitoring,

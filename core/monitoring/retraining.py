@@ -63,6 +63,8 @@ class Seen:
     #: Whether the estimate of performance can be relied on.
     estimate_trusted: bool
     realized_loss: float | None
+    #: What the report says of that loss: few labels may show a large one by chance.
+    realized_level: Level
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def seen_by(check_id: str, report: DriftReport) -> Seen:
         estimated_loss=first.estimated_loss if first else None,
         estimate_trusted=report.estimator is None or report.estimator.trusted,
         realized_loss=first.realized_loss if first else None,
+        realized_level=levels[AlertKind.REALIZED_LOSS],
     )
 
 
@@ -143,8 +146,11 @@ def _by_check(policy: RetrainingParams, situation: Situation) -> Iterator[Retrai
         )
     if policy.realized_loss is not None:
         loss, limit = seen.realized_loss, policy.realized_loss
-        fires = loss is not None and loss > limit
-        yield _trigger("realized_loss", fires, _loss_text(f"realized {seen.metric}", loss, limit))
+        is_large = loss is not None and loss > limit
+        fires = is_large and seen.realized_level in (Level.WARNING, Level.CRITICAL)
+        doubt = " So few labels may show it by chance." if is_large and not fires else ""
+        text = _loss_text(f"realized {seen.metric}", loss, limit) + doubt
+        yield _trigger("realized_loss", fires, text)
 
 
 def _why_silent(policy: RetrainingParams, situation: Situation) -> str:

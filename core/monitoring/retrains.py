@@ -170,8 +170,11 @@ class RetrainingService:
         seen = self._look_at(newest)
         if not labelled:
             return seen
+        told = self._look_at(max(labelled, key=_by_arrival))
         return replace(
-            seen, realized_loss=self._look_at(max(labelled, key=_by_arrival)).realized_loss
+            seen,
+            realized_loss=told.realized_loss,
+            realized_level=told.realized_level,
         )
 
     def _look_at(self, check: Check) -> Seen:

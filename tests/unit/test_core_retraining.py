@@ -29,7 +29,7 @@ POLICY = RetrainingParams(
     min_labelled_rows=100,
     cooldown_hours=24,
 )
-CALM = Seen("c1", 1, 500, OK, "roc_auc", 0.0, True, 0.0)
+CALM = Seen("c1", 1, 500, OK, "roc_auc", 0.0, True, 0.0, OK)
 #: Nothing speaks for a retrain and nothing against.
 QUIET = Situation(
     now=NOW,
@@ -60,7 +60,13 @@ def _case(seen: Seen | None = CALM, **changes: Any) -> Situation:
         (_case(replace(CALM, estimated_loss=None)), [], []),
         # An estimate that is not to be trusted starts nothing.
         (_case(replace(CALM, estimated_loss=0.2, estimate_trusted=False)), [], []),
-        (_case(replace(CALM, realized_loss=0.06)), ["realized_loss"], []),
+        (
+            _case(replace(CALM, realized_loss=0.06, realized_level=WARNING)),
+            ["realized_loss"],
+            [],
+        ),
+        # Few labels show as much by chance.
+        (_case(replace(CALM, realized_loss=0.06)), [], []),
         (_case(replace(CALM, realized_loss=None)), [], []),
         (_case(new_labelled_rows=1000), ["new_labelled_rows"], []),
         (_case(new_labelled_rows=999), [], []),
@@ -81,7 +87,7 @@ def _case(seen: Seen | None = CALM, **changes: Any) -> Situation:
         (_case(None, version=None, version_since=None), [], ["production"]),
         (
             _case(
-                replace(DRIFTED, realized_loss=0.3),
+                replace(DRIFTED, realized_loss=0.3, realized_level=CRITICAL),
                 active_run="r9",
                 new_labelled_rows=0,
                 last_retrain_at=NOW - AGO,
@@ -128,7 +134,9 @@ def test_as_delivered_drift_retrains_once_there_are_labels() -> None:
 
 
 def test_reasons_are_told_in_words() -> None:
-    situation = _case(replace(DRIFTED, realized_loss=0.061), last_retrain_at=NOW - AGO)
+    situation = _case(
+        replace(DRIFTED, realized_loss=0.061, realized_level=WARNING), last_retrain_at=NOW - AGO
+    )
     assert [reason.text for reason in decide(POLICY, situation).reasons] == [
         "Drift is critical by check c1.",
         "The estimated roc_auc is 0.000 below the reference; more than 0.03 below is too much.",
