@@ -175,6 +175,15 @@ class TestDeciding:
         assert core.promotions.record[0].version == 3
         assert not [one for one in panel.button if one.label == "Approve v4"]
 
+    def test_a_second_click_is_not_told_that_the_first_came_to_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
+    ) -> None:
+        panel = open_panel(monkeypatch, core, "approvals")
+        core.promotions.approve("req-4", reason=REASON, actor="operator")
+        decide(panel, "Approve v4")
+        assert "Approved by operator" in panel.success[0].value
+        assert not panel.warning
+
     def test_a_request_that_turns_out_to_be_stale_says_why(
         self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
     ) -> None:
