@@ -241,7 +241,8 @@ def _choose_batch(batches: Sequence[Batch]) -> Batch | None:
         "Batch",
         list(by_id),
         format_func=lambda batch_id: _batch_label(by_id[batch_id]),
-        key=f"batch-{batches[0].id}",
+        # Not by the newest batch: one that arrives before the click would take the choice's place.
+        key=f"batch-{batches[0].problem}",
     )
     return by_id[chosen]
 

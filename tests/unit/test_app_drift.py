@@ -77,6 +77,20 @@ def test_a_batch_is_checked_at_a_click(monkeypatch: pytest.MonkeyPatch, core: Fa
     assert not panel.exception
 
 
+def test_the_chosen_batch_is_checked_though_a_newer_one_arrives(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    for choose in (lambda: None, lambda: batch.set_value(make_batch(1).id)):
+        core.monitoring.checks = []
+        core.batches.batches = [make_batch(2), make_batch(1)]
+        panel = open_panel(monkeypatch, core, "drift")
+        batch = next(one for one in panel.selectbox if one.label == "Batch")
+        choose()
+        core.batches.batches.insert(0, make_batch(3))
+        next(one for one in panel.button if one.label == "Check this batch").click().run()
+    assert core.monitoring.started == [(make_batch(2).id, None), (make_batch(1).id, None)]
+
+
 def test_an_active_check_is_followed_and_no_second_one_offered(
     monkeypatch: pytest.MonkeyPatch, core: FakeCore
 ) -> None:
