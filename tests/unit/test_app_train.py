@@ -265,6 +265,16 @@ def test_outcome_tells_how_the_promotion_stands(monkeypatch: pytest.MonkeyPatch)
     assert "Its request for promotion is rejected." in said
 
 
+def test_a_run_that_is_older_than_the_list_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(*(make_run(number) for number in range(25, 0, -1)))
+    panel = open_panel(monkeypatch, core, "train", run=run_id(1))
+    assert "registered version v1" in texts(panel)
+    core.runs.runs[-1] = replace(make_run(1), problem="another")
+    assert "No run is active" in texts(panel.run())
+    panel = open_panel(monkeypatch, core, "train", run="gone")
+    assert "There is no such run." in panel.error[0].value
+
+
 def test_a_version_that_came_first_is_not_said_to_have_been_kept_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
