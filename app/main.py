@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components import addresses, installation, navigation, rights, who, words
+from app.components.approvals_watch import REFRESH_S
 from app.components.failures import Failure, attempt, guarded
 from core.access.exposure import openings
 
@@ -56,7 +57,7 @@ def main() -> None:
         rights.read(core)
         with st.sidebar:
             _show_openings(core)
-            _show_waiting(core)
+            _show_waiting()
             who.show_visitor(core, who_acts)
             addresses.show_links(core.settings)
         page.run()
@@ -71,9 +72,10 @@ def _come_in() -> tuple[Pilothouse, Visitor] | tuple[None, None]:
     return None, None
 
 
-def _show_waiting(core: Pilothouse) -> None:
+@st.fragment(run_every=REFRESH_S)
+def _show_waiting() -> None:
     # One row of the database; a page that needs it says by itself why it cannot be read.
-    waiting = attempt(lambda: core.promotions.requests(open_only=True))
+    waiting = attempt(lambda: installation.pilothouse().promotions.requests(open_only=True))
     if not isinstance(waiting, Failure) and waiting:
         verb = "waits" if len(waiting) == 1 else "wait"
         navigation.link_to_approvals(

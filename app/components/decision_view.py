@@ -47,7 +47,9 @@ def show_told() -> None:
 
 def show_too_late(request: PromotionRequest) -> None:
     """Says so where the click has met a request that somebody had closed meanwhile."""
-    if st.session_state.pop(_CLICKED, None) == request.id:
+    # Clicked twice, the second click meets what the first has done.
+    is_own = request.decided_by == installation.actor()
+    if st.session_state.pop(_CLICKED, None) == request.id and not is_own:
         st.warning(
             "Your decision was not taken: the request was not open any more when you clicked.",
             icon=":material/running_with_errors:",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from app.access.visitor import follow_token
 from app.components import installation, rights, words
 from app.components.failures import guarded
 from app.components.role_table import additions
@@ -107,7 +108,11 @@ def _issue_token(core: Pilothouse, account: Account) -> None:
         issued = st.button("Make a new token", type="primary", **rights.needs(Action.TOKEN_ISSUED))
     if issued:
         with guarded():
-            token = core.accounts.issue_token(account.name, actor=installation.actor())
+            actor = installation.actor()
+            token = core.accounts.issue_token(account.name, actor=actor)
+            if account.name == actor:
+                # Otherwise they were out before they have read it.
+                follow_token(core, actor)
             place.empty()
             _show_token(token)
 

@@ -113,6 +113,11 @@ def _show_outcome(core: Pilothouse, run: Run) -> None:
         navigation.link_to_experiments("See its evaluation", problem=run.problem, run_ids=[run.id])
 
 
+def _was_in_production(core: Pilothouse, run: Run) -> bool:
+    # Nobody asks for the first version of all.
+    return any(one.run_id == run.id for one in core.promotions.history(run.problem))
+
+
 @st.fragment(run_every=NEXT_STEP_REFRESH_S)
 def _show_next_step(run: Run) -> None:
     # The worker looks at a finished run a moment later, so this may change while it is read.
@@ -122,6 +127,8 @@ def _show_next_step(run: Run) -> None:
         requests = [one for one in core.promotions.requests(run.problem) if one.run_id == run.id]
         if production is not None and production.run_id == run.id:
             st.markdown(f"It is in **Production** by the rule *{production.rule}*.")
+        elif not requests and _was_in_production(core, run):
+            st.markdown("It was in **Production** until another version took its place.")
         elif not requests:
             st.markdown(
                 "It has not been put up for promotion: it is still being judged, or a gate kept "

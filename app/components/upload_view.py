@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from core.data.batches import Added
     from core.problems.contract import Problem
 
+_FILE, _CLICKED = "upload-file", "upload-clicked"
+
 
 def show_upload(core: Pilothouse, problem: Problem) -> None:
     """Draws what became of the last file, or how far it is, and the form for the next."""
@@ -27,6 +29,8 @@ def show_upload(core: Pilothouse, problem: Problem) -> None:
     if last is not None and last.outcome is None:
         with st.container(border=True):
             _show_progress(problem.name)
+        if st.session_state.get(_CLICKED):
+            _show_not_taken()
         return
     if last is not None:
         with st.container(border=True), guarded():
@@ -47,11 +51,27 @@ def _show_progress(problem: str) -> None:
     st.caption("The check goes on when you leave this page.")
 
 
+def _remember_click() -> None:
+    # Called before the page is drawn anew, which may leave the form out by then. A second click
+    # brings no file, as the first has cleared the form.
+    st.session_state[_CLICKED] = st.session_state.get(_FILE) is not None
+
+
+def _show_not_taken() -> None:
+    st.warning(
+        "Your file was not taken: another one was being checked when you gave it. Give it again "
+        "once that is done.",
+        icon=":material/running_with_errors:",
+    )
+
+
 def _show_form(core: Pilothouse, problem: Problem) -> None:
+    was_clicked = st.session_state.pop(_CLICKED, False)
     with st.form("upload", clear_on_submit=True):
         given = st.file_uploader(
             "New data",
             type=["csv", "parquet"],
+            key=_FILE,
             help="CSV in UTF-8 with a header line and commas, or Parquet; up to "
             f"{core.params.intake.max_file_mb:,} MB",
         )
@@ -60,6 +80,7 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
             "Check and add",
             type="primary",
             icon=":material/upload_file:",
+            on_click=_remember_click,
             **rights.needs(Action.BATCH_ACCEPTED),
         ):
             if given is None:
@@ -67,6 +88,8 @@ def _show_form(core: Pilothouse, problem: Problem) -> None:
             else:
                 uploads().start(core, problem.name, given.name, given, actor=installation.actor())
                 st.rerun()
+        elif was_clicked:
+            _show_not_taken()
     st.code(f"pilothouse batch add {problem.name} FILE", language="bash")
 
 

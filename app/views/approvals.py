@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.column_config import DatetimeColumn, TextColumn
 
 from app.components import installation, navigation, words
+from app.components.approvals_watch import standing, watch
 from app.components.decision_view import show_told
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.production_view import show_production
@@ -50,12 +51,19 @@ def render() -> None:
         requests = attempt(core.promotions.requests)
     if isinstance(requests, Failure):
         show_failure(requests)
-    elif view == DECIDED:
+        return
+    # Read before anything is drawn of it, so that a change meanwhile is noticed as well.
+    seen = attempt(lambda: standing(core, requests))
+    if view == DECIDED:
         decided = [one for one in requests if one.status is not RequestStatus.OPEN]
         # What is on its way is not over; sorting keeps the order of the others.
-        _show_decided(core, sorted(decided, key=lambda one: not _is_under_way(one)))
+        shown = _show_decided(core, sorted(decided, key=lambda one: not _is_under_way(one)))
     else:
-        _show_waiting(core, requests)
+        shown = _show_waiting(core, requests)
+    if isinstance(seen, Failure):
+        show_failure(seen)
+    else:
+        watch(seen, _QUERY, shown.id if shown else "")
 
 
 def _forget_request() -> None:
@@ -67,7 +75,10 @@ def _is_under_way(request: PromotionRequest) -> bool:
     return request.status is RequestStatus.ROLLING_OUT
 
 
-def _show_waiting(core: Pilothouse, requests: Sequence[PromotionRequest]) -> None:
+def _show_waiting(
+    core: Pilothouse, requests: Sequence[PromotionRequest]
+) -> PromotionRequest | None:
+    """Draws the inbox and returns the request in view."""
     for one in filter(_is_under_way, requests):
         show_under_way(core, one)
     waiting = [one for one in requests if one.status is RequestStatus.OPEN]
@@ -88,12 +99,14 @@ def _show_waiting(core: Pilothouse, requests: Sequence[PromotionRequest]) -> Non
     if shown is not None:
         with guarded():
             show_request(core, shown)
+    return shown
 
 
-def _show_decided(core: Pilothouse, decided: Sequence[PromotionRequest]) -> None:
+def _show_decided(core: Pilothouse, decided: Sequence[PromotionRequest]) -> PromotionRequest | None:
+    """Draws a page of what was decided and returns the request in view."""
     if not decided:
         st.info("Nothing was decided yet.", icon=":material/inbox:")
-        return
+        return None
     pages = -(-len(decided) // PAGE_ROWS)
     page = st.session_state.get("decided-page", 1) if pages > 1 else 1
     rows = decided[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
@@ -110,6 +123,7 @@ def _show_decided(core: Pilothouse, decided: Sequence[PromotionRequest]) -> None
     if shown is not None:
         with guarded():
             show_request(core, shown)
+    return shown
 
 
 def _pick(requests: Sequence[PromotionRequest]) -> None:

@@ -99,8 +99,8 @@ def _choose(core: Pilothouse) -> Chosen:
         of_action = _select("Action", [one.value for one in Action])
     with outcome:
         with_outcome = _select("Outcome", [one.value for one in Outcome])
-    since = first.date_input("From (UTC)", value=None, key="from")
-    until = last.date_input("To (UTC)", value=None, key="to")
+    since = first.date_input("From (UTC)", value=None, key="from", bind="query-params")
+    until = last.date_input("To (UTC)", value=None, key="to", bind="query-params")
     return Chosen(
         problem=of_problem,
         actor=by_actor,

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.components import installation, navigation, rights, words
 from app.components.alert_view import show_alerts
+from app.components.asked import older
 from app.components.check_view import show_report, show_verdict, what_was_checked
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.live import REFRESH_S, show_cancel
@@ -42,6 +43,11 @@ def render() -> None:
     if isinstance(checks, Failure):
         show_failure(checks)
         return
+    newest = checks[0].id if checks else ""
+    named = st.query_params.get(_QUERY, "")
+    asked = older([named], [one.id for one in checks], core.monitoring.get)
+    # Another problem may have been chosen since.
+    checks = (*checks, *(one for one in asked if one.problem == problem.name))
     active = [one for one in checks if one.status.is_active]
     ended = [one for one in checks if not one.status.is_active]
     with right:
@@ -51,7 +57,7 @@ def render() -> None:
     if shown is not None:
         with guarded():
             _show_check(core, shown)
-    _show_alerts(problem.name, newest=checks[0].id if checks else "")
+    _show_alerts(problem.name, newest)
     with (
         st.expander(
             "Check now", icon=":material/troubleshoot:", expanded=shown is None and not active
@@ -241,7 +247,8 @@ def _choose_batch(batches: Sequence[Batch]) -> Batch | None:
         "Batch",
         list(by_id),
         format_func=lambda batch_id: _batch_label(by_id[batch_id]),
-        key=f"batch-{batches[0].id}",
+        # Not by the newest batch: one that arrives before the click would take the choice's place.
+        key=f"batch-{batches[0].problem}",
     )
     return by_id[chosen]
 

@@ -11,6 +11,7 @@ import streamlit as st
 from app.compare.files import table_csv
 from app.compare.filters import matching
 from app.components import installation, navigation, words
+from app.components.asked import older
 from app.components.comparison import show_comparison
 from app.components.failures import Failure, attempt, guarded, show_failure
 from app.components.picked import gather, show_downloads
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from core.problems.contract import Problem
     from core.training.experiments import RunSummary
 
+_QUERY = "runs"
 _LIMITS = (50, 200, 1000)
 #: Rows of the table on screen before it scrolls by itself.
 _ROWS_SHOWN = 10
@@ -50,6 +52,10 @@ def render() -> None:
     if not summaries:
         _show_nothing(problem)
         return
+    named = st.query_params.get(_QUERY, "").split(",")
+    asked = older(named, {one.run.id for one in summaries}, core.experiments.summary)
+    # Another problem may have been chosen since.
+    summaries = (*summaries, *(one for one in asked if one.run.problem == problem.name))
     shown = _filtered(summaries, only_finished)
     picked = _show_table(summaries, shown, problem)
     with guarded():
@@ -96,7 +102,7 @@ def _show_table(
     hidden = [one.run.id for one in summaries if one.run.id not in set(ids)]
     rows = min(len(shown), _ROWS_SHOWN)
     height = (rows + 1) * _ROW_HEIGHT + 3
-    picked = pick_runs(frame, ids, query="runs", mode="multi-row", height=height, hidden=hidden)
+    picked = pick_runs(frame, ids, query=_QUERY, mode="multi-row", height=height, hidden=hidden)
     if shown:
         st.download_button(
             "Table as CSV",

@@ -157,8 +157,9 @@ def _show_serving_version(core: Pilothouse, problem: Problem, production: Promot
             delta_arrow="off",
         )
     st.caption(
-        f"Since {words.when(production.since, now)} · decided by {production.decided_by} "
-        f"({production.rule}): {production.reason}"
+        f"Since {words.when(production.since, now)} · decided by "
+        f"{words.plain(production.decided_by)} ({production.rule}): "
+        f"{words.plain(production.reason)}"
     )
     with st.container(horizontal=True):
         navigation.link_to_experiments(
@@ -249,10 +250,11 @@ def _show_service(service: ServiceStatus) -> None:
         st.caption(service.address)
     if service.health is Health.DOWN:
         st.markdown(
-            service.detail or "It does not answer. `make up` starts it again; nothing is lost."
+            words.plain(service.detail)
+            or "It does not answer. `make up` starts it again; nothing is lost."
         )
     elif service.detail:
-        st.caption(service.detail)
+        st.caption(words.plain(service.detail))
 
 
 if __name__ == "__main__":

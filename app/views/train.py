@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components import installation, navigation, rights, words
+from app.components.asked import older
 from app.components.failures import Failure, attempt, failure_from, guarded, show_failure
 from app.components.installation import choose_problem, pilothouse
 from app.components.profile_choice import choose_profile
@@ -41,6 +42,10 @@ def render() -> None:
         with right:
             show_failure(runs)
         return
+    with right:
+        asked = older([st.query_params.get("run", "")], [run.id for run in runs], core.runs.get)
+    # Another problem may have been chosen since.
+    runs = (*runs, *(run for run in asked if run.problem == problem.name))
     active = [run for run in runs if run.status.is_active]
     if active and not st.query_params.get("run"):
         # So that the outcome stays in view once the run has ended. A table that is drawn anew may

@@ -391,6 +391,9 @@ class FakeExperiments:
         # The real class would bring MLflow with it, which takes seconds to import.
         return cast("tuple[RunSummary, ...]", summaries)
 
+    def summary(self, run_id: str) -> RunSummary:
+        return cast("RunSummary", self._summary(self.runs.get(run_id)))
+
     def _summary(self, run: Run) -> FakeSummary:
         if run.status is not RunStatus.FINISHED:
             return FakeSummary(run, None, {}, {})

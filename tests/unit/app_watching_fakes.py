@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from core.domain import Progress, RunStatus, Stage
 from core.domain_watching import Alert, AlertStatus, Check, Level
-from core.errors import PilothouseError
+from core.errors import NotFoundError, PilothouseError
 from core.monitoring.report import DriftReport
 from tests.unit import app_watching_values as watching_values
 
@@ -27,7 +27,10 @@ class FakeChecks:
         return tuple(self.checks[:limit])
 
     def get(self, check_id: str) -> Check:
-        return next(one for one in self.checks if one.id == check_id)
+        for check in self.checks:
+            if check.id == check_id:
+                return check
+        raise NotFoundError("There is no such check.")
 
     def progress(self, check_id: str) -> Progress | None:
         return Progress(Stage.EVALUATE, 42, "drift of each column")

@@ -160,6 +160,14 @@ class TestPeople:
         with pytest.raises(SignInError):
             team.pilothouse.accounts.authenticate(before)
 
+    def test_a_new_token_of_ones_own_is_read_before_the_session_ends(self, team: House) -> None:
+        panel = _press(team.open("eve", person="eve"), "New token")
+        _press(panel, "Make a new token")
+        token = next(one.value for one in panel.code if one.value.startswith("phu_"))
+        assert team.pilothouse.accounts.authenticate(token).name == "eve"
+        # Whoever sits here is looked at again and again.
+        assert "You are **eve**, role **admin**." in texts(panel.run())
+
     def test_removal_asks_first(self, team: House) -> None:
         panel = _press(team.open("eve", person="anna"), "Remove")
         assert team.pilothouse.accounts.find("anna")

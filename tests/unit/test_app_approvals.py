@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.promotion.tables import earlier_versions, gates_summary, periods, requests_frame
-from core.domain import Approval, RequestStatus, Verdict
+from core.domain import Approval, PromotionRequest, RequestStatus, Verdict
 from core.errors import ConflictError, UnavailableError
 from core.promotion.shown import AliasDrift
 from tests.unit.app_fakes import FakeCore, make_core, make_run, open_panel, texts
 from tests.unit.app_promotion_fakes import make_promotion, make_request
+from tests.unit.app_rollout_fakes import make_rollout
 from tests.unit.promotion_values import make_difference, make_evidence, make_gates
 
 REASON = "better where it counts"
@@ -35,6 +38,21 @@ def decide(panel: AppTest, label: str, reason: str = REASON, *, passes_over: boo
     if passes_over:
         panel.checkbox[0].check()
     button(panel, label).click().run()
+
+
+def change_later(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore, change: Callable[[], object]
+) -> None:
+    """Changes something once after the page has been drawn and before it looks again."""
+    to_come, requests = [change], core.promotions.requests
+
+    def asked(problem: str | None = None, **how: object) -> tuple[PromotionRequest, ...]:
+        # Only what looks again asks for some of them.
+        if how.get("limit") and to_come:
+            to_come.pop()()
+        return requests(problem, **how)
+
+    monkeypatch.setattr(core.promotions, "requests", asked)
 
 
 def links(panel: AppTest) -> dict[str, str]:
@@ -175,6 +193,15 @@ class TestDeciding:
         assert core.promotions.record[0].version == 3
         assert not [one for one in panel.button if one.label == "Approve v4"]
 
+    def test_a_second_click_is_not_told_that_the_first_came_to_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
+    ) -> None:
+        panel = open_panel(monkeypatch, core, "approvals")
+        core.promotions.approve("req-4", reason=REASON, actor="operator")
+        decide(panel, "Approve v4")
+        assert "Approved by operator" in panel.success[0].value
+        assert not panel.warning
+
     def test_a_request_that_turns_out_to_be_stale_says_why(
         self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
     ) -> None:
@@ -209,6 +236,41 @@ class TestInbox:
         assert "2 candidates wait for approval" in links(panel)
         panel = open_panel(monkeypatch, core, "approvals", request="req-2")
         assert "### Titanic survival: v2" in texts(panel)
+
+    def test_a_request_that_comes_later_leaves_a_reason_half_typed(
+        self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
+    ) -> None:
+        panel = open_panel(monkeypatch, core, "approvals")
+        decide(panel, "Approve v4", "better,")
+        del panel.query_params["request"]
+        change_later(monkeypatch, core, lambda: core.promotions.listed.insert(0, make_request(5)))
+        panel.run()
+        assert list(panel.dataframe[0].value["Version"]) == ["v5", "v4"]
+        assert "2 candidates wait for approval" in links(panel)
+        assert panel.text_area[0].value == "better,"
+        assert panel.query_params["request"] == "req-4"
+
+    def test_what_somebody_else_decides_comes_into_view(
+        self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
+    ) -> None:
+        panel = open_panel(monkeypatch, core, "approvals")
+        reject = partial(core.promotions.reject, "req-4", reason="not on these", actor="bob")
+        change_later(monkeypatch, core, reject)
+        assert "Rejected by bob" in texts(panel.run())
+
+    def test_the_steps_of_a_canary_come_into_view(
+        self, monkeypatch: pytest.MonkeyPatch, core: FakeCore
+    ) -> None:
+        core.promotions.listed = [make_request(4, status=RequestStatus.ROLLING_OUT)]
+        core.rollouts.listed = [make_rollout(4)]
+        panel = open_panel(monkeypatch, core, "approvals", request="req-4")
+        assert "v4 answers 10 % of the requests, step 1 of 3." in texts(panel)
+
+        def go_on() -> None:
+            core.rollouts.listed = [make_rollout(4, step=1)]
+
+        change_later(monkeypatch, core, go_on)
+        assert "v4 answers 50 % of the requests, step 2 of 3." in texts(panel.run())
 
     def test_an_unknown_request_is_said_to_be(
         self, monkeypatch: pytest.MonkeyPatch, core: FakeCore

@@ -65,6 +65,16 @@ def test_filters_narrow_and_say_when_nothing_fits(
     assert not panel.exception
 
 
+def test_the_address_names_the_days(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
+    open_panel(monkeypatch, core, "audit", **{"from": "2026-11-19", "to": "2026-11-20"})
+    assert core.audit.asked[-1] == Chosen(
+        since=datetime(2026, 11, 19, tzinfo=UTC), until=datetime(2026, 11, 21, tzinfo=UTC)
+    )
+    panel = open_panel(monkeypatch, core, "audit", **{"from": "yesterday"})
+    assert panel.date_input(key="from").value is None
+    assert core.audit.asked[-1] == Chosen()
+
+
 def test_more_than_a_thousand_rows_are_paged(
     monkeypatch: pytest.MonkeyPatch, core: FakeCore
 ) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components.uploads import uploads
 from core.data.batch_comparison import compare_tables
 from core.errors import DataContractError, InvalidInputError, Offence, UnavailableError
 from core.problems.titanic import PROBLEM as TITANIC
@@ -140,6 +142,34 @@ def test_a_check_goes_on_when_the_page_is_left_and_opened_again(
     assert panel.get("progress")[0].proto.text == "42% · checking monday.csv"
     core.batches.gate.set()
     _until(panel, "Accepted")
+
+
+def test_a_file_that_is_given_while_another_is_checked_is_said_to_be_lost(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    core.batches.gate.clear()
+    panel = open_panel(monkeypatch, core, "data")
+    uploads().start(core, "titanic", "theirs.csv", BytesIO(CONTENT), actor="bob")
+    _give(panel)
+    assert "Your file was not taken" in panel.warning[0].value
+    core.batches.gate.set()
+    _until(panel, "Accepted")
+    assert "theirs.csv" in panel.success[0].value
+    assert "Your file was not taken" in panel.warning[0].value
+    _until(_give(panel), "**Accepted**: monday.csv")
+    assert not panel.warning
+
+
+def test_a_second_click_says_nothing_of_a_file(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    core.batches.gate.clear()
+    panel = open_panel(monkeypatch, core, "data")
+    uploads().start(core, "titanic", "monday.csv", BytesIO(CONTENT), actor="operator")
+    next(one for one in panel.button if one.label == "Check and add").click().run()
+    assert panel.get("progress")
+    assert not panel.warning
+    core.batches.gate.set()
 
 
 def test_without_a_file_it_says_so(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:

@@ -70,11 +70,39 @@ def test_an_earlier_check_can_be_looked_at(monkeypatch: pytest.MonkeyPatch, core
     assert f"--batch {make_batch(1).id}" in panel.code[0].value
 
 
+def test_a_check_that_is_older_than_the_list_can_be_looked_at(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore
+) -> None:
+    oldest = replace(make_check(1, level=Level.OK), id="0" * 32)
+    core.monitoring.checks = [make_check(number) for number in range(110, 10, -1)] + [oldest]
+    core.monitoring.levels[oldest.id] = Level.OK
+    panel = open_panel(monkeypatch, core, "drift", check=oldest.id)
+    assert panel.success[0].value == SUMMARY
+    core.monitoring.checks[-1] = replace(oldest, problem="another")
+    assert panel.run().error[0].value == SUMMARY
+    panel = open_panel(monkeypatch, core, "drift", check="gone")
+    assert "There is no such check." in panel.error[0].value
+
+
 def test_a_batch_is_checked_at_a_click(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> None:
     panel = open_panel(monkeypatch, core, "drift")
     next(one for one in panel.button if one.label == "Check this batch").click().run()
     assert core.monitoring.started == [(make_batch(2).id, None)]
     assert not panel.exception
+
+
+@pytest.mark.parametrize("number", [2, 1])
+def test_the_chosen_batch_is_checked_though_a_newer_one_arrives(
+    monkeypatch: pytest.MonkeyPatch, core: FakeCore, number: int
+) -> None:
+    panel = open_panel(monkeypatch, core, "drift")
+    batch = next(one for one in panel.selectbox if one.label == "Batch")
+    if number != 2:
+        # The newest is in the box by itself.
+        batch.set_value(make_batch(number).id)
+    core.batches.batches.insert(0, make_batch(3))
+    next(one for one in panel.button if one.label == "Check this batch").click().run()
+    assert core.monitoring.started == [(make_batch(number).id, None)]
 
 
 def test_an_active_check_is_followed_and_no_second_one_offered(

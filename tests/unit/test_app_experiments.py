@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -221,6 +222,17 @@ def test_search_narrows_the_table_and_keeps_what_is_ticked(
     panel.text_input(key="search").set_value("nothing-like-it").run()
     assert "0 of 3 runs" in texts(panel)
     assert not panel.exception
+
+
+def test_runs_that_are_older_than_the_list_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(*(make_run(number) for number in range(203, 0, -1)))
+    picked = f"{run_id(203)},{run_id(1)},gone"
+    panel = open_panel(monkeypatch, core, "experiments", runs=picked)
+    assert [name.split(" ")[0] for name in panel.table[0].value.columns] == ["v203", "v1"]
+    assert "There is no such run." in panel.error[0].value
+    core.runs.runs[-1] = replace(make_run(1), problem="another")
+    panel.run()
+    assert [name.split(" ")[0] for name in panel.table[0].value.columns] == ["v203"]
 
 
 def test_comparison_can_be_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from app.components import addresses
 from app.components.addresses import serving_address_for
 from core.access.exposure import Exposure
 from core.domain import RunStatus
-from core.domain_serving import Health
+from core.domain_serving import Health, ServiceStatus
 from core.errors import UnavailableError
 from core.settings import Settings
 from tests.unit.app_fakes import (
@@ -21,6 +21,7 @@ from tests.unit.app_fakes import (
     services,
     texts,
 )
+from tests.unit.app_promotion_fakes import make_promotion
 
 
 def test_says_what_serves_since_when_and_by_whom(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +71,20 @@ def test_service_that_is_down_is_named_with_its_fix(monkeypatch: pytest.MonkeyPa
     assert "Down: MLflow" in [metric.delta for metric in panel.metric]
     assert "Nothing answers at http://127.0.0.1:5000. Run `make up`." in said
     assert "Starting" in said
+
+
+def test_text_of_others_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(make_run(1))
+    core.promotions.record = [
+        make_promotion(1, decided_by="[ada](http://evil)", reason="better than v_0_ for $5 and $6")
+    ]
+    health = [(Health.DOWN, "no [answer](http://evil)"), (Health.STARTING, "it *loads*")]
+    core.health.services = tuple(ServiceStatus("mlflow", "", *one) for one in health)
+    said = texts(open_panel(monkeypatch, core))
+    assert "decided by \\[ada\\](http://evil) (bootstrap)" in said
+    assert "better than v\\_0\\_ for \\$5 and \\$6" in said
+    assert "no \\[answer\\](http://evil)" in said
+    assert "it \\*loads\\*" in said
 
 
 def test_one_failing_reading_leaves_the_rest_in_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tests.unit.app_fakes import (
     run_id,
     texts,
 )
+from tests.unit.app_promotion_fakes import make_promotion
 
 
 def test_profile_is_explained_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +263,26 @@ def test_outcome_tells_how_the_promotion_stands(monkeypatch: pytest.MonkeyPatch)
     core.promotions.listed = [replace(make_request(1), status=RequestStatus.REJECTED)]
     said = texts(open_panel(monkeypatch, core, "train", run=run_id(1)))
     assert "Its request for promotion is rejected." in said
+
+
+def test_a_run_that_is_older_than_the_list_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = make_core(*(make_run(number) for number in range(25, 0, -1)))
+    panel = open_panel(monkeypatch, core, "train", run=run_id(1))
+    assert "registered version v1" in texts(panel)
+    core.runs.runs[-1] = replace(make_run(1), problem="another")
+    assert "No run is active" in texts(panel.run())
+    panel = open_panel(monkeypatch, core, "train", run="gone")
+    assert "There is no such run." in panel.error[0].value
+
+
+def test_a_version_that_came_first_is_not_said_to_have_been_kept_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = make_core(make_run(2), make_run(1), production=2)
+    core.promotions.record.append(make_promotion(1))
+    said = texts(open_panel(monkeypatch, core, "train", run=run_id(1)))
+    assert "It was in **Production** until another version took its place." in said
+    assert "put up for promotion" not in said
 
 
 def test_failed_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
