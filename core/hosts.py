@@ -41,7 +41,7 @@ def one_address(host: str) -> str:
     Raises:
         ValueError: it is not one address or name.
     """
-    if host in ("", "*", "::"):
+    if host.strip() in ("", "*", "::"):
         raise ValueError(f"give one address or name, or {EVERYWHERE} for all of IPv4")
     return host
 
@@ -52,7 +52,7 @@ def another_address(host: str) -> str:
     Raises:
         ValueError: it is not one address or name.
     """
-    if host in ("", "*", "::", EVERYWHERE):
+    if host.strip() in ("", "*", "::", EVERYWHERE):
         raise ValueError("give the one address or name by which other nodes reach this machine")
     return host
 

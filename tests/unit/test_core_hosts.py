@@ -60,7 +60,7 @@ def test_people_are_sent_where_they_can_go(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("HOST", ""),
+        ("HOST", " "),
         ("HOST", "*"),
         ("HOST", "::"),
         ("PANEL_PUBLIC_URL", "panel.example.org"),
@@ -98,7 +98,7 @@ def test_other_nodes_find_mlflow_and_ray_where_the_cluster_is():
     assert Settings().is_one_machine
 
 
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "*"])
+@pytest.mark.parametrize("host", [" ", "0.0.0.0", "::", "*"])
 def test_other_nodes_cannot_connect_to_every_address(host: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PILOTHOUSE_CLUSTER_HOST", host)
 

@@ -7,7 +7,9 @@ import pytest
 from core.settings import Settings, load_settings, variable_of
 
 
-@pytest.mark.parametrize("name", ["home", "panel_port", "require_keys", "oidc_name_claim"])
+@pytest.mark.parametrize(
+    "name", ["home", "host", "cluster_host", "panel_port", "require_keys", "oidc_name_claim"]
+)
 def test_what_is_empty_is_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(variable_of(name), raising=False)
     left_alone = load_settings()
