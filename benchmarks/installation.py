@@ -13,7 +13,7 @@ import yaml
 from core.settings import CODE_ROOT, Settings
 from core.settings_apart import settings_apart
 from tests.installation import Installation
-from tests.ray_head import published_ports
+from tests.ray_head import free_published_ports
 
 
 def prepare(folder: Path, change: Callable[[dict[str, Any]], None]) -> Installation:
@@ -26,7 +26,7 @@ def prepare(folder: Path, change: Callable[[dict[str, Any]], None]) -> Installat
     change(params)
     params_file = folder / "params.yaml"
     params_file.write_text(yaml.safe_dump(params), encoding="utf-8")
-    ports: dict[str, Any] = published_ports()
+    ports: dict[str, Any] = free_published_ports()
     settings = settings_apart(
         Settings(), folder / "home", params_file=params_file, operator="benchmark", **ports
     )

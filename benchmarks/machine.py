@@ -19,7 +19,7 @@ from core.services.machine import usable_cores
 from core.services.ports import choose_ports, is_free
 from core.settings import CODE_ROOT, Settings, inherited_environment
 from core.settings_apart import settings_apart
-from tests.ray_head import published_ports
+from tests.ray_head import free_published_ports
 
 
 def describe_machine() -> str:
@@ -33,7 +33,7 @@ def describe_machine() -> str:
 
 def prepare_launch(home: Path, operator: str = "benchmark") -> Launch:
     """An installation of its own below ``home``, on free ports; nothing is started."""
-    settings = settings_apart(Settings(), home, operator=operator, **published_ports())
+    settings = settings_apart(Settings(), home, operator=operator, **free_published_ports())
     layout = layout_of(home)
     layout.prepare()
     seed = int(layout.installation, 16)

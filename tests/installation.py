@@ -19,7 +19,7 @@ import yaml
 from core.settings import CODE_ROOT, Settings
 from tests.planted import NOTHING, Planted, plant
 from tests.problems import orchard
-from tests.ray_head import published_ports
+from tests.ray_head import free_published_ports
 
 UP_TIMEOUT_S = 600
 DOWN_TIMEOUT_S = 120
@@ -109,7 +109,7 @@ def prepare(folder: Path, **changes: object) -> Installation:
     params_file.write_text(yaml.safe_dump(params), encoding="utf-8")
     # Nobody listens there: every alert is refused, and what came of it is written down.
     planted = plant("127.0.0.1:9")
-    given: dict[str, Any] = published_ports()
+    given: dict[str, Any] = free_published_ports()
     given |= {**planted.settings(), **changes}
     settings = Settings(
         home=folder / "home",

@@ -45,7 +45,7 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def published_ports() -> dict[str, Any]:
+def free_published_ports() -> dict[str, Any]:
     """Settings of the addresses at which an installation answers, on free ports."""
     return dict(zip(PUBLISHED_PORTS, free_ports(len(PUBLISHED_PORTS)), strict=True))
 

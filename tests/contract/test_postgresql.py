@@ -34,7 +34,7 @@ from core.services import checks, doctor
 from core.settings import Settings, load_settings, variable_of
 from tests.planted import plant
 from tests.postgres import MIGRATED, PostgresServer, address_of
-from tests.ray_head import free_ports, published_ports
+from tests.ray_head import free_ports, free_published_ports
 from tests.unit.core_fakes import make_trail
 from tests.unit.races import race
 
@@ -414,7 +414,7 @@ def test_no_password_is_in_anything_that_is_written_or_said(
     }
     planted = plant("127.0.0.1:9", urls)
     assert {postgres.password, WRONG} <= set(planted.texts)
-    ports = {variable_of(name): str(port) for name, port in published_ports().items()}
+    ports = {variable_of(name): str(port) for name, port in free_published_ports().items()}
     home = {"PILOTHOUSE_HOME": str(tmp_path / "home"), "PILOTHOUSE_LOG_LEVEL": "DEBUG"}
     for variable, value in {**planted.variables, **ports, **home}.items():
         monkeypatch.setenv(variable, value)

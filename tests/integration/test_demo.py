@@ -22,7 +22,7 @@ from core.promotion.identity import RETRAINER, WORKER
 from core.rollout.values import RolloutStatus
 from core.settings import CODE_ROOT, Settings, variable_of
 from demo.place import PORTS_APART, PROBLEM, demo_settings
-from tests.ray_head import published_ports
+from tests.ray_head import free_published_ports
 
 TOUR_TIMEOUT_S = 1500
 DOWN_TIMEOUT_S = 180
@@ -76,7 +76,7 @@ def take(
 @pytest.fixture(scope="module")
 def taken() -> Iterator[Taken]:
     with tempfile.TemporaryDirectory(prefix="pilothouse-") as folder:
-        ports = {name: port - PORTS_APART for name, port in published_ports().items()}
+        ports = {name: port - PORTS_APART for name, port in free_published_ports().items()}
         given: dict[str, object] = {"home": Path(folder), **ports}
         beside = Settings().model_copy(update=given)
         environment = {variable_of(name): str(value) for name, value in given.items()}

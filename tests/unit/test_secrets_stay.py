@@ -40,7 +40,7 @@ from core.services.supervision import config_text
 from core.settings import CODE_ROOT, Settings, load_settings, variable_of
 from core.settings_store import STORE_KEY
 from tests.planted import KEPT_IN, Planted, kept_openly, plant
-from tests.ray_head import published_ports
+from tests.ray_head import free_published_ports
 from tests.unit.alert_values import CRITICAL, OK, check_of, report_of
 from tests.unit.app_fakes import make_core, open_panel, texts
 from tests.unit.webhook import Webhook, listening
@@ -101,7 +101,7 @@ def hook() -> Iterator[Webhook]:
 def planted(hook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planted:
     """An installation in which every secret setting has a value that stands out."""
     made = plant(f"127.0.0.1:{hook.port}")
-    ports = {variable_of(name): str(port) for name, port in published_ports().items()}
+    ports = {variable_of(name): str(port) for name, port in free_published_ports().items()}
     quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
     home = {"PILOTHOUSE_HOME": str(tmp_path / "home"), "PILOTHOUSE_LOG_LEVEL": "DEBUG"}
     for name, value in {**made.variables, **ports, **quick, **home}.items():
